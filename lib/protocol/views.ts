@@ -1,0 +1,192 @@
+/**
+ * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
+ * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
+ */
+import type { EndpointDescription, HostSample, Permissions } from "./messages.ts";
+
+export type AgentHealth = "ready" | "suspect" | "lost";
+
+export interface AgentView {
+  name: string;
+  health: AgentHealth;
+  /** Takes no new replicas. */
+  cordoned: boolean;
+  address: string;
+  version: string;
+  labels: Record<string, string>;
+  cores: number;
+  slots: number;
+  outstanding: number;
+  /** Missing until the first telemetry. */
+  host?: HostSample;
+  agentCpuCores: number;
+  agentMemoryBytes: number;
+  replicas: ReplicaView[];
+  joinedAtMs: number;
+  lastSeenAtMs: number;
+}
+
+export interface ReplicaView {
+  replicaSet: string;
+  revision: number;
+  version: string;
+  agent: string;
+  state: "pending" | "loading" | "ready" | "failed" | "stopping" | "lost";
+  reason?: string;
+  slots: number;
+  outstanding: number;
+  runners: number;
+  cpuCores: number;
+  memoryBytes: number;
+  restarts: number;
+}
+
+export interface RolloutView {
+  replicaSet: string;
+  /** 0: nothing before. */
+  fromRevision: number;
+  toRevision: number;
+  state: "progressing" | "done" | "failed";
+  ready: number;
+  total: number;
+  reason?: string;
+  startedAtMs: number;
+  endedAtMs?: number;
+}
+
+export interface ReplicaSetView {
+  name: string;
+  version: string;
+  revision: number;
+  /** "file": the configuration file owns it; "api": deployed by a client. */
+  owner: "file" | "api";
+  replicas: number | "all";
+  ready: number;
+  wanted: number;
+  queued: number;
+  outstanding: number;
+  endpoints: string[];
+  rollout?: RolloutView;
+  placements: ReplicaView[];
+  /** Why replicas are pending, in words. */
+  pendingReason?: string;
+}
+
+export interface EndpointView extends EndpointDescription {
+  /** `replicaSet/function`. */
+  endpoint: string;
+  replicaSet: string;
+  revision: number;
+  readyReplicas: number;
+  /** Over the last 10 s. */
+  requestsPerSecond: number;
+  errorsPerSecond: number;
+  /** Of the last minute, as the manager saw them (queue and run). Missing with no requests. */
+  p50Ms?: number;
+  p95Ms?: number;
+  p99Ms?: number;
+  totalRequests: number;
+  totalErrors: number;
+}
+
+export interface ModuleView {
+  path: string;
+  source: string;
+  sha256: string;
+  sizeBytes: number;
+  kind: "js" | "wasm";
+  entry: boolean;
+}
+
+export interface RevisionView {
+  replicaSet: string;
+  revision: number;
+  version: string;
+  current: boolean;
+  createdAtMs: number;
+  createdBy: string;
+  replicas: number | "all";
+  placement: Record<string, string | string[]>;
+  permissions: Permissions;
+  memoryMb: number;
+  timeoutMs: number;
+  modules: ModuleView[];
+}
+
+export interface EventView {
+  id: number;
+  atMs: number;
+  level: "info" | "warn" | "error";
+  /** snake_case, e.g. `agent_joined`, `replica_ready`, `rollout_failed`. */
+  kind: string;
+  /** What it is about: an agent's or a replicaSet's name, or "". */
+  subject: string;
+  message: string;
+}
+
+export interface UserView {
+  name: string;
+  role: "admin" | "operator" | "client" | "agent" | "viewer";
+  endpoints: string[];
+  createdAtMs: number;
+}
+
+export interface ClusterView {
+  cluster: string;
+  version: string;
+  atMs: number;
+  startedAtMs: number;
+  /** In one word, and why. */
+  health: "ok" | "degraded" | "down";
+  problems: string[];
+  requestsPerSecond: number;
+  errorsPerSecond: number;
+  queued: number;
+  outstanding: number;
+  clients: number;
+  managerCpuCores: number;
+  managerMemoryBytes: number;
+  /** Errors of the last refused configuration; empty when the file in force is the newest. */
+  configurationErrors: string[];
+}
+
+/** `GET /v1/overview`, and each event of `GET /v1/live`. */
+export interface OverviewView {
+  cluster: ClusterView;
+  agents: AgentView[];
+  replicaSets: ReplicaSetView[];
+  endpoints: EndpointView[];
+  events: EventView[];
+}
+
+/**
+ * `GET /v1/metrics?series=NAME&subject=X&fromMs=A&toMs=B`: columns as uPlot takes them.
+ * NAME: `requests` | `errors` (per second, per endpoint), `latency` (p50, p95, p99 in ms), `queue` (per replicaSet),
+ * `cpu` | `memory` | `temperature` | `outstanding` (per agent).
+ */
+export interface MetricsView {
+  series: string;
+  /** ms between points: 1000 while live, 10 000 or 300 000 from the store. */
+  resolutionMs: number;
+  timesMs: number[];
+  columns: { label: string; values: (number | null)[] }[];
+}
+
+export interface ErrorView {
+  error: { code: string; message: string; details: Record<string, unknown> };
+}
+
+/** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */
+export interface DeployRequest {
+  /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */
+  replicaSet: Record<string, unknown> & { name: string; version: string };
+  modules: { path: string; entry: boolean; base64: string }[];
+}
+
+/** Answer to a deployment. */
+export interface DeployView {
+  replicaSet: string;
+  revision: number;
+  /** False: the same as the current revision, nothing was done. */
+  changed: boolean;
+}
