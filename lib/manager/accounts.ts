@@ -1,0 +1,129 @@
+/**
+ * Users, join tokens and the credentials that joined machines get: the rules around `store/users`.
+ * A generated password leaves this file once, as a return value, and is never logged.
+ */
+import type { Clock } from "../clock.ts";
+import { SqwishError } from "../errors.ts";
+import type { Random } from "../random.ts";
+import type { UserView } from "../protocol/views.ts";
+import { type Principal, requireEndpointPatterns, type Role } from "../security/access.ts";
+import {
+  generatePassword,
+  generateSecret,
+  hashPassword,
+  requirePassword,
+  secretCost,
+} from "../security/passwords.ts";
+import { encodeToken } from "../security/token.ts";
+import type { UserRecord, UserStore } from "../store/users.ts";
+
+export interface AccountsOptions {
+  users: UserStore;
+  clock: Clock;
+  random: Random;
+}
+
+export interface TokenOptions {
+  role: "agent" | "client";
+  /** Absent: for ever. */
+  lifetimeMs?: number;
+  once: boolean;
+  addresses: string[];
+  fingerprint: string;
+}
+
+export class Accounts {
+  readonly #users: UserStore;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(options: AccountsOptions) {
+    this.#users = options.users;
+    this.#clock = options.clock;
+    this.#random = options.random;
+  }
+
+  /** Everyone who can sign in, tokens left out. */
+  list(): UserView[] {
+    return this.#users.list().filter((user) => user.kind !== "token").map(viewOf);
+  }
+
+  /** Adds a person; without a password one is generated. Throws `conflict` or `invalid_request`. */
+  async add(
+    user: { name: string; role: Role; endpoints: string[]; password?: string },
+  ): Promise<{ user: UserView; password: string }> {
+    requireEndpointPatterns(user.endpoints);
+    if (this.#users.find(user.name)) {
+      throw new SqwishError("conflict", `A new user needs a name of its own, ${user.name} exists already`);
+    }
+    const { hash, password } = await this.#hashed(user.password);
+    const endpoints = user.endpoints.length === 0 && user.role === "client" ? ["*"] : user.endpoints;
+    const record = this.#users.add(
+      { name: user.name, role: user.role, endpoints, passwordHash: hash },
+      this.#clock.nowMs(),
+    );
+    return { user: viewOf(record), password };
+  }
+
+  /** Sets or generates a password. Throws `not_found`. */
+  async setPassword(name: string, given: string | undefined): Promise<{ password: string }> {
+    if (!this.#users.find(name)) throw new SqwishError("not_found", `There is no user named ${name}`);
+    const { hash, password } = await this.#hashed(given);
+    this.#users.setPassword(name, hash);
+    return { password };
+  }
+
+  /** Throws `not_found`, or `conflict` for the last admin. */
+  remove(name: string): void {
+    if (!this.#users.remove(name)) throw new SqwishError("not_found", `There is no user named ${name}`);
+  }
+
+  /** A join token: a user of its own with a secret only the token holds. */
+  async createToken(options: TokenOptions): Promise<string> {
+    const password = generateSecret(this.#random);
+    const name = `join-${options.role}-${this.#mark()}`;
+    const expiresAtMs = options.lifetimeMs === undefined
+      ? undefined
+      : this.#clock.nowMs() + options.lifetimeMs;
+    this.#users.removeDeadTokens(this.#clock.nowMs());
+    this.#users.add({
+      name,
+      role: options.role,
+      endpoints: options.role === "client" ? ["*"] : [],
+      passwordHash: await hashPassword(password, { random: this.#random, cost: secretCost }),
+      kind: "token",
+      once: options.once,
+      expiresAtMs,
+    }, this.#clock.nowMs());
+    const { addresses, fingerprint, role } = options;
+    return encodeToken({ addresses, fingerprint, user: name, password, role, expiresAtMs });
+  }
+
+  /** Credentials of its own for a machine that joined with `by`, with the same role and patterns. */
+  async enroll(by: Principal, machine: string): Promise<{ user: string; password: string }> {
+    const password = generateSecret(this.#random);
+    const user = `${machine}-${this.#mark()}`;
+    this.#users.add({
+      name: user,
+      role: by.role,
+      endpoints: by.endpoints,
+      passwordHash: await hashPassword(password, { random: this.#random, cost: secretCost }),
+      kind: "machine",
+    }, this.#clock.nowMs());
+    return { user, password };
+  }
+
+  async #hashed(given: string | undefined): Promise<{ hash: string; password: string }> {
+    if (given !== undefined) requirePassword(given);
+    const password = given ?? generatePassword(this.#random);
+    return { hash: await hashPassword(password, { random: this.#random }), password };
+  }
+
+  #mark(): string {
+    return Array.from(this.#random.secret(4), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+}
+
+function viewOf(user: UserRecord): UserView {
+  return { name: user.name, role: user.role, endpoints: user.endpoints, createdAtMs: user.createdAtMs };
+}

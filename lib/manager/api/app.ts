@@ -1,0 +1,80 @@
+/**
+ * The HTTP API put together: open routes, sign-in, reads, changes, invoke, live view, dashboard. The same app answers
+ * HTTP requests and the `call` frames of joined clients; only how the principal is known differs.
+ */
+import { Hono } from "hono";
+import type { ErrorHandler } from "hono";
+import { asSqwishError, describeError, SqwishError } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import { guard } from "../../security/access.ts";
+import { changeRoutes, type Changes } from "./changes.ts";
+import type { ApiEnv } from "./context.ts";
+import { invokeOverHttp, type InvokePort } from "./invoke.ts";
+import type { Live } from "./live.ts";
+import { describeOpenApi } from "./openapi.ts";
+import { readRoutes, type Reads } from "./reads.ts";
+import { requirePrincipal, sessionRoutes, type SignIn } from "./sign_in.ts";
+
+export interface ApiOptions {
+  cluster: string;
+  version: string;
+  caPem: string;
+  log: Log;
+  signIn: SignIn;
+  reads: Reads;
+  changes: Changes;
+  invoke: InvokePort;
+  live: Live;
+  /** The Prometheus text. */
+  prometheus(): string;
+  dashboard: Hono;
+}
+
+export function createApi(options: ApiOptions): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  const signedIn = requirePrincipal(options.signIn);
+  app.onError(answerError(options.log));
+  app.notFound((c) => {
+    return c.json(
+      new SqwishError("not_found", `There is nothing at ${c.req.method} ${c.req.path}; see /openapi.json`),
+      404,
+    );
+  });
+  app.get("/healthz", (c) => c.json({ status: "ok", version: options.version }));
+  app.get("/ca.pem", (c) => c.body(options.caPem, 200, { "content-type": "application/x-pem-file" }));
+  app.get("/metrics", signedIn, guard("read"), (c) => {
+    return c.body(options.prometheus(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  });
+  app.get("/openapi.json", signedIn, guard("read"), (c) => {
+    return c.json(describeOpenApi(options.cluster, options.version, options.reads.overview().endpoints));
+  });
+  app.route("/v1/session", sessionRoutes(options.signIn));
+  app.use("/v1/*", signedIn);
+  app.post("/v1/invoke/:set/:function", guard("invoke"), (c) => {
+    return invokeOverHttp(c, options.invoke, `${c.req.param("set")}/${c.req.param("function")}`);
+  });
+  app.get("/v1/live", guard("read"), () => options.live.response());
+  app.route("/v1", readRoutes(options.reads));
+  app.route("/v1", changeRoutes(options.changes));
+  app.route("/", options.dashboard);
+  return app;
+}
+
+/** The thrown error as its JSON; what was not foreseen is logged whole and answered as `internal`. */
+function answerError(log: Log): ErrorHandler<ApiEnv> {
+  return (thrown, c) => {
+    const error = asSqwishError(thrown, `${c.req.method} ${c.req.path}`);
+    if (error.code === "internal") {
+      log.error("request failed", { route: `${c.req.method} ${c.req.path}`, error: describeError(thrown) });
+    }
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    const retryAfterMs = error.details.retryAfterMs;
+    if (typeof retryAfterMs === "number") {
+      headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+    }
+    if (error.code === "unauthenticated" && c.req.header("accept")?.includes("text/html") !== true) {
+      headers["www-authenticate"] = 'Basic realm="Sqwish", charset="UTF-8"';
+    }
+    return new Response(JSON.stringify(error), { status: error.http, headers });
+  };
+}

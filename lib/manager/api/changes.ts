@@ -1,0 +1,88 @@
+/** The routes that change the cluster: deploy, scale, undo, delete, cordon, users and tokens. Each by role. */
+import { Hono } from "hono";
+import * as v from "valibot";
+import { limits } from "../../limits.ts";
+import type { DeployRequest, DeployView, UserView } from "../../protocol/views.ts";
+import { guard, type Principal, type Role, roles } from "../../security/access.ts";
+import { type ApiEnv, readJson } from "./context.ts";
+
+export interface Changes {
+  deploy(request: DeployRequest, by: Principal): Promise<DeployView>;
+  scale(name: string, replicas: number | "all", by: Principal): void;
+  undo(name: string, toRevision: number | undefined, by: Principal): DeployView;
+  remove(name: string, by: Principal): void;
+  cordon(agent: string, cordoned: boolean, by: Principal): void;
+  addUser(
+    user: { name: string; role: Role; endpoints: string[]; password?: string },
+  ): Promise<{ user: UserView; password: string }>;
+  setPassword(name: string, password: string | undefined): Promise<{ password: string }>;
+  removeUser(name: string, by: Principal): void;
+  createToken(
+    token: { role: "agent" | "client"; lifetimeMs?: number; once: boolean },
+  ): Promise<{ token: string }>;
+}
+
+const deploySchema = v.strictObject({
+  replicaSet: v.looseObject({ name: v.string(), version: v.string() }),
+  modules: v.array(v.strictObject({ path: v.string(), entry: v.boolean(), base64: v.string() })),
+});
+const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
+const replicasSchema = v.union([
+  v.literal("all"),
+  v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
+], 'must be a whole number from 0 to 1000 or "all"');
+const userSchema = v.strictObject({
+  name: v.pipe(
+    v.string(),
+    v.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, "must be 1 to 63 letters, digits, dots, dashes or underscores"),
+  ),
+  role: v.picklist(roles),
+  endpoints: v.optional(v.array(v.string()), []),
+  password: v.optional(v.string()),
+});
+const tokenSchema = v.strictObject({
+  role: v.picklist(["agent", "client"]),
+  lifetimeMs: v.optional(v.pipe(v.number(), v.minValue(1000))),
+  once: v.optional(v.boolean(), false),
+});
+
+export function changeRoutes(changes: Changes): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  app.post("/replicasets", guard("deploy"), async (c) => {
+    return c.json(await changes.deploy(await readJson(c, deploySchema, deployBytesMax), c.get("principal")));
+  });
+  app.put("/replicasets/:name/replicas", guard("scale"), async (c) => {
+    const { replicas } = await readJson(c, v.strictObject({ replicas: replicasSchema }));
+    changes.scale(c.req.param("name"), replicas, c.get("principal"));
+    return c.json({});
+  });
+  app.post("/replicasets/:name/rollback", guard("rollout"), async (c) => {
+    const schema = v.strictObject({ toRevision: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))) });
+    const { toRevision } = await readJson(c, schema);
+    return c.json(changes.undo(c.req.param("name"), toRevision, c.get("principal")));
+  });
+  app.delete("/replicasets/:name", guard("delete"), (c) => {
+    changes.remove(c.req.param("name"), c.get("principal"));
+    return c.json({});
+  });
+  app.put("/agents/:name/cordon", guard("drain"), async (c) => {
+    const { cordoned } = await readJson(c, v.strictObject({ cordoned: v.boolean() }));
+    changes.cordon(c.req.param("name"), cordoned, c.get("principal"));
+    return c.json({});
+  });
+  app.post("/users", guard("manage_users"), async (c) => {
+    return c.json(await changes.addUser(await readJson(c, userSchema)));
+  });
+  app.put("/users/:name/password", guard("manage_users"), async (c) => {
+    const { password } = await readJson(c, v.strictObject({ password: v.optional(v.string()) }));
+    return c.json(await changes.setPassword(c.req.param("name"), password));
+  });
+  app.delete("/users/:name", guard("manage_users"), (c) => {
+    changes.removeUser(c.req.param("name"), c.get("principal"));
+    return c.json({});
+  });
+  app.post("/tokens", guard("manage_tokens"), async (c) => {
+    return c.json(await changes.createToken(await readJson(c, tokenSchema)));
+  });
+  return app;
+}

@@ -1,0 +1,200 @@
+/**
+ * `POST /v1/invoke/<set>/<function>`: an HTTP request becomes a request frame, the answering frames an HTTP
+ * response; a stream becomes server-sent events. The dispatcher can't tell it from a socket's request.
+ */
+import type { ApiContext } from "./context.ts";
+import { isErrorCode, SqwishError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { decodeFrame, encodeFrame, Flag, forEachFrame, type Frame, Op } from "../../protocol/frame.ts";
+import { mayInvoke, type Principal } from "../../security/access.ts";
+
+/** Who a request is answered to; the dispatcher's own type has the same shape. */
+export interface HttpRequester {
+  id: string;
+  user: string;
+  mayInvoke(endpoint: string): boolean;
+  sink: { sendFrames(bytes: Uint8Array): void };
+}
+
+export interface InvokePort {
+  admit(requester: HttpRequester, bytes: Uint8Array): void;
+  cancel(requester: HttpRequester): void;
+  credit(requester: HttpRequester, parts: number): void;
+  monotonicMs(): number;
+}
+
+const bytesType = "application/octet-stream";
+/** Headers that belong to the connection or to us; the rest of the `sqwish-header-…` ones reach the module. */
+const headerPrefix = "sqwish-header-";
+let nextRequester = 1;
+
+/** Answers with the endpoint's reply; errors are thrown as the request's one outcome. */
+export async function invokeOverHttp(c: ApiContext, port: InvokePort, endpoint: string): Promise<Response> {
+  const startedMs = port.monotonicMs();
+  const bytes = new Uint8Array(await c.req.arrayBuffer());
+  const principal = c.get("principal");
+  const answers = new AnswerQueue();
+  const requester = createRequester(principal, answers);
+  const stream = (c.req.header("accept") ?? "").includes("text/event-stream");
+  const frame = requestFrame(c, endpoint, bytes, stream);
+  const signal = c.req.raw.signal;
+  const onAbort = () => {
+    port.cancel(requester);
+    answers.end();
+  };
+  signal.addEventListener("abort", onAbort);
+  port.admit(requester, frame);
+  const first = await answers.next();
+  if (first === null) throw new SqwishError("cancelled", "The HTTP client went away before the reply");
+  if (first.op === Op.error) throw errorOf(first);
+  if (!stream) return replyResponse(first, port.monotonicMs() - startedMs);
+  return streamResponse(first, answers, port, requester);
+}
+
+function createRequester(principal: Principal, answers: AnswerQueue): HttpRequester {
+  return {
+    id: `http-${nextRequester++}`,
+    user: principal.name,
+    mayInvoke: (endpoint) => mayInvoke(principal, endpoint),
+    sink: { sendFrames: (bytes) => forEachFrame(bytes, (at) => answers.push(decodeFrame(bytes, at))) },
+  };
+}
+
+function requestFrame(c: ApiContext, endpoint: string, body: Uint8Array, stream: boolean): Uint8Array {
+  if (body.length > limits.bodyBytesMax) {
+    throw new SqwishError(
+      "too_large",
+      `An input takes at most ${limits.bodyBytesMax} bytes, this one has ${body.length}`,
+    );
+  }
+  const asBytes = (c.req.header("content-type") ?? "").startsWith(bytesType);
+  if (!asBytes && body.length > 0) requireJson(body);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of c.req.raw.headers) {
+    if (name.startsWith(headerPrefix)) headers[name.slice(headerPrefix.length)] = value;
+  }
+  let flags = asBytes ? Flag.bytes : 0;
+  if (stream) flags |= Flag.stream;
+  if (c.req.header("sqwish-idempotent") === "true") flags |= Flag.idempotent;
+  return encodeFrame({
+    op: Op.request,
+    id: 1,
+    flags,
+    a: timeoutOf(c),
+    name: endpoint,
+    meta: Object.keys(headers).length > 0 ? JSON.stringify(headers) : "",
+    body: asBytes || body.length > 0 ? body : new TextEncoder().encode("null"),
+  });
+}
+
+/** Bodies from the socket come from our own library; a body typed by a person deserves its error before an agent is involved. */
+function requireJson(body: Uint8Array): void {
+  try {
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : "not UTF-8";
+    throw new SqwishError(
+      "invalid_request",
+      `The input must be JSON (${problem}); for bytes say Content-Type: ${bytesType}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function timeoutOf(c: ApiContext): number {
+  const text = c.req.header("sqwish-timeout-ms");
+  if (text === undefined) return 0;
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0 && value <= limits.timeoutMsMax) return value;
+  throw new SqwishError(
+    "invalid_request",
+    `Sqwish-Timeout-Ms must be a whole number from 1 to ${limits.timeoutMsMax}, is ${
+      JSON.stringify(text.slice(0, 40))
+    }`,
+  );
+}
+
+function replyResponse(frame: Frame, totalMs: number): Response {
+  const milliseconds = (us: number) => (us / 1000).toFixed(1);
+  return new Response(frame.body.slice(), {
+    headers: {
+      "content-type": (frame.flags & Flag.bytes) !== 0 ? bytesType : "application/json",
+      "sqwish-timing": `queue=${milliseconds(frame.b)} run=${milliseconds(frame.a)} total=${
+        totalMs.toFixed(1)
+      }`,
+      "sqwish-request-id": frame.requestId,
+    },
+  });
+}
+
+/** One `data:` event per part (bytes as base64 with `event: bytes`), `event: end` at the end, `event: error` on failure. */
+function streamResponse(
+  first: Frame,
+  answers: AnswerQueue,
+  port: InvokePort,
+  requester: HttpRequester,
+): Response {
+  let frame: Frame | null = first;
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      frame ??= await answers.next();
+      if (frame === null) return controller.close();
+      controller.enqueue(encoder.encode(eventOf(frame)));
+      if (frame.op === Op.part) port.credit(requester, 1);
+      else controller.close();
+      frame = null;
+    },
+    cancel() {
+      port.cancel(requester);
+    },
+  });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+  });
+}
+
+function eventOf(frame: Frame): string {
+  if (frame.op === Op.error) return `event: error\ndata: ${JSON.stringify(errorOf(frame))}\n\n`;
+  if (frame.op === Op.reply && frame.body.length === 0) return "event: end\ndata:\n\n";
+  const isBytes = (frame.flags & Flag.bytes) !== 0;
+  const data = isBytes ? btoa(String.fromCharCode(...frame.body)) : new TextDecoder().decode(frame.body);
+  const event = `${isBytes ? "event: bytes\n" : ""}data: ${data}\n\n`;
+  return frame.op === Op.reply ? `${event}event: end\ndata:\n\n` : event;
+}
+
+function errorOf(frame: Frame): SqwishError {
+  const { code, message, details } = JSON.parse(frame.meta);
+  return new SqwishError(isErrorCode(code) ? code : "internal", String(message), { details });
+}
+
+/** Frames that have come and one reader that waits for the next. Bounded by the stream's window of parts. */
+class AnswerQueue {
+  #frames: Frame[] = [];
+  #waiting: ((frame: Frame | null) => void) | null = null;
+  #ended = false;
+
+  push(frame: Frame): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting) waiting(frame);
+    else this.#frames.push(frame);
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#waiting?.(null);
+    this.#waiting = null;
+  }
+
+  next(): Promise<Frame | null> {
+    const frame = this.#frames.shift();
+    if (frame) return Promise.resolve(frame);
+    if (this.#ended) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+}

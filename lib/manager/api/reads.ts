@@ -1,0 +1,78 @@
+/** The read routes: everything the client's tables and the dashboard show. No route here changes anything. */
+import { Hono } from "hono";
+import { SqwishError } from "../../errors.ts";
+import { nearMisses } from "../../near_miss.ts";
+import type { EventView, MetricsView, OverviewView, RevisionView, UserView } from "../../protocol/views.ts";
+import { guard } from "../../security/access.ts";
+import { type ApiEnv, queryNumber } from "./context.ts";
+
+export interface Reads {
+  overview(): OverviewView;
+  revisions(replicaSet?: string): RevisionView[];
+  events(query: { limit?: number; afterId?: number; subject?: string; kind?: string }): EventView[];
+  users(): UserView[];
+  metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
+  nowMs(): number;
+}
+
+const eventsMax = 1000;
+const defaultWindowMs = 15 * 60_000;
+
+export function readRoutes(reads: Reads): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  for (
+    const path of [
+      "/overview",
+      "/agents/*",
+      "/replicasets/*",
+      "/endpoints/*",
+      "/revisions",
+      "/events",
+      "/metrics",
+    ]
+  ) {
+    app.get(path, guard("read"));
+  }
+  app.get("/overview", (c) => c.json(reads.overview()));
+  app.get("/agents", (c) => c.json({ agents: reads.overview().agents }));
+  app.get(
+    "/agents/:name",
+    (c) => c.json(find("agent", reads.overview().agents, c.req.param("name"), (at) => at.name)),
+  );
+  app.get("/replicasets", (c) => c.json({ replicaSets: reads.overview().replicaSets }));
+  app.get("/replicasets/:name", (c) => {
+    return c.json(find("replicaSet", reads.overview().replicaSets, c.req.param("name"), (at) => at.name));
+  });
+  app.get("/endpoints", (c) => c.json({ endpoints: reads.overview().endpoints }));
+  app.get("/endpoints/:set/:function", (c) => {
+    const name = `${c.req.param("set")}/${c.req.param("function")}`;
+    return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
+  });
+  app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/events", (c) => {
+    const limit = Math.min(queryNumber(c, "limit") ?? 100, eventsMax);
+    const events = reads.events({
+      limit,
+      afterId: queryNumber(c, "afterId"),
+      subject: c.req.query("subject"),
+      kind: c.req.query("kind"),
+    });
+    return c.json({ events });
+  });
+  app.get("/metrics", (c) => {
+    const toMs = queryNumber(c, "toMs") ?? reads.nowMs();
+    const fromMs = queryNumber(c, "fromMs") ?? toMs - defaultWindowMs;
+    const series = c.req.query("series") ?? "requests";
+    return c.json(reads.metrics({ series, subject: c.req.query("subject"), fromMs, toMs }));
+  });
+  app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
+  return app;
+}
+
+function find<Item>(kind: string, items: Item[], name: string, nameOf: (item: Item) => string): Item {
+  const item = items.find((candidate) => nameOf(candidate) === name);
+  if (item !== undefined) return item;
+  const near = nearMisses(name, items.map(nameOf));
+  const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+  throw new SqwishError("not_found", `There is no ${kind} ${name}${hint}`, { details: { nearMisses: near } });
+}

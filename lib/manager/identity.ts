@@ -1,0 +1,78 @@
+/**
+ * What makes this manager this cluster: its authority, server certificate, session key and the number of its start.
+ * Made at the first start, kept in the store, checked for renewal at every start and once a day after.
+ */
+import type { Clock } from "../clock.ts";
+import type { Random } from "../random.ts";
+import {
+  type Authority,
+  createAuthority,
+  fingerprintOf,
+  issueServerCertificate,
+  type ServerCertificate,
+  shouldReissue,
+} from "../security/authority.ts";
+import type { SettingStore } from "../store/settings.ts";
+
+export interface Identity {
+  cluster: string;
+  authority: Authority;
+  fingerprint: string;
+  certificate: ServerCertificate;
+  /** Signs dashboard sessions. */
+  sessionKey: Uint8Array;
+  /** Counts the starts of this manager; half of every request id. */
+  bootEpoch: number;
+  /** True when this start made the cluster. */
+  firstStart: boolean;
+}
+
+interface StoredCertificate extends ServerCertificate {
+  issuedAtMs: number;
+}
+
+/** `names`: what the certificate must be good for now. */
+export async function openIdentity(
+  settings: SettingStore,
+  options: { cluster?: string; names: readonly string[]; clock: Clock; random: Random },
+): Promise<Identity> {
+  const known = settings.get<Authority>("authority");
+  const cluster = options.cluster ?? settings.get<string>("cluster") ?? "sqwish";
+  const authority = known ?? await createAuthority({ cluster, random: options.random });
+  if (!known) {
+    settings.set("authority", authority);
+    settings.set("sessionKey", Array.from(options.random.secret(32)));
+  }
+  if (settings.get<string>("cluster") !== cluster) settings.set("cluster", cluster);
+  const bootEpoch = ((settings.get<number>("bootEpoch") ?? 0) + 1) >>> 0;
+  settings.set("bootEpoch", bootEpoch);
+  return {
+    cluster,
+    authority,
+    fingerprint: fingerprintOf(authority.caCertPem),
+    certificate: await renewCertificate(settings, authority, options) ??
+      settings.get<StoredCertificate>("certificate")!,
+    sessionKey: Uint8Array.from(settings.get<number[]>("sessionKey")!),
+    bootEpoch,
+    firstStart: !known,
+  };
+}
+
+/** Issues the server certificate anew when its names have changed or it is a year old; null when it is still right. */
+export async function renewCertificate(
+  settings: SettingStore,
+  authority: Authority,
+  options: { names: readonly string[]; clock: Clock },
+): Promise<ServerCertificate | null> {
+  const stored = settings.get<StoredCertificate>("certificate");
+  const nowMs = options.clock.nowMs();
+  if (
+    stored &&
+    shouldReissue(stored.certPem, { names: options.names, issuedAtMs: stored.issuedAtMs, nowMs }) === null
+  ) {
+    return null;
+  }
+  const certificate = await issueServerCertificate(authority, { names: options.names });
+  settings.set("certificate", { ...certificate, issuedAtMs: nowMs } satisfies StoredCertificate);
+  return certificate;
+}

@@ -1,0 +1,227 @@
+/**
+ * The manager's one port: HTTPS requests go to the hono app, upgrades of `/v1/join` to the join handler.
+ * `node:https` rather than `Deno.serve`, because its upgraded sockets can switch off Nagle (docs/decisions/0001)
+ * and its certificate can be replaced without dropping a connection.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import https from "node:https";
+import type { Duplex } from "node:stream";
+import { asSqwishError, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Log } from "../log.ts";
+import { joinPath } from "../protocol/messages.ts";
+import { checkUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
+
+export interface ListenerOptions {
+  host: string;
+  port: number;
+  certPem: string;
+  keyPem: string;
+  log: Log;
+  /** `remoteAddress` is the peer's IP address. */
+  handle(request: Request, remoteAddress: string): Promise<Response> | Response;
+  join(request: IncomingMessage, socket: Duplex, head: Uint8Array, remoteAddress: string): void;
+}
+
+export interface Listener {
+  readonly port: number;
+  readonly connections: number;
+  close(): Promise<void>;
+}
+
+/** Bodies of the deploy route may be larger than an invocation's: a whole set, in base64. */
+const requestBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
+
+/** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const sockets = new Map<Duplex, string>();
+  const perAddress = new Map<string, number>();
+  const server = https.createServer(
+    // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
+    { key: options.keyPem, cert: options.certPem, minVersion: "TLSv1.2" } as any,
+    (request, response) => void serve(options, request, response),
+  );
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
+    upgrade(options, request, socket, head);
+  });
+  server.on("secureConnection", (socket: Duplex & { remoteAddress?: string }) => {
+    const address = socket.remoteAddress ?? "";
+    const open = perAddress.get(address) ?? 0;
+    if (sockets.size >= limits.connectionsMax || open >= limits.connectionsPerAddressMax) {
+      socket.destroy();
+      return;
+    }
+    sockets.set(socket, address);
+    perAddress.set(address, open + 1);
+    socket.on("close", () => {
+      if (!sockets.delete(socket)) return;
+      const left = (perAddress.get(address) ?? 1) - 1;
+      if (left === 0) perAddress.delete(address);
+      else perAddress.set(address, left);
+    });
+  });
+  server.on("tlsClientError", (error: Error) => options.log.debug("TLS handshake failed", { error }));
+  server.on("clientError", (_error: Error, socket: Duplex) => socket.destroy());
+  await listen(server, options);
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  return {
+    port,
+    get connections() {
+      return sockets.size;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections?.();
+        for (const socket of sockets.keys()) socket.destroy();
+      }),
+  };
+}
+
+function listen(server: Server, options: ListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: Error & { code?: string }) => {
+      const where = `${options.host}:${options.port}`;
+      if (error.code === "EADDRINUSE") {
+        reject(
+          new SqwishError(
+            "conflict",
+            `Port ${options.port} is in use at ${options.host}; choose another with --listen`,
+            {
+              cause: error,
+            },
+          ),
+        );
+      } else {
+        reject(
+          new SqwishError(
+            "invalid_request",
+            `Can't listen at ${where}; choose another address with --listen`,
+            {
+              cause: error,
+            },
+          ),
+        );
+      }
+    });
+    server.listen(options.port, options.host, () => resolve());
+  });
+}
+
+function upgrade(options: ListenerOptions, request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+  try {
+    if (new URL(request.url ?? "/", "https://manager").pathname !== joinPath) {
+      throw new SqwishError("not_found", `Only ${joinPath} takes WebSockets, asked was ${request.url}`);
+    }
+    checkUpgrade(request);
+    options.join(request, socket, head, remoteAddressOf(request));
+  } catch (thrown) {
+    refuseUpgrade(socket, asSqwishError(thrown, "Joining"));
+  }
+}
+
+function remoteAddressOf(request: IncomingMessage): string {
+  return request.socket?.remoteAddress ?? "unknown";
+}
+
+async function serve(
+  options: ListenerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort());
+  try {
+    const url = new URL(request.url ?? "/", `https://${request.headers.host ?? "manager"}`);
+    const body = await readBody(request);
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(request.headers)) {
+      if (value !== undefined && !name.startsWith(":")) {
+        headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+      }
+    }
+    const answer = await options.handle(
+      new Request(url, {
+        method: request.method,
+        headers,
+        body: body.length > 0 && request.method !== "GET" && request.method !== "HEAD" ? body : null,
+        signal: gone.signal,
+      }),
+      remoteAddressOf(request),
+    );
+    await writeResponse(answer, response, gone.signal);
+  } catch (thrown) {
+    const error = asSqwishError(thrown, "The request");
+    if (error.code === "internal") {
+      options.log.error("request failed", { path: request.url, error: error.cause });
+    }
+    if (response.headersSent) return void response.destroy();
+    response.writeHead(error.http, { "content-type": "application/json" });
+    response.end(JSON.stringify(error));
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+  const declared = Number(request.headers["content-length"] ?? 0);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (declared > requestBytesMax) throw tooLarge(declared);
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length > requestBytesMax) throw tooLarge(length);
+    chunks.push(chunk);
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+function tooLarge(length: number): SqwishError {
+  return new SqwishError(
+    "too_large",
+    `A request body takes at most ${requestBytesMax} bytes, this one has ${length}`,
+  );
+}
+
+async function writeResponse(answer: Response, response: ServerResponse, gone: AbortSignal): Promise<void> {
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of answer.headers) {
+    if (name !== "set-cookie") headers[name] = value;
+  }
+  const cookies = answer.headers.getSetCookie();
+  if (cookies.length > 0) headers["set-cookie"] = cookies;
+  if (answer.body === null) {
+    response.writeHead(answer.status, headers);
+    response.end();
+    return;
+  }
+  if (!headers["content-type"]?.includes("text/event-stream")) {
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    headers["content-length"] = String(bytes.length);
+    response.writeHead(answer.status, headers);
+    response.end(bytes);
+    return;
+  }
+  response.writeHead(answer.status, headers);
+  response.flushHeaders?.();
+  const reader = answer.body.getReader();
+  gone.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (!response.write(value)) await drained(response, gone);
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    response.once("drain", () => resolve());
+    gone.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * The channel seam in memory: two ends that hand each other copies in a later microtask. For tests and the
+ * simulator; `tests/conformance/channel_test.ts` holds it to what the WebSocket does.
+ */
+import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
+import { CloseCode } from "./rfc6455.ts";
+
+type Item = { kind: "control"; text: string } | { kind: "frames"; bytes: Uint8Array };
+
+class MemoryChannel implements Channel {
+  readonly remoteAddress: string;
+  peer: MemoryChannel | null = null;
+  #handlers: ChannelHandlers | null = null;
+  #inbox: Item[] = [];
+  #paused = false;
+  #scheduled = false;
+  #closed = false;
+  #pendingClose: ChannelClose | null = null;
+
+  constructor(remoteAddress: string) {
+    this.remoteAddress = remoteAddress;
+  }
+
+  /** What the peer has not taken yet. */
+  get bufferedBytes(): number {
+    let bytes = 0;
+    for (const item of this.peer?.inbox ?? []) {
+      bytes += item.kind === "frames" ? item.bytes.length : item.text.length;
+    }
+    return bytes;
+  }
+
+  get inbox(): readonly Item[] {
+    return this.#inbox;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#pendingClose !== null;
+  }
+
+  start(handlers: ChannelHandlers): void {
+    this.#handlers = handlers;
+    this.#schedule();
+  }
+
+  sendControl(text: string): void {
+    if (!this.closed) this.peer?.receive({ kind: "control", text });
+  }
+
+  sendFrames(bytes: Uint8Array): void {
+    if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice() });
+  }
+
+  pauseReading(): void {
+    this.#paused = true;
+  }
+
+  resumeReading(): void {
+    this.#paused = false;
+    this.#schedule();
+  }
+
+  close(code: number = CloseCode.normal, reason = ""): void {
+    if (this.closed) return;
+    this.peer?.receiveClose({ code, reason });
+    this.receiveClose({ code, reason });
+  }
+
+  abandon(reason: string): void {
+    if (this.closed) return;
+    this.#inbox = [];
+    this.#paused = false;
+    this.peer?.receiveClose({ code: CloseCode.abnormal, reason: "the connection broke" });
+    this.receiveClose({ code: CloseCode.abnormal, reason });
+  }
+
+  receive(item: Item): void {
+    if (this.closed) return;
+    this.#inbox.push(item);
+    this.#schedule();
+  }
+
+  receiveClose(close: ChannelClose): void {
+    if (this.closed) return;
+    this.#pendingClose = close;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#handlers) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#deliver();
+    });
+  }
+
+  #deliver(): void {
+    const handlers = this.#handlers!;
+    while (!this.#paused && this.#inbox.length > 0) {
+      const item = this.#inbox.shift()!;
+      if (item.kind === "control") handlers.onControl(item.text);
+      else handlers.onFrames(item.bytes);
+    }
+    if (this.#closed || this.#pendingClose === null || this.#inbox.length > 0) return;
+    this.#closed = true;
+    handlers.onClose(this.#pendingClose);
+  }
+}
+
+/** Two connected ends. What one sends, the other's handlers get. */
+export function createMemoryChannelPair(
+  addresses: { left?: string; right?: string } = {},
+): { left: Channel; right: Channel } {
+  const left = new MemoryChannel(addresses.right ?? "memory:right");
+  const right = new MemoryChannel(addresses.left ?? "memory:left");
+  left.peer = right;
+  right.peer = left;
+  return { left, right };
+}

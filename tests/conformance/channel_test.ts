@@ -1,0 +1,155 @@
+/** What every `Channel` promises, run over the in-memory pair and over real WebSockets with TLS. */
+import assert from "node:assert/strict";
+import type { Channel, ChannelClose } from "../../lib/protocol/channel.ts";
+import { decodeFrame, encodeFrame, forEachFrame, Op } from "../../lib/protocol/frame.ts";
+import { createMemoryChannelPair } from "../../lib/protocol/memory_channel.ts";
+import { limits } from "../../lib/limits.ts";
+import { eventually } from "../support/eventually.ts";
+import { openWebSocketPairs } from "../support/websocket_pair.ts";
+
+interface Pairs {
+  open(): Promise<{ left: Channel; right: Channel }>;
+  close(): Promise<void>;
+}
+
+class Recorder {
+  readonly controls: string[] = [];
+  readonly ids: number[] = [];
+  readonly sizes: number[] = [];
+  readonly closes: ChannelClose[] = [];
+  messages = 0;
+  constructor(readonly channel: Channel, onFrames?: (message: Uint8Array) => void) {
+    channel.start({
+      onControl: (text) => this.controls.push(text),
+      onFrames: (message) => {
+        this.messages++;
+        onFrames?.(message);
+        forEachFrame(message, (at) => {
+          const frame = decodeFrame(message, at);
+          this.ids.push(frame.id);
+          this.sizes.push(frame.body.length);
+        });
+      },
+      onClose: (close) => this.closes.push(close),
+    });
+  }
+}
+
+const frame = (id: number, bytes = 0) => encodeFrame({ op: Op.reply, id, body: new Uint8Array(bytes) });
+
+const implementations: Record<string, () => Promise<Pairs>> = {
+  memory: () =>
+    Promise.resolve({ open: () => Promise.resolve(createMemoryChannelPair()), close: async () => {} }),
+  websocket: openWebSocketPairs,
+};
+
+for (const [name, openPairs] of Object.entries(implementations)) {
+  async function withPair(body: (left: Channel, right: Channel) => Promise<void>): Promise<void> {
+    const pairs = await openPairs();
+    const { left, right } = await pairs.open();
+    try {
+      await body(left, right);
+    } finally {
+      left.abandon("test over");
+      right.abandon("test over");
+      await pairs.close();
+    }
+  }
+
+  Deno.test(`${name} channel: control messages and frames arrive whole and in order, both ways`, () =>
+    withPair(async (left, right) => {
+      const a = new Recorder(left);
+      const b = new Recorder(right);
+      for (let i = 0; i < 500; i++) {
+        left.sendFrames(frame(i, i * 7));
+        right.sendFrames(frame(i, 3));
+        if (i % 50 === 0) left.sendControl(`{"n":${i},"é":"✓"}`);
+      }
+      await eventually("all frames", () => b.ids.length === 500 && a.ids.length === 500);
+      const inOrder = Array.from({ length: 500 }, (_, i) => i);
+      assert.deepEqual(b.ids, inOrder);
+      assert.deepEqual(a.ids, inOrder);
+      assert.deepEqual(b.sizes, inOrder.map((i) => i * 7));
+      assert.deepEqual(b.controls.map((text) => JSON.parse(text).n), [
+        0,
+        50,
+        100,
+        150,
+        200,
+        250,
+        300,
+        350,
+        400,
+        450,
+      ]);
+    }));
+
+  Deno.test(`${name} channel: a body of the largest size passes`, () =>
+    withPair(async (left, right) => {
+      new Recorder(left);
+      const b = new Recorder(right);
+      left.sendFrames(frame(1, limits.bodyBytesMax));
+      left.sendFrames(frame(2));
+      await eventually("both frames", () => b.ids.length === 2);
+      assert.deepEqual(b.sizes, [limits.bodyBytesMax, 0]);
+    }));
+
+  Deno.test(`${name} channel: received bytes are the receiver's to rewrite`, () =>
+    withPair(async (left, right) => {
+      new Recorder(left);
+      const kept: Uint8Array[] = [];
+      const b = new Recorder(right, (message) => kept.push(message));
+      for (let i = 0; i < 200; i++) {
+        left.sendFrames(encodeFrame({ op: Op.reply, id: i, body: new Uint8Array(900).fill(i) }));
+        if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      await eventually("all frames", () => b.ids.length === 200);
+      for (const message of kept) {
+        forEachFrame(message, (at) => {
+          const { id, body } = decodeFrame(message, at);
+          assert.ok(body.every((byte) => byte === id % 256), `frame ${id} was overwritten by later bytes`);
+        });
+      }
+    }));
+
+  Deno.test(`${name} channel: nothing is delivered while reading is paused, everything after`, () =>
+    withPair(async (left, right) => {
+      new Recorder(left);
+      const b = new Recorder(right);
+      right.pauseReading();
+      left.sendFrames(frame(1));
+      left.sendControl("{}");
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      assert.deepEqual([b.ids.length, b.controls.length], [0, 0]);
+      right.resumeReading();
+      await eventually("the held messages", () => b.ids.length === 1 && b.controls.length === 1);
+    }));
+
+  Deno.test(`${name} channel: closing sends what was queued, then tells both sides once why`, () =>
+    withPair(async (left, right) => {
+      const a = new Recorder(left);
+      const b = new Recorder(right);
+      left.sendFrames(frame(1, 300_000));
+      left.sendControl("{}");
+      left.close(1008, "enough");
+      left.close(1000, "again");
+      left.sendFrames(frame(2));
+      await eventually("both closes", () => a.closes.length > 0 && b.closes.length > 0);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.deepEqual(b.ids, [1]);
+      assert.equal(b.controls.length, 1);
+      assert.deepEqual(b.closes, [{ code: 1008, reason: "enough" }]);
+      assert.deepEqual(a.closes, [{ code: 1008, reason: "enough" }]);
+      assert.ok(left.closed && right.closed);
+    }));
+
+  Deno.test(`${name} channel: an abandoned connection is an abnormal close for the peer`, () =>
+    withPair(async (left, right) => {
+      const a = new Recorder(left);
+      const b = new Recorder(right);
+      left.abandon("no answer");
+      await eventually("both closes", () => a.closes.length > 0 && b.closes.length > 0);
+      assert.deepEqual(a.closes, [{ code: 1006, reason: "no answer" }]);
+      assert.equal(b.closes[0].code, 1006);
+    }));
+}

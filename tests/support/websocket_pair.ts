@@ -1,0 +1,41 @@
+/** Connected WebSocket channels over real TLS on loopback, through the manager's own listener. */
+import { createAuthority, issueServerCertificate } from "../../lib/security/authority.ts";
+import { createSystemRandom } from "../../lib/random.ts";
+import { silentLog } from "../../lib/log.ts";
+import type { Channel } from "../../lib/protocol/channel.ts";
+import { joinPath } from "../../lib/protocol/messages.ts";
+import { acceptUpgrade } from "../../lib/protocol/websocket_accept.ts";
+import { dialWebSocket } from "../../lib/protocol/websocket_dial.ts";
+import { openListener } from "../../lib/manager/listener.ts";
+
+export async function openWebSocketPairs() {
+  const authority = await createAuthority({ cluster: "test", random: createSystemRandom() });
+  const { certPem, keyPem } = await issueServerCertificate(authority, { names: ["127.0.0.1"] });
+  let accepted: (channel: Channel) => void = () => {};
+  const listener = await openListener({
+    host: "127.0.0.1",
+    port: 0,
+    certPem,
+    keyPem,
+    log: silentLog,
+    handle: () => new Response("not here", { status: 404 }),
+    join: (request, socket, head, address) => accepted(acceptUpgrade(request, socket, head, address)),
+  });
+  return {
+    port: listener.port,
+    caPem: authority.caCertPem,
+    async open(): Promise<{ left: Channel; right: Channel }> {
+      const server = new Promise<Channel>((resolve) => accepted = resolve);
+      const left = await dialWebSocket({
+        host: "127.0.0.1",
+        port: listener.port,
+        caPem: authority.caCertPem,
+        path: joinPath,
+        headers: {},
+        timeoutMs: 5000,
+      });
+      return { left, right: await server };
+    },
+    close: () => listener.close(),
+  };
+}
