@@ -39,11 +39,27 @@ export const limits = {
   timeoutMsMax: 24 * 3600_000,
   queueMaxDefault: 1000,
   queueMaxMax: 1_000_000,
+  /** Runs of one request, the first included, when agents are lost under it. */
+  attemptsMax: 3,
+  /** How long a cancelled request may keep its slot before the agent confirms. */
+  cancelGraceMs: 3000,
+  /** A replica that gave a request back unrun gets none for this long, or until it reports. */
+  refusalHoldMs: 100,
+  retryAfterMsMin: 100,
+  retryAfterMsMax: 10_000,
 
   // Liveness
   telemetryMs: 1000,
   suspectAfterMs: 2000,
   lostAfterMs: 3000,
+  /** A lost agent's replicas are placed elsewhere after this long. */
+  lostGraceMs: 10_000,
+  /** How often the manager judges its agents. */
+  livenessTickMs: 250,
+  /** A tick later than this means that the manager itself was stalled. */
+  ownPauseMsMax: 500,
+  /** Agents remembered, connected or not. */
+  agentsMax: 10_000,
   clientPingMs: 5000,
   clientLostAfterMs: 15_000,
   managerLostAfterMs: 3000,
@@ -54,6 +70,8 @@ export const limits = {
   moduleBytesMax: 8 * MiB,
   modulesPerSetMax: 500,
   setBytesMax: 64 * MiB,
+  /** Changed files are looked at once nothing has changed for this long. */
+  watchQuietMs: 200,
   replicaSetsMax: 1000,
   endpointsPerSetMax: 1000,
   memoryMbDefault: 256,
@@ -61,11 +79,23 @@ export const limits = {
   drainMsMax: 30_000,
   runnersPerReplicaMax: 64,
   logLineBytesMax: 8 * KiB,
+  /** What one agent passes on of its modules' output. */
+  logLinesPerSecondMax: 1000,
+  logBytesPerSecondMax: 1 * MiB,
+  /** What the manager keeps per replicaSet. */
+  logLinesKept: 1000,
 
   // Store
   revisionsKept: 10,
   eventsKept: 20_000,
   sampleFlushMs: 60_000,
+  /** Resolution of the samples of the last day, and of those rolled up from them. */
+  sampleMs: 10_000,
+  sampleKeptMs: 24 * 3600_000,
+  rolledUpMs: 300_000,
+  rolledUpKeptMs: 30 * 24 * 3600_000,
+  /** Endpoints with metrics of their own; those beyond are counted together. */
+  metricEndpointsMax: 1000,
 
   // Security
   passwordBytesMin: 8,

@@ -17,6 +17,9 @@ import {
 import { encodeToken } from "../security/token.ts";
 import type { UserRecord, UserStore } from "../store/users.ts";
 
+/** What a caller says of a token; addresses and fingerprint are the manager's. */
+export type TokenWish = Omit<TokenOptions, "addresses" | "fingerprint">;
+
 export interface AccountsOptions {
   users: UserStore;
   clock: Clock;
@@ -24,7 +27,10 @@ export interface AccountsOptions {
 }
 
 export interface TokenOptions {
+  /** Which program joins with it. */
   role: "agent" | "client";
+  /** What a client's user may do; `client` unless given. */
+  access?: Exclude<Role, "agent">;
   /** Absent: for ever. */
   lifetimeMs?: number;
   once: boolean;
@@ -88,7 +94,7 @@ export class Accounts {
     this.#users.removeDeadTokens(this.#clock.nowMs());
     this.#users.add({
       name,
-      role: options.role,
+      role: options.role === "agent" ? "agent" : options.access ?? "client",
       endpoints: options.role === "client" ? ["*"] : [],
       passwordHash: await hashPassword(password, { random: this.#random, cost: secretCost }),
       kind: "token",
@@ -99,17 +105,30 @@ export class Accounts {
     return encodeToken({ addresses, fingerprint, user: name, password, role, expiresAtMs });
   }
 
-  /** Credentials of its own for a machine that joined with `by`, with the same role and patterns. */
-  async enroll(by: Principal, machine: string): Promise<{ user: string; password: string }> {
+  /**
+   * Exchanges a join token for credentials of a machine's own, with the token's role and patterns. Only tokens can
+   * be exchanged: what a person's password opened would otherwise outlive it. `consume` uses up a token for one use
+   * and throws when another join was faster; then nothing has been added.
+   */
+  async enroll(
+    by: Principal,
+    machine: string,
+    consume: (name: string) => void,
+  ): Promise<{ user: string; password: string }> {
+    if (this.#users.find(by.name)?.kind !== "token") {
+      throw new SqwishError(
+        "invalid_request",
+        `Only a join token can be exchanged, ${by.name} is no token; join without enrolling`,
+      );
+    }
     const password = generateSecret(this.#random);
+    const passwordHash = await hashPassword(password, { random: this.#random, cost: secretCost });
     const user = `${machine}-${this.#mark()}`;
-    this.#users.add({
-      name: user,
-      role: by.role,
-      endpoints: by.endpoints,
-      passwordHash: await hashPassword(password, { random: this.#random, cost: secretCost }),
-      kind: "machine",
-    }, this.#clock.nowMs());
+    consume(by.name);
+    this.#users.add(
+      { name: user, role: by.role, endpoints: by.endpoints, passwordHash, kind: "machine" },
+      this.#clock.nowMs(),
+    );
     return { user, password };
   }
 

@@ -180,7 +180,13 @@ export interface ErrorView {
 export interface DeployRequest {
   /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */
   replicaSet: Record<string, unknown> & { name: string; version: string };
-  modules: { path: string; entry: boolean; base64: string }[];
+  modules: {
+    path: string;
+    /** The name the user gave it, for messages; `path` when left out. */
+    source?: string;
+    entry: boolean;
+    base64: string;
+  }[];
 }
 
 /** Answer to a deployment. */

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { limits } from "../../limits.ts";
 import type { DeployRequest, DeployView, UserView } from "../../protocol/views.ts";
 import { guard, type Principal, type Role, roles } from "../../security/access.ts";
+import type { TokenWish } from "../accounts.ts";
 import { type ApiEnv, readJson } from "./context.ts";
 
 export interface Changes {
@@ -17,14 +18,19 @@ export interface Changes {
   ): Promise<{ user: UserView; password: string }>;
   setPassword(name: string, password: string | undefined): Promise<{ password: string }>;
   removeUser(name: string, by: Principal): void;
-  createToken(
-    token: { role: "agent" | "client"; lifetimeMs?: number; once: boolean },
-  ): Promise<{ token: string }>;
+  createToken(token: TokenWish): Promise<{ token: string }>;
 }
 
 const deploySchema = v.strictObject({
   replicaSet: v.looseObject({ name: v.string(), version: v.string() }),
-  modules: v.array(v.strictObject({ path: v.string(), entry: v.boolean(), base64: v.string() })),
+  modules: v.array(
+    v.strictObject({
+      path: v.string(),
+      source: v.optional(v.string()),
+      entry: v.boolean(),
+      base64: v.string(),
+    }),
+  ),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
 const replicasSchema = v.union([
@@ -42,6 +48,7 @@ const userSchema = v.strictObject({
 });
 const tokenSchema = v.strictObject({
   role: v.picklist(["agent", "client"]),
+  access: v.optional(v.picklist(["admin", "operator", "client", "viewer"])),
   lifetimeMs: v.optional(v.pipe(v.number(), v.minValue(1000))),
   once: v.optional(v.boolean(), false),
 });

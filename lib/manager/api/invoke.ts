@@ -6,27 +6,19 @@ import type { ApiContext } from "./context.ts";
 import { isErrorCode, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { decodeFrame, encodeFrame, Flag, forEachFrame, type Frame, Op } from "../../protocol/frame.ts";
+import type { Requester } from "../../scheduling/dispatcher.ts";
 import { mayInvoke, type Principal } from "../../security/access.ts";
 
-/** Who a request is answered to; the dispatcher's own type has the same shape. */
-export interface HttpRequester {
-  id: string;
-  user: string;
-  mayInvoke(endpoint: string): boolean;
-  sink: { sendFrames(bytes: Uint8Array): void };
-}
-
 export interface InvokePort {
-  admit(requester: HttpRequester, bytes: Uint8Array): void;
-  cancel(requester: HttpRequester): void;
-  credit(requester: HttpRequester, parts: number): void;
+  admit(requester: Requester, bytes: Uint8Array): void;
+  cancel(requester: Requester): void;
+  credit(requester: Requester, parts: number): void;
   monotonicMs(): number;
 }
 
 const bytesType = "application/octet-stream";
 /** Headers that belong to the connection or to us; the rest of the `sqwish-header-…` ones reach the module. */
 const headerPrefix = "sqwish-header-";
-let nextRequester = 1;
 
 /** Answers with the endpoint's reply; errors are thrown as the request's one outcome. */
 export async function invokeOverHttp(c: ApiContext, port: InvokePort, endpoint: string): Promise<Response> {
@@ -51,10 +43,11 @@ export async function invokeOverHttp(c: ApiContext, port: InvokePort, endpoint: 
   return streamResponse(first, answers, port, requester);
 }
 
-function createRequester(principal: Principal, answers: AnswerQueue): HttpRequester {
+function createRequester(principal: Principal, answers: AnswerQueue): Requester {
   return {
-    id: `http-${nextRequester++}`,
-    user: principal.name,
+    // One user's HTTP requests share a turn in the queue, as those of one connection do.
+    id: `http ${principal.name}`,
+    describe: principal.name,
     mayInvoke: (endpoint) => mayInvoke(principal, endpoint),
     sink: { sendFrames: (bytes) => forEachFrame(bytes, (at) => answers.push(decodeFrame(bytes, at))) },
   };
@@ -134,7 +127,7 @@ function streamResponse(
   first: Frame,
   answers: AnswerQueue,
   port: InvokePort,
-  requester: HttpRequester,
+  requester: Requester,
 ): Response {
   let frame: Frame | null = first;
   const encoder = new TextEncoder();

@@ -4,12 +4,14 @@ import { SqwishError } from "../../errors.ts";
 import { nearMisses } from "../../near_miss.ts";
 import type { EventView, MetricsView, OverviewView, RevisionView, UserView } from "../../protocol/views.ts";
 import { guard } from "../../security/access.ts";
+import type { StoredLine } from "../module_logs.ts";
 import { type ApiEnv, queryNumber } from "./context.ts";
 
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
   events(query: { limit?: number; afterId?: number; subject?: string; kind?: string }): EventView[];
+  logs(replicaSet: string, query: { afterId?: number; agent?: string; limit: number }): StoredLine[];
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
@@ -64,6 +66,14 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     const fromMs = queryNumber(c, "fromMs") ?? toMs - defaultWindowMs;
     const series = c.req.query("series") ?? "requests";
     return c.json(reads.metrics({ series, subject: c.req.query("subject"), fromMs, toMs }));
+  });
+  app.get("/logs/:name", guard("logs"), (c) => {
+    const name = c.req.param("name");
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const limit = Math.min(queryNumber(c, "limit") ?? 200, eventsMax);
+    return c.json({
+      lines: reads.logs(name, { afterId: queryNumber(c, "afterId"), agent: c.req.query("agent"), limit }),
+    });
   });
   app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
   return app;

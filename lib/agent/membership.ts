@@ -1,0 +1,116 @@
+/**
+ * Keeps an agent in its cluster: dials, runs a session until it ends, waits with jittered exponential backoff, dials
+ * again, for ever. Only the very first join with a token may fail for good; after that every refusal is retried, since
+ * a manager that was restored from a backup or moved must find its agents waiting.
+ */
+import type { Clock } from "../clock.ts";
+import { Dialer } from "../client/dialer.ts";
+import { reconnectDelayMs } from "../client/backoff.ts";
+import { asSqwishError, describeError, type SqwishError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Channel } from "../protocol/channel.ts";
+import type { Welcome } from "../protocol/messages.ts";
+import type { Random } from "../random.ts";
+import type { AgentIdentity } from "./identity.ts";
+import type { AgentSession } from "./session.ts";
+
+export interface MembershipOptions {
+  identity: AgentIdentity;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  store(identity: AgentIdentity): Promise<void>;
+  openSession(channel: Channel, enroll: boolean, onWelcome: (welcome: Welcome) => void): AgentSession;
+}
+
+export interface Membership {
+  /** The session now open, if any. */
+  readonly session: AgentSession | null;
+  /** Settles when the first join with a token was refused; never after a welcome. */
+  readonly refused: Promise<SqwishError>;
+  /** Leaves the cluster and stops dialling. */
+  leave(message: string): Promise<void>;
+}
+
+/** A session that lasted this long starts the backoff over. */
+const steadyMs = 10_000;
+
+export function keepMembership(options: MembershipOptions): Membership {
+  const { clock, random, log } = options;
+  const { name, identity, ...target } = options.identity;
+  const dialer = new Dialer(target);
+  const refused = Promise.withResolvers<SqwishError>();
+  let session: AgentSession | null = null;
+  let leaving = false;
+  let wake: () => void = () => {};
+  let failures = 0;
+  let stored = JSON.stringify(target);
+
+  async function connectOnce(): Promise<SqwishError> {
+    let channel: Channel;
+    try {
+      channel = await dialer.dial();
+    } catch (thrown) {
+      return asSqwishError(thrown, "Dialling the manager");
+    }
+    if (leaving) {
+      channel.abandon("leaving");
+      return asSqwishError(new Error("leaving"), "Joining");
+    }
+    const startedMs = clock.monotonicMs();
+    session = options.openSession(channel, dialer.target.enroll, (welcome) => {
+      log.info(`joined cluster ${welcome.cluster}`, {
+        manager: channel.remoteAddress,
+        version: welcome.version,
+      });
+      dialer.welcomed(welcome);
+      const text = JSON.stringify(dialer.target);
+      if (text === stored) return;
+      stored = text;
+      options.store({ name, identity, ...dialer.target }).catch((thrown) => {
+        log.error("the identity could not be stored; the next start may need a new token", {
+          error: describeError(thrown),
+        });
+      });
+    });
+    const ended = await session.ended;
+    session = null;
+    if (clock.monotonicMs() - startedMs > steadyMs) failures = 0;
+    return ended;
+  }
+
+  async function run(): Promise<void> {
+    while (!leaving) {
+      const error = await connectOnce();
+      if (leaving) break;
+      failures++;
+      const mayStayOut = dialer.target.enroll && error.code !== "manager_lost";
+      if (mayStayOut) return refused.resolve(error);
+      const delayMs = reconnectDelayMs(failures, random);
+      log.warn(`not connected, trying again in ${(delayMs / 1000).toFixed(1)} s`, {
+        reason: describeError(error),
+      });
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(delayMs, resolve);
+        wake = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+  }
+
+  const running = run();
+  return {
+    get session() {
+      return session;
+    },
+    refused: refused.promise,
+    async leave(message) {
+      leaving = true;
+      wake();
+      session?.leave(message);
+      await running;
+    },
+  };
+}

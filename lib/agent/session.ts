@@ -1,0 +1,139 @@
+/**
+ * One connection of an agent to its manager: hello → welcome → desired state in, state and telemetry out, request
+ * frames to the hosting and answers back. A new connection is a new session; the hosting outlives them all.
+ */
+import type { Clock } from "../clock.ts";
+import { isErrorCode, SqwishError } from "../errors.ts";
+import type { Hosting } from "../hosting/hosting.ts";
+import { limits } from "../limits.ts";
+import type { Channel } from "../protocol/channel.ts";
+import { forEachFrame, frameA, frameId, frameOp, Op } from "../protocol/frame.ts";
+import {
+  type AgentHello,
+  encodeMessage,
+  type LogLine,
+  type MessageToManager,
+  parseMessageToPeer,
+  type Telemetry,
+  type Welcome,
+} from "../protocol/messages.ts";
+import type { UpstreamCalls } from "./upstream.ts";
+
+export interface SessionOptions {
+  clock: Clock;
+  channel: Channel;
+  hello: AgentHello;
+  hosting: Hosting;
+  calls: UpstreamCalls;
+  /** The telemetry of this moment, but for its number. */
+  telemetry(): Omit<Telemetry, "type" | "sequence">;
+  /** Log lines since the last call, and how many were dropped. */
+  takeLogs(): { lines: LogLine[]; dropped: number };
+  onWelcome(welcome: Welcome): void;
+}
+
+export interface AgentSession {
+  /** Sends the state of all replicas; nothing before the welcome. */
+  sendState(): void;
+  /** Says why and closes; what runs is not waited for. */
+  leave(message: string): void;
+  /** Settles when the connection is over: with the manager's refusal, or the reason it ended. */
+  readonly ended: Promise<SqwishError>;
+}
+
+export function openSession(options: SessionOptions): AgentSession {
+  const { clock, channel, hosting, calls } = options;
+  const ended = Promise.withResolvers<SqwishError>();
+  let welcomed = false;
+  let farewell: SqwishError | null = null;
+  let lastHeardMs = clock.monotonicMs();
+  let sequence = 0;
+
+  const send = (message: MessageToManager) => channel.sendControl(encodeMessage(message));
+  const stopTicking = clock.every(limits.telemetryMs, () => {
+    const silentMs = clock.monotonicMs() - lastHeardMs;
+    if (silentMs > (welcomed ? limits.managerLostAfterMs : limits.handshakeMsMax)) {
+      return channel.abandon(`the manager has been silent for ${Math.round(silentMs)} ms`);
+    }
+    if (!welcomed) return;
+    send({ type: "telemetry", sequence: ++sequence, ...options.telemetry() });
+    const logs = options.takeLogs();
+    if (logs.lines.length > 0) send({ type: "logs", ...logs });
+  });
+
+  function sendState(): void {
+    if (welcomed) send({ type: "state", generation: hosting.generation, replicas: hosting.reports() });
+  }
+
+  function receive(text: string): void {
+    const message = parseMessageToPeer(text);
+    switch (message.type) {
+      case "welcome":
+        welcomed = true;
+        calls.attach(channel);
+        return options.onWelcome(message);
+      case "desired":
+        hosting.apply(message);
+        return sendState();
+      case "bye":
+        farewell = new SqwishError(isErrorCode(message.code) ? message.code : "internal", message.message);
+        return;
+      case "pong":
+        return;
+    }
+  }
+
+  function receiveFrames(message: Uint8Array): void {
+    forEachFrame(message, (at, end) => {
+      switch (frameOp(message, at)) {
+        case Op.request:
+          return hosting.request(message, at, end, channel);
+        case Op.cancel:
+          return hosting.cancel(frameId(message, at), channel);
+        case Op.credit:
+          return hosting.credit(frameId(message, at), frameA(message, at), channel);
+        case Op.reply:
+        case Op.part:
+        case Op.error:
+          return calls.answer(message, at, end);
+        default:
+          throw new SqwishError(
+            "invalid_request",
+            `A manager may not send operation ${frameOp(message, at)}`,
+          );
+      }
+    });
+  }
+
+  channel.start({
+    onControl: (text) => heard(() => receive(text)),
+    onFrames: (message) => heard(() => receiveFrames(message)),
+    onClose(close) {
+      stopTicking();
+      hosting.forget(channel);
+      calls.detach(channel);
+      ended.resolve(farewell ?? new SqwishError("manager_lost", close.reason || "the connection closed"));
+    },
+  });
+  send(options.hello);
+
+  function heard(action: () => void): void {
+    lastHeardMs = clock.monotonicMs();
+    try {
+      action();
+    } catch (thrown) {
+      if (!(thrown instanceof SqwishError)) throw thrown;
+      farewell = thrown;
+      channel.abandon(thrown.message);
+    }
+  }
+
+  return {
+    sendState,
+    leave(message) {
+      if (welcomed) send({ type: "bye", code: "leaving", message });
+      channel.close(1001, message);
+    },
+    ended: ended.promise,
+  };
+}

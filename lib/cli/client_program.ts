@@ -1,0 +1,60 @@
+/** The whole command line of `client`: every command, and the hint that goes with a failure. */
+import { SqwishError } from "../errors.ts";
+import { type Command, createProgram } from "./arguments.ts";
+import { addBench } from "./commands/bench.ts";
+import { addCompletions } from "./commands/completions.ts";
+import type { CommandContext } from "./commands/context.ts";
+import { addDeploy } from "./commands/deploy.ts";
+import { addDescribe } from "./commands/describe.ts";
+import { addEvents } from "./commands/events.ts";
+import { addGet } from "./commands/get.ts";
+import { addInvoke } from "./commands/invoke.ts";
+import { addLogin } from "./commands/login.ts";
+import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { printable } from "./tables.ts";
+
+export function createClientProgram(context: CommandContext, version: string): Command {
+  const program = createProgram({
+    name: "client",
+    description: "Sends requests into a Sqwish cluster and looks after it.",
+    version,
+    examples: [
+      "client login --join sqwish1_…",
+      "client deploy resize.ts --name images --version 1.0.0",
+      "client invoke images/resize @photo.jpg > small.jpg",
+      "client get agents --watch",
+    ],
+  });
+  const commands = [
+    addLogin,
+    addInvoke,
+    addGet,
+    addDescribe,
+    addDeploy,
+    addRollout,
+    addScale,
+    addDelete,
+    addEvents,
+    addBench,
+    addCompletions,
+  ];
+  for (const add of commands) add(program, context);
+  return program;
+}
+
+/** What helps beyond the message: the user's own stack, the other errors of a file, how to sign in. */
+export function hintFor(thrown: unknown): string | undefined {
+  if (!(thrown instanceof SqwishError)) return undefined;
+  const { errors, stack } = thrown.details;
+  if (Array.isArray(errors) && errors.length > 1) {
+    return errors.map((error) => `  ${printable(String(error))}`).join("\n");
+  }
+  if (thrown.code === "module_failed" && typeof stack === "string") {
+    const frames = stack.split("\n").filter((line) => /^\s*at /.test(line));
+    return frames.map((line) => `  ${printable(line.trim())}`).join("\n") || undefined;
+  }
+  if (thrown.code === "unauthenticated") {
+    return "Sign in with `client login`; `client login --help` shows how";
+  }
+  return undefined;
+}

@@ -1,0 +1,125 @@
+/**
+ * `client deploy`: files → one deployment → its rollout, followed to the end. The manager builds and checks the
+ * modules; here they are only collected, so that both sides agree on what belongs to a replicaSet.
+ */
+import { Buffer } from "node:buffer";
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { collectModules } from "../../deployment/collect.ts";
+import { modulesRefused } from "../../deployment/modules.ts";
+import {
+  configurationRefused,
+  parseReplicaSet,
+  parseReplicaSetFile,
+} from "../../deployment/specification.ts";
+import { SqwishError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import type { DeployRequest, DeployView } from "../../protocol/views.ts";
+import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts";
+import { followRollout } from "../follow_rollout.ts";
+import { type CommandContext, withConnection } from "./context.ts";
+import { replicaCount } from "./rollout.ts";
+
+interface Options {
+  file?: string;
+  name?: string;
+  version?: string;
+  replicas?: number | "all";
+  label?: Record<string, string>;
+  wait: boolean;
+}
+
+export function addDeploy(program: Command, context: CommandContext): void {
+  const command = program.command("deploy")
+    .description("make a new revision of a replicaSet and follow its rollout")
+    .argument("[path...]", "modules: files or folders")
+    .option("-f, --file <file>", "everything from a file instead (one replicaSet, docs/configuration.md)")
+    .option("--name <name>", "the replicaSet's name")
+    .option("--version <version>", "your own word for this revision, e.g. 1.2.0")
+    .option("--replicas <count>", 'on how many agents, or "all"', replicaCount)
+    .option("--label <key=value>", "only on agents with this label; may be repeated", keyValue)
+    .option("--no-wait", "don't follow the rollout")
+    .action((paths: string[], options: Options) => deploy(context, paths, options));
+  addExamples(command, [
+    "client deploy resize.ts --name images --version 1.2.0",
+    "client deploy ./modules --name images --version 1.2.1 --replicas all --label arch=aarch64",
+    "client deploy -f replicaset.jsonc",
+    "client deploy -f replicaset.jsonc --version 1.3.0 --replicas 2",
+  ]);
+}
+
+async function deploy(context: CommandContext, paths: string[], options: Options): Promise<void> {
+  const request = await readDeployment(paths, options);
+  const { name } = request.replicaSet;
+  await withConnection(context, async (sqwish, signal) => {
+    const answer = await sqwish.call("POST", "/v1/replicasets", request, { signal });
+    const { revision, changed } = answer.json as DeployView;
+    if (!changed) {
+      context.terminal.writeOut(`${name}: nothing has changed since revision ${revision}\n`);
+      return;
+    }
+    context.terminal.writeOut(`${name}: revision ${revision}\n`);
+    if (options.wait) await followRollout(context, sqwish, { name, revision }, signal);
+  });
+}
+
+/** Everything the deployment carries. Throws `UsageError` or `invalid_request`, with every error in `details.errors`. */
+async function readDeployment(paths: string[], options: Options): Promise<DeployRequest> {
+  const given = await settings(paths, options);
+  const checked = parseReplicaSet(given.replicaSet);
+  if (!checked.ok) throw configurationRefused("The replicaSet", checked.errors, options.file);
+  const { name, version } = checked.replicaSet;
+  const collected = await collectModules(given.modules, { baseFolder: given.baseFolder });
+  if (!collected.ok) throw modulesRefused(name, collected.errors);
+  const modules = collected.modules.map(({ path, entry, bytes }) => ({
+    path,
+    entry,
+    base64: Buffer.from(bytes).toString("base64"),
+  }));
+  const bytes = modules.reduce((sum, { base64 }) => sum + base64.length, 0);
+  if (bytes > limits.bodyBytesMax) {
+    throw new SqwishError(
+      "too_large",
+      `A deployment takes at most ${limits.bodyBytesMax} bytes of modules in base64, ${name} has ${bytes}; ` +
+        "name large sets in the manager's configuration file",
+    );
+  }
+  return { replicaSet: { ...given.replicaSet, name, version }, modules };
+}
+
+interface Given {
+  replicaSet: Record<string, unknown>;
+  modules: string[];
+  baseFolder: string;
+}
+
+/** From the file, with what is said on the command line in its place; from the command line alone otherwise. */
+async function settings(paths: string[], options: Options): Promise<Given> {
+  const said = {
+    ...(options.name !== undefined && { name: options.name }),
+    ...(options.version !== undefined && { version: options.version }),
+    ...(options.replicas !== undefined && { replicas: options.replicas }),
+    ...(options.label !== undefined && { placement: options.label }),
+  };
+  if (options.file === undefined) {
+    if (paths.length === 0) throw new UsageError("deploy needs the modules' files or folders, or -f FILE");
+    if (options.name === undefined) throw new UsageError("deploy needs --name, the replicaSet's name");
+    if (options.version === undefined) throw new UsageError("deploy needs --version, e.g. --version 1.0.0");
+    return { replicaSet: said, modules: paths, baseFolder: "." };
+  }
+  if (paths.length > 0) {
+    throw new UsageError("deploy takes modules from -f FILE or from the command line, not both");
+  }
+  const parsed = parseReplicaSetFile(await readText(options.file));
+  if (!parsed.ok) throw configurationRefused(options.file, parsed.errors, options.file);
+  const { modules, ...replicaSet } = parsed.replicaSet;
+  return { replicaSet: { ...replicaSet, ...said }, modules, baseFolder: dirname(resolve(options.file)) };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new SqwishError("invalid_request", `The file ${path} can't be read`, { cause });
+  }
+}

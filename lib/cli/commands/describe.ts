@@ -1,0 +1,188 @@
+/** `client describe`: everything known of one agent, replicaSet or endpoint. */
+import { Argument } from "commander";
+import type { Sqwish } from "../../client/sqwish.ts";
+import type {
+  AgentView,
+  EndpointView,
+  EventView,
+  ReplicaSetView,
+  ReplicaView,
+  RevisionView,
+} from "../../protocol/views.ts";
+import { addExamples, type Command } from "../arguments.ts";
+import {
+  type Column,
+  formatBytes,
+  formatFields,
+  formatMoment,
+  formatMs,
+  formatPairs,
+  formatRate,
+  formatShare,
+  formatTable,
+  type Look,
+  paint,
+} from "../tables.ts";
+import { eventKind, revisionKind } from "../views.ts";
+import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
+
+const eventsShown = 10;
+
+type Kind = "agent" | "replicaset" | "endpoint";
+
+export function addDescribe(program: Command, context: CommandContext): void {
+  const command = program.command("describe")
+    .description("print everything known of one thing")
+    .addArgument(new Argument("<kind>", "what it is").choices(["agent", "replicaset", "endpoint"]))
+    .argument("<name>", "its name")
+    .option("--json", "JSON for machines")
+    .action((kind: Kind, name: string, options: { json?: boolean }) =>
+      describe(context, kind, name, options)
+    );
+  addExamples(command, [
+    "client describe agent attic-pi",
+    "client describe replicaset images",
+    "client describe endpoint images/resize --json",
+  ]);
+}
+
+async function describe(
+  context: CommandContext,
+  kind: Kind,
+  name: string,
+  options: { json?: boolean },
+): Promise<void> {
+  const { terminal } = context;
+  // An endpoint's slash is part of the path.
+  const path = `/v1/${kind}s/${name.split("/").map(encodeURIComponent).join("/")}`;
+  await withConnection(context, async (sqwish, signal) => {
+    const thing = await readJson<unknown>(sqwish, path, signal);
+    if (options.json) return terminal.writeOut(formatJson(thing, terminal));
+    const look = lookOf(terminal);
+    if (kind === "endpoint") return terminal.writeOut(describeEndpoint(thing as EndpointView, look));
+    const events = await recentEvents(sqwish, name, signal);
+    if (kind === "agent") {
+      return terminal.writeOut(describeAgent(thing as AgentView, look) + section("Events", events, look));
+    }
+    const revisions = await readJson<{ revisions: RevisionView[] }>(
+      sqwish,
+      `/v1/revisions?replicaSet=${encodeURIComponent(name)}`,
+      signal,
+    );
+    const text = describeReplicaSet(thing as ReplicaSetView, look) +
+      heading("Revisions", look) + formatTable(revisions.revisions, revisionKind.columns.slice(1), look) +
+      section("Events", events, look);
+    terminal.writeOut(text);
+  });
+}
+
+async function recentEvents(sqwish: Sqwish, subject: string, signal: AbortSignal): Promise<EventView[]> {
+  const path = `/v1/events?subject=${encodeURIComponent(subject)}&limit=${eventsShown}`;
+  const { events } = await readJson<{ events: EventView[] }>(sqwish, path, signal);
+  return events.toSorted((left, right) => left.id - right.id);
+}
+
+function heading(title: string, look: Look): string {
+  return `\n${paint(title, "bold", look.colours)}\n`;
+}
+
+function section(title: string, events: EventView[], look: Look): string {
+  return heading(title, look) + formatTable(events, eventKind.columns, look, eventKind.empty);
+}
+
+const replicaColumns: Column<ReplicaView>[] = [
+  {
+    title: "STATE",
+    text: (row) => row.state,
+    tone: (row) =>
+      row.state === "ready" ? "good" : row.state === "failed" || row.state === "lost" ? "bad" : "warn",
+  },
+  { title: "REVISION", right: true, text: (row) => String(row.revision) },
+  { title: "VERSION", text: (row) => row.version },
+  { title: "BUSY", right: true, text: (row) => `${row.outstanding}/${row.slots}` },
+  { title: "RUNNERS", right: true, text: (row) => String(row.runners) },
+  { title: "CPU", right: true, text: (row) => row.cpuCores.toFixed(2) },
+  { title: "MEMORY", right: true, text: (row) => formatBytes(row.memoryBytes) },
+  { title: "RESTARTS", right: true, text: (row) => String(row.restarts) },
+  { title: "REASON", flexible: true, text: (row) => row.reason ?? "" },
+];
+
+function describeAgent(agent: AgentView, look: Look): string {
+  const { host } = agent;
+  const fields: [string, string][] = [
+    ["Name", agent.name],
+    ["Health", agent.cordoned ? `${agent.health}, cordoned (takes no new replicas)` : agent.health],
+    ["Address", agent.address],
+    ["Version", agent.version],
+    ["Labels", formatPairs(agent.labels)],
+    ["Cores", String(agent.cores)],
+    ["Requests", `${agent.outstanding} running, ${agent.slots} at once`],
+  ];
+  if (host) {
+    fields.push(
+      ["CPU", `${formatShare(host.cpu)}, load ${host.load1.toFixed(2)}`],
+      ["Memory", `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.memoryTotalBytes)}`],
+    );
+    if (host.temperatureC !== undefined) {
+      fields.push([
+        "Temperature",
+        `${host.temperatureC.toFixed(1)} °C${host.throttled ? ", throttled" : ""}`,
+      ]);
+    }
+  }
+  fields.push(
+    ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
+    ["Joined", formatMoment(agent.joinedAtMs)],
+    ["Last seen", formatMoment(agent.lastSeenAtMs)],
+  );
+  const columns = [{ title: "REPLICASET", text: (row: ReplicaView) => row.replicaSet }, ...replicaColumns];
+  return formatFields(fields, look) + heading("Replicas", look) + formatTable(agent.replicas, columns, look);
+}
+
+function describeReplicaSet(set: ReplicaSetView, look: Look): string {
+  const fields: [string, string][] = [
+    ["Name", set.name],
+    ["Version", `${set.version} (revision ${set.revision})`],
+    ["Owner", set.owner === "file" ? "the configuration file" : "deployed by a client"],
+    ["Replicas", `${set.ready} ready of ${set.wanted}${set.replicas === "all" ? " (all agents)" : ""}`],
+    ["Requests", `${set.outstanding} running, ${set.queued} queued`],
+    ["Endpoints", set.endpoints.join("\n") || "none known yet"],
+  ];
+  if (set.pendingReason) fields.push(["Pending", set.pendingReason]);
+  if (set.rollout) {
+    const { state, fromRevision, toRevision, ready, total, reason } = set.rollout;
+    const from = fromRevision === 0 ? "" : `${fromRevision} → `;
+    fields.push([
+      "Rollout",
+      `${from}${toRevision}: ${state}, ${ready}/${total} ready${reason ? `\n${reason}` : ""}`,
+    ]);
+  }
+  const columns = [{ title: "AGENT", text: (row: ReplicaView) => row.agent }, ...replicaColumns];
+  return formatFields(fields, look) + heading("Replicas", look) + formatTable(set.placements, columns, look);
+}
+
+function describeEndpoint(endpoint: EndpointView, look: Look): string {
+  const ms = (value: number | undefined) => value === undefined ? "-" : formatMs(value);
+  const fields: [string, string][] = [
+    ["Endpoint", endpoint.endpoint],
+    ["Description", endpoint.description ?? "-"],
+    ["Revision", String(endpoint.revision)],
+    ["Replies", endpoint.stream ? "part by part (--stream)" : "at once"],
+    ["Ready replicas", String(endpoint.readyReplicas)],
+    ["Timeout", endpoint.timeoutMs === undefined ? "its replicaSet's" : formatMs(endpoint.timeoutMs)],
+    [
+      "Idempotent",
+      endpoint.idempotent === undefined ? "as its replicaSet" : endpoint.idempotent ? "yes" : "no",
+    ],
+    [
+      "Rate",
+      `${formatRate(endpoint.requestsPerSecond)} requests/s, ${
+        formatRate(endpoint.errorsPerSecond)
+      } errors/s`,
+    ],
+    ["Latency", `p50 ${ms(endpoint.p50Ms)}, p95 ${ms(endpoint.p95Ms)}, p99 ${ms(endpoint.p99Ms)}`],
+    ["Total", `${endpoint.totalRequests} requests, ${endpoint.totalErrors} errors`],
+  ];
+  if (endpoint.input) fields.push(["Input", JSON.stringify(endpoint.input, null, 2)]);
+  return formatFields(fields, look);
+}

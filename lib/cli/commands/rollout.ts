@@ -1,0 +1,76 @@
+/** `client rollout`: where a rollout stands, and back to an earlier revision. Also `scale` and `delete`. */
+import type { DeployView } from "../../protocol/views.ts";
+import { InvalidArgumentError } from "commander";
+import { addExamples, type Command, wholeNumber } from "../arguments.ts";
+import { followRollout } from "../follow_rollout.ts";
+import { type CommandContext, withConnection } from "./context.ts";
+
+export function setPath(name: string, rest = ""): string {
+  return `/v1/replicasets/${encodeURIComponent(name)}${rest}`;
+}
+
+/** An option's or argument's parser: a whole number or "all". */
+export function replicaCount(text: string): number | "all" {
+  if (text === "all") return "all";
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 1000) {
+    throw new InvalidArgumentError('It must be a whole number from 0 to 1000, or "all".');
+  }
+  return value;
+}
+
+export function addRollout(program: Command, context: CommandContext): void {
+  const rollout = program.command("rollout").description("follow a rollout, or take it back");
+  addExamples(rollout, ["client rollout status images", "client rollout undo images --to 3"]);
+  const status = rollout.command("status")
+    .description("wait until the rollout has ended; exit code 1 when it failed")
+    .argument("<name>", "replicaSet")
+    .action((name: string) =>
+      withConnection(context, (sqwish, signal) => followRollout(context, sqwish, { name }, signal))
+    );
+  addExamples(status, ["client rollout status images"]);
+  const undo = rollout.command("undo")
+    .description("roll back to the revision before, or to a given one")
+    .argument("<name>", "replicaSet")
+    .option("--to <revision>", "the revision to go back to", wholeNumber({ min: 1 }))
+    .action((name: string, options: { to?: number }) =>
+      withConnection(context, async (sqwish, signal) => {
+        const answer = await sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, {
+          signal,
+        });
+        const { revision } = answer.json as DeployView;
+        await followRollout(context, sqwish, { name, revision }, signal);
+      })
+    );
+  addExamples(undo, ["client rollout undo images", "client rollout undo images --to 3"]);
+}
+
+export function addScale(program: Command, context: CommandContext): void {
+  const command = program.command("scale")
+    .description("change how many agents run a replicaSet")
+    .argument("<name>", "replicaSet")
+    .argument("<replicas>", 'a number, or "all"', replicaCount)
+    .action((name: string, replicas: number | "all") =>
+      withConnection(context, async (sqwish, signal) => {
+        await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
+        const many = replicas === "all"
+          ? "a replica on every agent"
+          : `${replicas} replica${replicas === 1 ? "" : "s"}`;
+        context.terminal.writeOut(`${name}: ${many} wanted\n`);
+      })
+    );
+  addExamples(command, ["client scale images 3", "client scale images all", "client scale images 0"]);
+}
+
+export function addDelete(program: Command, context: CommandContext): void {
+  const command = program.command("delete")
+    .description("remove a replicaSet with all its revisions")
+    .argument("<name>", "replicaSet")
+    .action((name: string) =>
+      withConnection(context, async (sqwish, signal) => {
+        await sqwish.call("DELETE", setPath(name), undefined, { signal });
+        context.terminal.writeOut(`${name}: deleted\n`);
+      })
+    );
+  addExamples(command, ["client delete images"]);
+}

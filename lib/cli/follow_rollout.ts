@@ -1,0 +1,68 @@
+/** Watches one rollout to its end, drawing a bar: shared by `deploy` and `rollout`. The verdict is pure. */
+import type { Sqwish } from "../client/sqwish.ts";
+import { SqwishError } from "../errors.ts";
+import type { ReplicaSetView } from "../protocol/views.ts";
+import { type CommandContext, pause, readJson } from "./commands/context.ts";
+import { createProgress } from "./progress.ts";
+import { formatMs } from "./tables.ts";
+
+const pollMs = 200;
+
+export type Verdict =
+  | { state: "progressing" | "done"; text: string; share: number }
+  | { state: "failed"; text: string };
+
+/** What a replicaSet's view says of the rollout to `revision` (its newest when left out). */
+export function judgeRollout(set: ReplicaSetView, revision?: number): Verdict {
+  const { rollout } = set;
+  const wanted = revision ?? rollout?.toRevision ?? set.revision;
+  if (rollout && rollout.toRevision > wanted) {
+    const text = `revision ${rollout.toRevision} took the place of revision ${wanted} before it was done`;
+    return { state: "failed", text };
+  }
+  if (rollout?.toRevision === wanted) {
+    const { ready, total } = rollout;
+    if (rollout.state === "failed") return { state: "failed", text: rollout.reason ?? "no reason was given" };
+    const share = total === 0 ? 0 : ready / total;
+    if (rollout.state === "done") return { state: "done", text: `${ready} of ${total} ready`, share: 1 };
+    const why = set.pendingReason ? ` (${set.pendingReason})` : "";
+    return { state: "progressing", text: `${ready} of ${total} ready${why}`, share };
+  }
+  if (set.revision === wanted && set.ready >= set.wanted) {
+    return { state: "done", text: `${set.ready} of ${set.wanted} ready`, share: 1 };
+  }
+  return { state: "progressing", text: "the manager plans", share: 0 };
+}
+
+/** Resolves when it is done. Throws `conflict` with the manager's reason when it failed. */
+export async function followRollout(
+  context: CommandContext,
+  sqwish: Sqwish,
+  target: { name: string; revision?: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, terminal } = context;
+  const startedMs = clock.monotonicMs();
+  const progress = createProgress(terminal, clock);
+  const what = target.revision === undefined ? target.name : `${target.name} revision ${target.revision}`;
+  try {
+    for (;;) {
+      const path = `/v1/replicasets/${encodeURIComponent(target.name)}`;
+      const verdict = judgeRollout(await readJson<ReplicaSetView>(sqwish, path, signal), target.revision);
+      if (verdict.state === "failed") {
+        throw new SqwishError("conflict", `The rollout of ${what} failed: ${verdict.text}`);
+      }
+      if (verdict.state === "done") {
+        progress.done(`${what}: ${verdict.text}, after ${formatMs(clock.monotonicMs() - startedMs)}`);
+        return;
+      }
+      progress.update(`${what}: ${verdict.text}`, verdict.share);
+      await pause(clock, pollMs, signal);
+      if (signal.aborted) {
+        throw new SqwishError("cancelled", `No longer following ${what}; the rollout itself goes on`);
+      }
+    }
+  } finally {
+    progress.clear();
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * What the API answers, as tables: one list of columns for each kind that `client get` knows. Pure.
+ */
+import type {
+  AgentView,
+  EndpointView,
+  EventView,
+  ReplicaSetView,
+  RevisionView,
+  RolloutView,
+  UserView,
+} from "../protocol/views.ts";
+import {
+  type Column,
+  formatBytes,
+  formatMoment,
+  formatMs,
+  formatPairs,
+  formatRate,
+  formatShare,
+  type Tone,
+} from "./tables.ts";
+
+export interface Kind<Row> {
+  /** The list's key in the API's answer. */
+  key: string;
+  path: string;
+  columns: Column<Row>[];
+  empty: string;
+}
+
+export function agentHealthTone(agent: Pick<AgentView, "health">): Tone {
+  return agent.health === "ready" ? "good" : agent.health === "suspect" ? "warn" : "bad";
+}
+
+const orDash = (text: string | undefined): string => text === undefined || text === "" ? "-" : text;
+const msOrDash = (ms: number | undefined): string => ms === undefined ? "-" : formatMs(ms);
+
+export const agentKind: Kind<AgentView> = {
+  key: "agents",
+  path: "/v1/agents",
+  empty: "no agents have joined; `manager token agent` prints what to run on a machine",
+  columns: [
+    { title: "NAME", text: (row) => row.name },
+    {
+      title: "HEALTH",
+      text: (row) => row.cordoned ? `${row.health},cordoned` : row.health,
+      tone: agentHealthTone,
+    },
+    { title: "CPU", right: true, text: (row) => row.host ? formatShare(row.host.cpu) : "-" },
+    {
+      title: "MEMORY",
+      right: true,
+      text: ({ host }) =>
+        host ? `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.memoryTotalBytes)}` : "-",
+    },
+    {
+      title: "TEMP",
+      right: true,
+      text: ({ host }) => host?.temperatureC === undefined ? "-" : `${Math.round(host.temperatureC)} °C`,
+      tone: ({ host }) => host?.throttled ? "bad" : undefined,
+    },
+    { title: "BUSY", right: true, text: (row) => `${row.outstanding}/${row.slots}` },
+    { title: "REPLICAS", right: true, text: (row) => String(row.replicas.length) },
+    { title: "VERSION", text: (row) => row.version },
+    { title: "LABELS", flexible: true, text: (row) => formatPairs(row.labels), tone: () => "faint" },
+  ],
+};
+
+export const replicaSetKind: Kind<ReplicaSetView> = {
+  key: "replicaSets",
+  path: "/v1/replicasets",
+  empty: "no replicaSets are deployed; `client deploy --help` shows how",
+  columns: [
+    { title: "NAME", text: (row) => row.name },
+    { title: "VERSION", text: (row) => row.version },
+    { title: "REVISION", right: true, text: (row) => String(row.revision) },
+    {
+      title: "READY",
+      right: true,
+      text: (row) => `${row.ready}/${row.wanted}`,
+      tone: (row) => row.ready >= row.wanted ? "good" : row.ready > 0 ? "warn" : "bad",
+    },
+    { title: "QUEUED", right: true, text: (row) => String(row.queued) },
+    { title: "RUNNING", right: true, text: (row) => String(row.outstanding) },
+    { title: "OWNER", text: (row) => row.owner },
+    { title: "ROLLOUT", text: (row) => rolloutWord(row.rollout), tone: (row) => rolloutTone(row.rollout) },
+    {
+      title: "ENDPOINTS",
+      flexible: true,
+      text: (row) =>
+        orDash(row.pendingReason ?? row.endpoints.map((name) => name.split("/").pop()).join(",")),
+    },
+  ],
+};
+
+function rolloutWord(rollout: RolloutView | undefined): string {
+  if (!rollout) return "-";
+  return rollout.state === "progressing" ? `${rollout.ready}/${rollout.total}` : rollout.state;
+}
+
+function rolloutTone(rollout: RolloutView | undefined): Tone | undefined {
+  if (!rollout) return undefined;
+  return rollout.state === "failed" ? "bad" : rollout.state === "progressing" ? "warn" : "good";
+}
+
+export const endpointKind: Kind<EndpointView> = {
+  key: "endpoints",
+  path: "/v1/endpoints",
+  empty: "no endpoints are known",
+  columns: [
+    { title: "ENDPOINT", text: (row) => row.endpoint },
+    {
+      title: "READY",
+      right: true,
+      text: (row) => String(row.readyReplicas),
+      tone: (row) => row.readyReplicas > 0 ? "good" : "bad",
+    },
+    { title: "REQ/S", right: true, text: (row) => formatRate(row.requestsPerSecond) },
+    {
+      title: "ERR/S",
+      right: true,
+      text: (row) => formatRate(row.errorsPerSecond),
+      tone: (row) => row.errorsPerSecond > 0 ? "bad" : undefined,
+    },
+    { title: "P50", right: true, text: (row) => msOrDash(row.p50Ms) },
+    { title: "P95", right: true, text: (row) => msOrDash(row.p95Ms) },
+    { title: "P99", right: true, text: (row) => msOrDash(row.p99Ms) },
+    { title: "TOTAL", right: true, text: (row) => String(row.totalRequests) },
+    { title: "DESCRIPTION", flexible: true, text: (row) => orDash(row.description), tone: () => "faint" },
+  ],
+};
+
+export const revisionKind: Kind<RevisionView> = {
+  key: "revisions",
+  path: "/v1/revisions",
+  empty: "no revisions are stored",
+  columns: [
+    { title: "REPLICASET", text: (row) => row.replicaSet },
+    { title: "REVISION", right: true, text: (row) => String(row.revision) },
+    { title: "VERSION", text: (row) => row.version },
+    { title: "CURRENT", text: (row) => row.current ? "yes" : "", tone: () => "good" },
+    { title: "CREATED", text: (row) => formatMoment(row.createdAtMs) },
+    { title: "BY", text: (row) => row.createdBy },
+    { title: "REPLICAS", right: true, text: (row) => String(row.replicas) },
+    { title: "MODULES", flexible: true, text: (row) => row.modules.map((file) => file.path).join(",") },
+  ],
+};
+
+export const eventKind: Kind<EventView> = {
+  key: "events",
+  path: "/v1/events",
+  empty: "nothing has happened yet",
+  columns: [
+    { title: "TIME", text: (row) => formatMoment(row.atMs), tone: () => "faint" },
+    { title: "LEVEL", text: (row) => row.level, tone: eventTone },
+    { title: "KIND", text: (row) => row.kind },
+    { title: "SUBJECT", text: (row) => orDash(row.subject) },
+    { title: "MESSAGE", flexible: true, text: (row) => row.message },
+  ],
+};
+
+export function eventTone(event: Pick<EventView, "level">): Tone | undefined {
+  return event.level === "error" ? "bad" : event.level === "warn" ? "warn" : undefined;
+}
+
+export const userKind: Kind<UserView> = {
+  key: "users",
+  path: "/v1/users",
+  empty: "no users",
+  columns: [
+    { title: "NAME", text: (row) => row.name },
+    { title: "ROLE", text: (row) => row.role },
+    { title: "ENDPOINTS", flexible: true, text: (row) => orDash(row.endpoints.join(",")) },
+    { title: "CREATED", text: (row) => formatMoment(row.createdAtMs) },
+  ],
+};

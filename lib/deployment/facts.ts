@@ -1,0 +1,92 @@
+/**
+ * What planning is told and what it answers: plain values, no effects. The manager gathers the facts from the store
+ * and the agents' reports, calls `stepDeployments()`, and carries out the step; `plan.ts` explains the rules.
+ */
+import type { ReplicaReport } from "../protocol/messages.ts";
+import type { Revision } from "../protocol/revision.ts";
+import type { AgentHealth, RolloutView } from "../protocol/views.ts";
+
+/** One replica as its agent last reported it. */
+export type ReportedReplica = ReplicaReport & {
+  /** Monotonic time since which it has been ready without a break. */
+  readySinceMs?: number;
+};
+
+export interface AgentFacts {
+  name: string;
+  health: AgentHealth;
+  /** Takes no new replicas; what it runs stays. */
+  cordoned: boolean;
+  labels: Record<string, string>;
+  cores: number;
+  reports: ReportedReplica[];
+  /** Monotonic time; missing for an agent that was lost before the manager started. */
+  lostSinceMs?: number;
+}
+
+/** A rollout with what a step must remember of it. Only the fields of `RolloutView` need storing. */
+export interface RolloutRecord extends RolloutView {
+  /** Monotonic time of the last progress. */
+  progressAtMs?: number;
+  /** The most new replicas that were available at once. */
+  readyBest?: number;
+}
+
+export interface SetFacts {
+  name: string;
+  current: Revision;
+  /** The last revision that was rolled out to its end. */
+  good?: Revision;
+  /** How many are wanted now, whatever the revision says. */
+  replicas: number | "all";
+  rollout?: RolloutRecord;
+}
+
+export interface Assignment {
+  replicaSet: string;
+  revision: number;
+}
+
+/** What each agent shall run, whole. An agent that is not in it is not planned for. */
+export type Assignments = Map<string, Assignment[]>;
+
+export interface DeploymentFacts {
+  /** Monotonic: the durations of grace, readiness and deadlines are counted on it. */
+  nowMs: number;
+  /** Since the Unix epoch, for the records. */
+  atMs: number;
+  sets: SetFacts[];
+  agents: AgentFacts[];
+  /** `assignments` of the last step; empty after a start. Where an agent has none, its reports tell what it runs. */
+  assigned: Assignments;
+  /** Until this monotonic time no agent is given what none of its revisions ran before: those that ran it may return. */
+  placeAfterMs?: number;
+}
+
+export interface DeploymentEvent {
+  level: "info" | "warn" | "error";
+  kind: string;
+  subject: string;
+  message: string;
+}
+
+export interface DeploymentStep {
+  assignments: Assignments;
+  /** By set, for every set that has one. An unchanged record is the same object as in the facts. */
+  rollouts: Map<string, RolloutRecord>;
+  events: DeploymentEvent[];
+  /** By set: why wanted replicas have no agent, in words. */
+  pending: Map<string, string>;
+  /** Monotonic time at which something falls due although nothing else may happen. */
+  wakeAtMs?: number;
+}
+
+/** One replica that an agent runs or shall run, with its state as far as it is known. */
+export interface Holding {
+  agent: AgentFacts;
+  revision: number;
+  /** "pending": assigned, not reported yet. */
+  state: ReplicaReport["state"] | "pending";
+  reason?: string;
+  readySinceMs?: number;
+}

@@ -1,0 +1,80 @@
+/**
+ * The JSON lines between an agent and the main thread of one of its runners, one object per line:
+ * agent → runner on standard input (`start` first, once), runner → agent on standard output.
+ * The same messages pass between that main thread and its Worker. Requests never go this way: they are frames on
+ * the unix socket that the Worker opens itself. A line of standard output that is none of these was printed by a module.
+ */
+import type { EndpointDescription, LogLine, ModuleFile, Permissions } from "../protocol/messages.ts";
+import { limits } from "../limits.ts";
+
+/** Why a request is to end: field `a` of the `cancel` frame that an agent sends to a runner. */
+export const CancelReason = {
+  caller: 0,
+  deadline: 1,
+  /** The replica is being stopped and the time to drain is over. */
+  drain: 2,
+} as const;
+export type CancelReason = (typeof CancelReason)[keyof typeof CancelReason];
+
+/** What a runner needs to serve one replica. Carries the module's `env`; never put into arguments or the environment. */
+export interface StartMessage {
+  type: "start";
+  replicaSet: string;
+  /** The agent's unix socket, and what the Worker says on it first. */
+  socketPath: string;
+  secret: string;
+  /** Absolute; holds the modules by their `path`. */
+  folder: string;
+  modules: ModuleFile[];
+  permissions: Permissions;
+  env: Record<string, string>;
+}
+
+export type MessageToRunner =
+  | StartMessage
+  /** Take back the requests up to this number that have not started; answered by `revoked`. */
+  | { type: "revoke"; through: number }
+  /** Run the modules' `stop()` and exit. */
+  | { type: "stop" };
+
+export type MessageFromRunner =
+  /** The Worker is up and about to import the first module: the moment to take the memory baseline. */
+  | { type: "online" }
+  /** All modules are imported; their `ready()` runs now. */
+  | { type: "imported" }
+  | { type: "loaded"; endpoints: EndpointDescription[] }
+  | { type: "failed"; reason: string }
+  | { type: "revoked"; through: number; claimed: number }
+  | { type: "stopped" }
+  | { type: "log"; level: LogLine["level"]; text: string; requestId?: string };
+
+const types = ["online", "imported", "loaded", "failed", "revoked", "stopped", "log"];
+
+export function encodeLine(message: MessageToRunner | MessageFromRunner): string {
+  return JSON.stringify(message) + "\n";
+}
+
+/** The message of a line from a runner; what a module printed by itself becomes a `log`. */
+export function parseRunnerLine(line: string): MessageFromRunner {
+  if (line.startsWith('{"type":"')) {
+    try {
+      const value = JSON.parse(line) as MessageFromRunner;
+      if (types.includes(value.type)) return value;
+    } catch {
+      // A module printed something that only looks like one of ours.
+    }
+  }
+  return { type: "log", level: "info", text: line.slice(0, limits.logLineBytesMax) };
+}
+
+/** Yields each line of a byte stream without its line break. A longer line than a control message may be is cut. */
+export async function* readLines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = (lines.pop() ?? "").slice(0, limits.controlBytesMax);
+    yield* lines;
+  }
+  if (rest) yield rest;
+}

@@ -1,0 +1,113 @@
+/**
+ * Frames over a byte stream: the unix socket between agent and runner, used on both of its ends.
+ * Frames sent while a write is under way share the next write. Received frames are whole, and their bytes
+ * belong to the receiver.
+ */
+import { concatBytes, frameLengthAt, headerBytes } from "../protocol/frame.ts";
+
+/** The part of `Deno.Conn` that is used. */
+export interface ByteStream {
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+export interface FrameSocketHandlers {
+  onFrame(bytes: Uint8Array, at: number, end: number): void;
+  /** Once. `cause` is missing when the other side closed in an orderly way. */
+  onClose(cause?: unknown): void;
+}
+
+const readBytes = 64 * 1024;
+
+export class FrameSocket {
+  #stream: ByteStream;
+  #handlers: FrameSocketHandlers;
+  #outgoing: Uint8Array[] = [];
+  #writing = false;
+  #closed = false;
+  #incoming: Uint8Array[] = [];
+  #incomingBytes = 0;
+  /** Bytes to gather before the next frame can be whole, so that a large body is joined once and not per chunk. */
+  #neededBytes = headerBytes;
+
+  constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
+    this.#stream = stream;
+    this.#handlers = handlers;
+    void this.#read();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Queues whole frames. After `close` they are dropped. */
+  sendFrames(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    this.#outgoing.push(bytes);
+    if (!this.#writing) void this.#flush();
+  }
+
+  /** Closes at once; what has not been written is dropped. Idempotent. */
+  close(cause?: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#outgoing = [];
+    try {
+      this.#stream.close();
+    } catch {
+      // The other side's end may have closed it first.
+    }
+    this.#handlers.onClose(cause);
+  }
+
+  async #flush(): Promise<void> {
+    this.#writing = true;
+    try {
+      while (this.#outgoing.length > 0 && !this.#closed) {
+        const batch = this.#outgoing.length === 1 ? this.#outgoing[0] : concatBytes(this.#outgoing);
+        this.#outgoing = [];
+        for (let at = 0; at < batch.length;) at += await this.#stream.write(batch.subarray(at));
+      }
+    } catch (thrown) {
+      this.close(thrown);
+    }
+    this.#writing = false;
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(readBytes);
+    try {
+      for (;;) {
+        const count = await this.#stream.read(buffer);
+        if (count === null) break;
+        this.#take(buffer.slice(0, count));
+      }
+    } catch (thrown) {
+      return this.close(thrown);
+    }
+    this.close();
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#incoming.push(chunk);
+    this.#incomingBytes += chunk.length;
+    if (this.#incomingBytes < this.#neededBytes) return;
+    const bytes = this.#incoming.length === 1 ? chunk : concatBytes(this.#incoming);
+    let at = 0;
+    for (;;) {
+      const length = frameLengthAt(bytes, at, bytes.length);
+      if (length === 0) break;
+      this.#handlers.onFrame(bytes, at, at + length);
+      if (this.#closed) return;
+      at += length;
+    }
+    const rest = bytes.subarray(at);
+    this.#incoming = rest.length === 0 ? [] : [rest];
+    this.#incomingBytes = rest.length;
+    // A cut header tells nothing yet; a whole one tells the frame's length in its first field.
+    this.#neededBytes = rest.length < headerBytes
+      ? headerBytes
+      : new DataView(rest.buffer, rest.byteOffset).getUint32(0);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What a module prints: `console.*` and `ctx.log` become log lines with the id of the request they belong to.
+ * Lines are bounded in length and rate; how many were dropped is said once the flood is over.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Clock } from "../clock.ts";
+import { limits } from "../limits.ts";
+import type { LogLine } from "../protocol/messages.ts";
+import type { ContextLog } from "./context.ts";
+
+type Level = LogLine["level"];
+export type WriteLine = (level: Level, text: string, requestId?: string) => void;
+
+const linesPerSecond = 100;
+const linesAtOnce = 500;
+
+export interface ModuleLog {
+  /** Runs `action` so that everything it prints, now or later, carries `requestId`. */
+  within<T>(requestId: string, action: () => T): T;
+  write(level: Level, parts: unknown[]): void;
+  /** The `ctx.log` of every request. */
+  contextLog: ContextLog;
+}
+
+/** A token bucket: `linesAtOnce` in a burst, `linesPerSecond` for ever. */
+export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
+  const request = new AsyncLocalStorage<string>();
+  let tokens = linesAtOnce;
+  let filledAtMs = clock.monotonicMs();
+  let dropped = 0;
+
+  function allowed(): boolean {
+    const nowMs = clock.monotonicMs();
+    tokens = Math.min(linesAtOnce, tokens + (nowMs - filledAtMs) * linesPerSecond / 1000);
+    filledAtMs = nowMs;
+    if (tokens < 1) return false;
+    tokens--;
+    return true;
+  }
+
+  function write(level: Level, parts: unknown[]): void {
+    if (!allowed()) {
+      dropped++;
+      return;
+    }
+    if (dropped > 0) {
+      writeLine("warn", `${dropped} log lines were dropped: more than ${linesPerSecond} per second`);
+    }
+    dropped = 0;
+    const text = parts.map(show).join(" ");
+    writeLine(level, cut(text), request.getStore());
+  }
+
+  return {
+    within: (requestId, action) => request.run(requestId, action),
+    write,
+    contextLog: Object.freeze({
+      debug: (...parts: unknown[]) => write("debug", parts),
+      info: (...parts: unknown[]) => write("info", parts),
+      warn: (...parts: unknown[]) => write("warn", parts),
+      error: (...parts: unknown[]) => write("error", parts),
+    }),
+  };
+}
+
+/** Sends `console.debug`, `log`, `info`, `warn`, `error` and `trace` of this realm to `log`. */
+export function captureConsole(log: ModuleLog): void {
+  const levels: Record<string, Level> = {
+    debug: "debug",
+    log: "info",
+    info: "info",
+    warn: "warn",
+    error: "error",
+    trace: "debug",
+  };
+  for (const [method, level] of Object.entries(levels)) {
+    Object.defineProperty(console, method, {
+      value: (...parts: unknown[]) => log.write(level, parts),
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+function show(part: unknown): string {
+  if (typeof part === "string") return part;
+  if (part instanceof Error) return part.stack ?? part.message;
+  try {
+    return JSON.stringify(part) ?? String(part);
+  } catch {
+    return String(part);
+  }
+}
+
+function cut(text: string): string {
+  // Characters, not bytes: at most four times as many bytes, which the channel takes too.
+  return text.length > limits.logLineBytesMax ? text.slice(0, limits.logLineBytesMax) + "…" : text;
+}

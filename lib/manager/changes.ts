@@ -1,0 +1,59 @@
+/** The API's changes, put together from deployments, accounts and the registry; each leaves an event. */
+import type { Agents } from "../cluster/agents.ts";
+import { SqwishError } from "../errors.ts";
+import type { AgentStore } from "../store/agents.ts";
+import type { Accounts } from "./accounts.ts";
+import type { Changes } from "./api/changes.ts";
+import type { Deployments } from "./deployments.ts";
+import type { RecordEvent } from "./events.ts";
+
+export interface ChangesOptions {
+  deployments: Deployments;
+  accounts: Accounts;
+  agents: Agents;
+  agentStore: AgentStore;
+  createToken: Changes["createToken"];
+  record: RecordEvent;
+  /** The registry changed. */
+  changed(): void;
+}
+
+export function createChanges(options: ChangesOptions): Changes {
+  const { deployments, accounts, agents, agentStore, record } = options;
+  return {
+    deploy: (request, by) => deployments.deploy(request, by.name),
+    scale: (name, replicas, by) => deployments.scale(name, replicas, by.name),
+    undo: (name, toRevision, by) => deployments.undo(name, toRevision, by.name),
+    remove: (name, by) => deployments.remove(name, by.name),
+    cordon(agent, cordoned, by) {
+      agents.setCordoned(agent, cordoned);
+      agentStore.setCordoned(agent, cordoned);
+      const what = cordoned ? "takes no new replicas" : "takes new replicas again";
+      record(
+        "info",
+        cordoned ? "agent_cordoned" : "agent_uncordoned",
+        agent,
+        `${by.name}: agent ${agent} ${what}`,
+      );
+      options.changed();
+    },
+    async addUser(user) {
+      const added = await accounts.add(user);
+      record("info", "user_added", user.name, `User ${user.name} was added with the role ${user.role}`);
+      return added;
+    },
+    async setPassword(name, password) {
+      const changed = await accounts.setPassword(name, password);
+      record("info", "password_changed", name, `The password of ${name} was changed`);
+      return changed;
+    },
+    removeUser(name, by) {
+      if (name === by.name) {
+        throw new SqwishError("conflict", `User ${name} can't remove the user it is signed in as`);
+      }
+      accounts.remove(name);
+      record("info", "user_removed", name, `User ${name} was removed`);
+    },
+    createToken: options.createToken,
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * The configuration file in force: read at the start, watched, read again on SIGHUP. A good change is applied; a bad
+ * one is refused whole, told in the log, the events and the dashboard, and what was in force stays.
+ */
+import { dirname, resolve } from "node:path";
+import {
+  type Configuration,
+  describeConfigurationError,
+  parseConfiguration,
+} from "../deployment/specification.ts";
+import { type ConfigurationWatch, watchConfiguration } from "../deployment/watch.ts";
+import { SqwishError } from "../errors.ts";
+import type { Clock } from "../clock.ts";
+import { buildSets } from "./build_sets.ts";
+import type { Deployments } from "./deployments.ts";
+import type { RecordEvent } from "./events.ts";
+
+export interface ConfigurationFileOptions {
+  file: string;
+  clock: Clock;
+  deployments: Deployments;
+  record: RecordEvent;
+}
+
+/** Reads and validates the file. Throws `invalid_request` with every error in `details.errors`. */
+export async function readConfiguration(file: string): Promise<Configuration> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (cause) {
+    throw new SqwishError("invalid_request", `The configuration file ${file} can't be read`, { cause });
+  }
+  const parsed = parseConfiguration(text, { file });
+  if (parsed.ok) return parsed.configuration;
+  const lines = parsed.errors.map((error) => describeConfigurationError(error, file));
+  throw new SqwishError(
+    "invalid_request",
+    `The configuration file ${file} has ${lines.length} error${lines.length === 1 ? "" : "s"}`,
+    {
+      details: { errors: lines },
+    },
+  );
+}
+
+/** Validates the file and its modules without effect: every error in words, and what it holds when there is none. */
+export async function checkConfiguration(file: string): Promise<{ errors: string[]; summary: string }> {
+  try {
+    const configuration = await readConfiguration(file);
+    const { errors } = await buildSets(configuration.replicaSets, dirname(resolve(file)));
+    const names = configuration.replicaSets.map((set) => `${set.name} ${set.version}`);
+    return { errors, summary: names.length === 0 ? "no replicaSets" : names.join(", ") };
+  } catch (thrown) {
+    if (!(thrown instanceof SqwishError)) throw thrown;
+    return { errors: thrown.details.errors as string[] | undefined ?? [thrown.message], summary: "" };
+  }
+}
+
+export class ConfigurationFile {
+  readonly #options: ConfigurationFileOptions;
+  #errors: string[] = [];
+  #watcher: ConfigurationWatch | null = null;
+  /** Applying is slow (types are stripped); changes that come meanwhile make it run once more. */
+  #running: Promise<void> | null = null;
+  #again = false;
+
+  constructor(options: ConfigurationFileOptions) {
+    this.#options = options;
+  }
+
+  /** Of the last file that was refused; empty when the newest is in force. */
+  get errors(): readonly string[] {
+    return this.#errors;
+  }
+
+  /** Watches the file and its modules from now on. */
+  watch(configuration: Configuration): void {
+    const { file, clock, record } = this.#options;
+    this.#watcher ??= watchConfiguration({
+      clock,
+      onChange: () => void this.reload(),
+      onError: (folder) =>
+        record(
+          "warn",
+          "configuration_unwatched",
+          "",
+          `${folder} can't be watched; send SIGHUP after a change`,
+        ),
+    });
+    const base = dirname(resolve(file));
+    const modules = configuration.replicaSets.flatMap((set) => set.modules).map((path) =>
+      resolve(base, path)
+    );
+    this.#watcher.watch([resolve(file), ...modules]);
+  }
+
+  /** Reads and applies the file now. Never throws: a refusal is recorded. */
+  reload(): Promise<void> {
+    if (this.#running) {
+      this.#again = true;
+      return this.#running;
+    }
+    this.#running = this.#reloadUntilQuiet().finally(() => this.#running = null);
+    return this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#watcher?.close();
+    await this.#running;
+  }
+
+  async #reloadUntilQuiet(): Promise<void> {
+    do {
+      this.#again = false;
+      await this.#reloadOnce();
+    } while (this.#again);
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const { file, deployments } = this.#options;
+    let errors: string[];
+    try {
+      const configuration = await readConfiguration(file);
+      errors = await deployments.applyFile(configuration.replicaSets, dirname(resolve(file)));
+      if (errors.length === 0 && this.#watcher) this.watch(configuration);
+    } catch (thrown) {
+      if (!(thrown instanceof SqwishError)) throw thrown;
+      errors = thrown.details.errors as string[] | undefined ?? [thrown.message];
+    }
+    this.#tell(errors);
+  }
+
+  #tell(errors: string[]): void {
+    const { record } = this.#options;
+    if (errors.length === 0) {
+      if (this.#errors.length > 0) {
+        record("info", "configuration_accepted", "", "The configuration file is good again and in force");
+      }
+    } else if (errors.join("\n") !== this.#errors.join("\n")) {
+      record(
+        "error",
+        "configuration_refused",
+        "",
+        `The configuration file is refused, the last good one stays: ${errors.join(" · ")}`,
+      );
+    }
+    this.#errors = errors;
+  }
+}

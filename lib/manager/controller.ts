@@ -1,0 +1,238 @@
+/**
+ * The deployment loop: gathers facts, lets the pure step decide, applies what it says. On the way: stored revisions
+ * and agents' reports → `deployment/plan` → `desired` to each agent → routing table, swapped whole.
+ * Invariant: a request can only reach a replica that this manager asked for and that has shown itself ready.
+ */
+import type { Agents } from "../cluster/agents.ts";
+import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
+import type { Clock } from "../clock.ts";
+import {
+  type Assignment,
+  type Assignments,
+  type DeploymentStep,
+  type RolloutRecord,
+  stepDeployments,
+} from "../deployment/plan.ts";
+import { limits } from "../limits.ts";
+import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
+import type { Revision } from "../protocol/revision.ts";
+import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import type { RecordEvent } from "./events.ts";
+
+export interface ControllerOptions {
+  clock: Clock;
+  deployments: DeploymentStore;
+  agents: Agents;
+  record: RecordEvent;
+  /** Generations must grow over restarts of the manager, so they start at a number of the start. */
+  bootEpoch: number;
+  /** The next routing table, whole. */
+  publish(routes: RoutingTable): void;
+}
+
+const generationsPerStart = 1_000_000_000;
+
+export class Controller {
+  readonly #options: ControllerOptions;
+  #sets: StoredSet[];
+  #routes: RoutingTable = emptyRoutes;
+  #assignments: Assignments = new Map();
+  /** With what a step remembers of each; the store keeps only what must survive a restart. */
+  #rollouts = new Map<string, RolloutRecord>();
+  /** After a start, agents that ran something get the time to return before others are given it. */
+  readonly #placeAfterMs: number | undefined;
+  #pending: ReadonlyMap<string, string> = new Map();
+  #generation: number;
+  #handles = new Map<string, number>();
+  #nextHandle = 1;
+  /** What each agent was last sent, to send only changes. */
+  #sent = new Map<string, string>();
+  #scheduled = false;
+  #cancelWake: () => void = () => {};
+  #closed = false;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#sets = options.deployments.loadAll();
+    this.#generation = options.bootEpoch * generationsPerStart;
+    for (const { name, rollout } of this.#sets) {
+      if (rollout) this.#rollouts.set(name, { ...rollout, ready: 0, total: 0 });
+    }
+    this.#placeAfterMs = options.agents.list().length > 0
+      ? options.clock.monotonicMs() + limits.lostGraceMs
+      : undefined;
+    this.#applyRoutes();
+  }
+
+  get routes(): RoutingTable {
+    return this.#routes;
+  }
+
+  get sets(): readonly StoredSet[] {
+    return this.#sets;
+  }
+
+  /** Why replicas of a set wait for a place, in words. */
+  pendingReason(set: string): string | undefined {
+    return this.#pending.get(set);
+  }
+
+  assignments(agent: string): readonly Assignment[] {
+    return this.#assignments.get(agent) ?? [];
+  }
+
+  set(name: string): StoredSet | undefined {
+    return this.#sets.find((set) => set.name === name);
+  }
+
+  /** Something a decision rests on has changed; the next step runs in this turn's microtask. */
+  changed(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (!this.#closed) this.#step();
+    });
+  }
+
+  /** Stored sets were changed. */
+  reload(): void {
+    this.#sets = this.#options.deployments.loadAll();
+    this.changed();
+  }
+
+  /** The agent's connection is new: it is sent everything again. */
+  resend(agent: string): void {
+    this.#sent.delete(agent);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelWake();
+  }
+
+  #step(): void {
+    const { clock, agents } = this.#options;
+    const step = stepDeployments({
+      nowMs: clock.monotonicMs(),
+      atMs: clock.nowMs(),
+      sets: this.#sets.map((set) => ({
+        name: set.name,
+        current: set.current,
+        good: set.good,
+        replicas: set.replicasOverride ?? set.current.specification.replicas,
+        rollout: this.#rollouts.get(set.name),
+      })),
+      agents: agents.list().map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
+      assigned: this.#assignments,
+      placeAfterMs: this.#placeAfterMs,
+    });
+    this.#assignments = step.assignments;
+    this.#pending = step.pending;
+    this.#persist(step);
+    this.#sendDesired();
+    this.#applyRoutes();
+    this.#cancelWake();
+    if (step.wakeAtMs !== undefined) {
+      this.#cancelWake = clock.after(Math.max(1, step.wakeAtMs - clock.monotonicMs()), () => this.changed());
+    }
+  }
+
+  /** Stores what became of rollouts; counts of ready replicas are reported anew and not worth a write. */
+  #persist(step: DeploymentStep): void {
+    const { deployments, record } = this.#options;
+    let stored = false;
+    for (const [name, rollout] of step.rollouts) {
+      const before = this.#rollouts.get(name);
+      if (before?.state === rollout.state && before.toRevision === rollout.toRevision) continue;
+      const { progressAtMs: _at, readyBest: _best, ready: _ready, total: _total, ...kept } = rollout;
+      deployments.saveRollout(kept);
+      if (rollout.state === "done") deployments.setGood(name, rollout.toRevision);
+      stored = true;
+    }
+    this.#rollouts = step.rollouts;
+    for (const { level, kind, subject, message } of step.events) record(level, kind, subject, message);
+    if (stored) this.reload();
+  }
+
+  #sendDesired(): void {
+    for (const agent of this.#options.agents.list()) {
+      if (!agent.connection) continue;
+      const replicas = this.assignments(agent.name).map((assignment) =>
+        this.#specification(agent.name, assignment)
+      );
+      const text = JSON.stringify(replicas);
+      if (this.#sent.get(agent.name) === text) continue;
+      this.#sent.set(agent.name, text);
+      agent.connection.sendControl(
+        encodeMessage({ type: "desired", generation: ++this.#generation, replicas }),
+      );
+    }
+    this.#dropHandles();
+  }
+
+  #specification(agent: string, { replicaSet, revision }: Assignment): ReplicaSpecification {
+    const { specification } = this.#revision(replicaSet, revision);
+    const { version, modules, permissions, env, memoryMb, timeoutMs, concurrency } = specification;
+    return {
+      handle: this.#handle(agent, replicaSet, revision),
+      replicaSet,
+      revision,
+      version,
+      modules,
+      permissions,
+      env,
+      memoryMb,
+      timeoutMs,
+      ...(concurrency === undefined ? {} : { concurrency }),
+    };
+  }
+
+  /** The step only names revisions it was given, so this is one of them. */
+  #revision(replicaSet: string, revision: number): Revision {
+    const set = this.set(replicaSet)!;
+    if (set.current.revision === revision) return set.current;
+    if (set.good?.revision === revision) return set.good;
+    return this.#options.deployments.revision(replicaSet, revision)!;
+  }
+
+  #handle(agent: string, replicaSet: string, revision: number): number {
+    const key = handleKey(agent, replicaSet, revision);
+    const known = this.#handles.get(key);
+    if (known !== undefined) return known;
+    this.#handles.set(key, this.#nextHandle);
+    return this.#nextHandle++;
+  }
+
+  #dropHandles(): void {
+    const wanted = new Set<string>();
+    for (const [agent, list] of this.#assignments) {
+      for (const { replicaSet, revision } of list) wanted.add(handleKey(agent, replicaSet, revision));
+    }
+    for (const key of this.#handles.keys()) {
+      if (!wanted.has(key)) this.#handles.delete(key);
+    }
+  }
+
+  #applyRoutes(): void {
+    const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
+      name: agent.name,
+      health: agent.health,
+      reports: this.#ownReports(agent).filter(({ replicaSet, revision, handle }) =>
+        this.#handles.get(handleKey(agent.name, replicaSet, revision)) === handle
+      ),
+    }));
+    // What serves now decides what exists: during a failed rollout that is the good revision.
+    this.#routes = buildRoutes(this.#sets.map((set) => set.current), agents, this.#routes);
+    this.#options.publish(this.#routes);
+  }
+
+  /** An agent's reports of sets that exist; handles of an earlier manager are told apart in `#applyRoutes`. */
+  #ownReports<Report extends { replicaSet: string }>(agent: { reports: readonly Report[] }): Report[] {
+    return agent.reports.filter((report) => this.set(report.replicaSet) !== undefined);
+  }
+}
+
+function handleKey(agent: string, replicaSet: string, revision: number): string {
+  return `${agent} ${replicaSet} ${revision}`;
+}

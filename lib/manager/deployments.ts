@@ -1,0 +1,190 @@
+/**
+ * Changes to what shall run: deployments by clients and by the configuration file, scale, undo, delete. Each is
+ * checked whole before anything is stored, stored in one transaction, and then left to the controller.
+ */
+import { type Clock, sleep } from "../clock.ts";
+import type { ModuleSource } from "../deployment/modules.ts";
+import { sameSpecification } from "../deployment/revision.ts";
+import {
+  configurationRefused,
+  type ConfiguredReplicaSet,
+  parseReplicaSet,
+} from "../deployment/specification.ts";
+import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { nearMisses } from "../near_miss.ts";
+import type { DeployRequest, DeployView } from "../protocol/views.ts";
+import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
+import type { RecordEvent } from "./events.ts";
+
+export interface DeploymentsOptions {
+  clock: Clock;
+  store: DeploymentStore;
+  record: RecordEvent;
+  /** Stored sets changed. */
+  changed(): void;
+}
+
+export class Deployments {
+  readonly #options: DeploymentsOptions;
+  /** Stripping types is slow; between two files everything else gets its turn. */
+  readonly #pause = () => sleep(this.#options.clock, 0);
+
+  constructor(options: DeploymentsOptions) {
+    this.#options = options;
+  }
+
+  /** A client's deployment. Throws `invalid_request` with every error in `details.errors`, or `conflict`. */
+  async deploy(request: DeployRequest, by: string): Promise<DeployView> {
+    const { store } = this.#options;
+    const parsed = parseReplicaSet(request.replicaSet);
+    if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
+    const { name } = parsed.replicaSet;
+    this.#requireNotOfFile(store.find(name), name, "deployed by a client");
+    const { specification, blobs } = await buildSet(
+      parsed.replicaSet,
+      request.modules.map(sourceOf),
+      this.#pause,
+    );
+    const before = store.find(name);
+    this.#requireNotOfFile(before, name, "deployed by a client");
+    if (!before && store.loadAll().length >= limits.replicaSetsMax) {
+      throw new SqwishError(
+        "conflict",
+        `A cluster holds at most ${limits.replicaSetsMax} replicaSets; delete some first`,
+      );
+    }
+    if (
+      before && before.rollout?.state !== "failed" &&
+      sameSpecification(before.current.specification, specification)
+    ) {
+      return { replicaSet: name, revision: before.current.revision, changed: false };
+    }
+    return this.#add({ specification, blobs }, "api", by);
+  }
+
+  /**
+   * Makes the configuration file's sets the ones in force: all, or none when any has an error, which are then returned
+   * in words. Sets of an earlier file that this one no longer names are deleted.
+   */
+  async applyFile(sets: readonly ConfiguredReplicaSet[], baseFolder: string): Promise<string[]> {
+    const { built, errors } = await buildSets(sets, baseFolder, this.#pause);
+    if (errors.length > 0) return errors;
+    const { store, record } = this.#options;
+    const named = new Set(sets.map((set) => set.name));
+    for (const set of store.loadAll()) {
+      if (set.owner !== "file" || named.has(set.name)) continue;
+      store.deleteSet(set.name);
+      record(
+        "info",
+        "replica_set_deleted",
+        set.name,
+        `ReplicaSet ${set.name} is no longer in the configuration file`,
+      );
+    }
+    for (const one of built) this.#addWhenNew(one);
+    this.#options.changed();
+    return [];
+  }
+
+  /** Throws `not_found` or `conflict`. */
+  scale(name: string, replicas: number | "all", by: string): void {
+    const set = this.#known(name);
+    this.#requireNotOfFile(set, name, "scaled by a client");
+    this.#options.store.setReplicasOverride(name, replicas);
+    this.#options.record("info", "scaled", name, `${by} scaled ${name} to ${replicas}`);
+    this.#options.changed();
+  }
+
+  /** Goes back to `toRevision`, or to the newest one before the current. Throws `not_found` or `conflict`. */
+  undo(name: string, toRevision: number | undefined, by: string): DeployView {
+    const { store, record } = this.#options;
+    const set = this.#known(name);
+    this.#requireNotOfFile(set, name, "undone by a client");
+    const kept = store.revisions(name).map((revision) => revision.revision).sort((left, right) =>
+      left - right
+    );
+    const target = toRevision ?? kept.filter((revision) => revision < set.current.revision).at(-1);
+    if (target === undefined) {
+      throw new SqwishError("conflict", `${name} has no revision before ${set.current.revision}`);
+    }
+    if (!kept.includes(target)) {
+      throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
+    }
+    if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
+    store.setCurrent(name, target);
+    record(
+      "info",
+      "rollout_undone",
+      name,
+      `${by} set ${name} back to revision ${target} from ${set.current.revision}`,
+    );
+    this.#options.changed();
+    return { replicaSet: name, revision: target, changed: true };
+  }
+
+  /** Throws `not_found` or `conflict`. */
+  remove(name: string, by: string): void {
+    this.#requireNotOfFile(this.#known(name), name, "deleted by a client");
+    this.#options.store.deleteSet(name);
+    this.#options.record("info", "replica_set_deleted", name, `${by} deleted replicaSet ${name}`);
+    this.#options.changed();
+  }
+
+  /** A file is read at every start: what was stored last for its sets, even if it failed, is not stored again. */
+  #addWhenNew(built: BuiltSet): void {
+    const { store } = this.#options;
+    const name = built.specification.name;
+    const newest = store.revisions(name).reduce<StoredSet["current"] | undefined>(
+      (best, revision) => best === undefined || revision.revision > best.revision ? revision : best,
+      undefined,
+    );
+    if (newest && sameSpecification(newest.specification, built.specification)) {
+      if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
+      return;
+    }
+    this.#add(built, "file", "configuration file");
+  }
+
+  #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
+    const { store, clock, record } = this.#options;
+    const { name, version } = specification;
+    const { revision } = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
+    record("info", "deployed", name, `${createdBy} deployed ${name} ${version} as revision ${revision}`);
+    this.#options.changed();
+    return { replicaSet: name, revision, changed: true };
+  }
+
+  #known(name: string): StoredSet {
+    const set = this.#options.store.find(name);
+    if (set) return set;
+    const near = nearMisses(name, this.#options.store.loadAll().map((at) => at.name));
+    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+    throw new SqwishError("not_found", `There is no replicaSet ${name}${hint}`, {
+      details: { nearMisses: near },
+    });
+  }
+
+  #requireNotOfFile(set: StoredSet | undefined, name: string, what: string): void {
+    if (set?.owner !== "file") return;
+    throw new SqwishError(
+      "conflict",
+      `ReplicaSet ${name} belongs to the configuration file and can't be ${what}; change the file`,
+    );
+  }
+}
+
+function sourceOf(module: DeployRequest["modules"][number]): ModuleSource {
+  let bytes: Uint8Array;
+  try {
+    bytes = Uint8Array.from(atob(module.base64), (char) => char.charCodeAt(0));
+  } catch (cause) {
+    throw new SqwishError(
+      "invalid_request",
+      `Module ${module.path}: base64 must be the file's bytes in base64`,
+      { cause },
+    );
+  }
+  return { path: module.path, source: module.source ?? module.path, bytes, entry: module.entry };
+}

@@ -1,0 +1,172 @@
+/**
+ * What the manager shows to the outside: the HTTP API with the dashboard, and the join socket with its sessions. Both
+ * are put on the same core and the same principals.
+ */
+import type { Hono } from "hono";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { createProcessMeter } from "../metrics/process_meter.ts";
+import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
+import type { Store } from "../store/store.ts";
+import type { Accounts, TokenWish } from "./accounts.ts";
+import { openAgentSession } from "./agent_session.ts";
+import { createApi } from "./api/app.ts";
+import type { InvokePort } from "./api/invoke.ts";
+import { createLive } from "./api/live.ts";
+import { createChanges } from "./changes.ts";
+import { openClientSession } from "./client_session.ts";
+import type { Core } from "./core.ts";
+import type { Deployments } from "./deployments.ts";
+import type { Identity } from "./identity.ts";
+import { createJoin } from "./join.ts";
+import type { ListenerOptions } from "./listener.ts";
+import { ModuleLogs } from "./module_logs.ts";
+import { describeOverview, type OverviewFacts } from "./overview.ts";
+import { createReads } from "./reads.ts";
+import type { createSignIn } from "./sign_in.ts";
+
+export interface FrontOptions {
+  clock: Clock;
+  log: Log;
+  store: Store;
+  version: string;
+  identity: Identity;
+  core: Core;
+  accounts: Accounts;
+  signIn: ReturnType<typeof createSignIn>;
+  deployments: Deployments;
+  addresses(): string[];
+  createToken(token: TokenWish): Promise<string>;
+  configurationErrors(): readonly string[];
+  dashboard: Hono;
+}
+
+export interface Front extends Pick<ListenerOptions, "handle" | "join"> {
+  close(): void;
+}
+
+export function createFront(options: FrontOptions): Front {
+  const { clock, log, store, version, identity, core, accounts, signIn } = options;
+  const logs = new ModuleLogs();
+  const clients = { count: 0 };
+  const facts = createFacts(options, clients);
+  const reads = createReads({
+    store,
+    accounts,
+    logs,
+    facts,
+    metrics: core.metrics.query,
+    nowMs: () => clock.nowMs(),
+  });
+  const live = createLive(clock, () => JSON.stringify(reads.overview()));
+  const api = createApi({
+    cluster: identity.cluster,
+    version,
+    caPem: identity.authority.caCertPem,
+    log,
+    signIn,
+    reads,
+    changes: createChanges({
+      deployments: options.deployments,
+      accounts,
+      agents: core.agents,
+      agentStore: store.agents,
+      createToken: async (token) => ({ token: await options.createToken(token) }),
+      record: core.events.record,
+      changed: () => core.controller.changed(),
+    }),
+    invoke: invokePort(core, clock),
+    live,
+    prometheus: () => {
+      const now = facts();
+      return renderPrometheus({
+        ...totalsOf(core.metrics.ingest),
+        version,
+        agents: describeOverview(now).agents,
+        clients: now.clients,
+        manager: { startedAtMs: now.startedAtMs, ...now.process },
+      });
+    },
+    dashboard: options.dashboard,
+  });
+  const join = createJoin({
+    clock,
+    log,
+    version,
+    cluster: identity.cluster,
+    managerInstance: `${identity.fingerprint.slice(0, 12)}-${identity.bootEpoch}`,
+    addresses: options.addresses,
+    authenticate: signIn.authenticate,
+    enroll: (by, machine) => accounts.enroll(by, machine, signIn.consume),
+    openAgent: (channel, hello) => openAgentSession(agentSessionOptions(options, logs), channel, hello),
+    openClient: (channel, principal) =>
+      openClientSession(
+        {
+          dispatcher: core.dispatcher,
+          call: async (request, caller, remoteAddress) =>
+            await api.fetch(request, { principal: caller, remoteAddress }),
+          counted: (difference) => clients.count += difference,
+        },
+        channel,
+        principal,
+      ),
+  });
+  return {
+    handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
+    join,
+    close: () => live.close(),
+  };
+}
+
+function agentSessionOptions({ clock, store, core }: FrontOptions, logs: ModuleLogs) {
+  const { agents, controller, dispatcher, metrics, events } = core;
+  return {
+    agents,
+    dispatcher,
+    module: (sha256: string) => store.deployments.module(sha256),
+    changed: () => controller.changed(),
+    resend: (agent: string) => controller.resend(agent),
+    observeTelemetry: metrics.observeTelemetry,
+    observeLogs: (agent: string, lines: Parameters<ModuleLogs["push"]>[1]) =>
+      logs.push(agent, lines, (set) => controller.set(set) !== undefined),
+    record: events.record,
+    remember: (hello: Parameters<typeof store.agents.observeJoin>[0]) =>
+      store.agents.observeJoin(hello, clock.nowMs()),
+    observeSeen: (agent: string) => store.agents.observeSeen(agent, clock.nowMs()),
+  };
+}
+
+function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {
+  const { clock, core, identity, version } = options;
+  const { agents, controller, dispatcher, metrics, events } = core;
+  const startedAtMs = clock.nowMs();
+  const readUse = createProcessMeter(clock);
+  return () => ({
+    cluster: identity.cluster,
+    version,
+    nowMs: clock.nowMs(),
+    startedAtMs,
+    agents: agents.list(),
+    sets: controller.sets,
+    assignments: (agent) => controller.assignments(agent),
+    pendingReason: (set) => controller.pendingReason(set),
+    routes: controller.routes,
+    load: dispatcher.snapshot(),
+    endpointRates: metrics.endpointRates,
+    clusterRates: metrics.clusterRates,
+    events: events.recent(),
+    clients: clients.count,
+    process: readUse(),
+    configurationErrors: options.configurationErrors(),
+  });
+}
+
+/** The dispatcher as an HTTP request uses it: one request per requester, so its id is always 1. */
+function invokePort({ dispatcher }: Core, clock: Clock): InvokePort {
+  return {
+    admit: (requester, frame) => dispatcher.admit(requester, frame, 0, frame.length),
+    cancel: (requester) => dispatcher.cancel(requester, 1),
+    credit: (requester, parts) => dispatcher.credit(requester, 1, parts),
+    monotonicMs: () => clock.monotonicMs(),
+  };
+}

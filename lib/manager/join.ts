@@ -1,0 +1,178 @@
+/**
+ * The join: an upgrade request is authenticated, becomes a channel, says `hello` in time and is handed to the agent
+ * or client session. Whoever fails on the way gets one clear error and costs nothing more.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../clock.ts";
+import { asSqwishError, describeError, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Log } from "../log.ts";
+import type { Channel, ChannelHandlers } from "../protocol/channel.ts";
+import {
+  type AgentHello,
+  encodeMessage,
+  type Hello,
+  parseMessageToManager,
+  protocolVersion,
+  type Welcome,
+} from "../protocol/messages.ts";
+import { CloseCode } from "../protocol/rfc6455.ts";
+import { acceptUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
+import { type Principal, requireAllowed } from "../security/access.ts";
+import { parseBasic } from "./api/sign_in.ts";
+
+/** What takes a joined channel over: its handlers from `hello` on. */
+export interface Session extends ChannelHandlers {
+  /** The peer has been welcomed. */
+  start(): void;
+}
+
+export interface JoinOptions {
+  clock: Clock;
+  log: Log;
+  version: string;
+  cluster: string;
+  managerInstance: string;
+  addresses(): string[];
+  authenticate(attempt: { user: string; password: string; address: string }): Promise<Principal>;
+  /** Exchanges a join token for credentials of the machine's own; throws for anyone but a token, or one used up. */
+  enroll(by: Principal, machine: string): Promise<{ user: string; password: string }>;
+  /** Lets an agent in, or throws when its name is taken. */
+  openAgent(channel: Channel, hello: AgentHello, principal: Principal): Session;
+  openClient(channel: Channel, principal: Principal): Session;
+}
+
+/** The listener's join handler. */
+export function createJoin(options: JoinOptions) {
+  return (request: IncomingMessage, socket: Duplex, head: Uint8Array, remoteAddress: string): void => {
+    void authenticate(options, request, remoteAddress).then(
+      (principal) => {
+        if (socket.destroyed) return;
+        const channel = acceptUpgrade(request, socket, head, remoteAddress);
+        awaitHello(options, channel, principal);
+      },
+      (thrown) => {
+        const error = asSqwishError(thrown, "Joining");
+        options.log.info("join refused", { address: remoteAddress, code: error.code, reason: error.message });
+        refuseUpgrade(socket, error);
+      },
+    );
+  };
+}
+
+function authenticate(options: JoinOptions, request: IncomingMessage, address: string): Promise<Principal> {
+  const [scheme, value] = String(request.headers.authorization ?? "").split(" ", 2);
+  if (!/^basic$/i.test(scheme) || value === undefined) {
+    return Promise.reject(
+      new SqwishError("unauthenticated", "A join needs Authorization: Basic with user and password"),
+    );
+  }
+  try {
+    return options.authenticate({ ...parseBasic(value), address });
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
+}
+
+/** Starts the channel. Until the session is open it only takes one `hello`. */
+export function awaitHello(options: JoinOptions, channel: Channel, principal: Principal): void {
+  /** Takes messages, once it has been welcomed. */
+  let session: Session | null = null;
+  /** Must be told of the end, welcomed or not. */
+  let entered: Session | null = null;
+  let greeted = false;
+  const cancelTimer = options.clock.after(limits.handshakeMsMax, () => {
+    refuse(
+      channel,
+      new SqwishError("invalid_request", `A peer must say hello within ${limits.handshakeMsMax} ms`),
+    );
+  });
+  const guarded = (action: () => void) => {
+    try {
+      action();
+    } catch (thrown) {
+      const error = asSqwishError(thrown, "The message");
+      options.log.warn("peer sent nonsense, closing", { peer: principal.name, error: describeError(thrown) });
+      refuse(channel, error);
+    }
+  };
+  channel.start({
+    onControl: (text) =>
+      guarded(() => {
+        if (session) return session.onControl(text);
+        const message = parseMessageToManager(text);
+        if (message.type !== "hello" || greeted) {
+          throw new SqwishError("invalid_request", `The first message must be hello, is ${message.type}`);
+        }
+        greeted = true;
+        cancelTimer();
+        greet(options, channel, message, principal, (one) => entered = one).then(
+          (one) => session = one,
+          (thrown) => {
+            options.log.info("join refused", { peer: principal.name, reason: describeError(thrown) });
+            refuse(channel, asSqwishError(thrown, "Joining"));
+          },
+        );
+      }),
+    onFrames: (message) =>
+      guarded(() => {
+        if (!session) throw new SqwishError("invalid_request", "The first message must be hello, got frames");
+        session.onFrames(message);
+      }),
+    onClose: (close) => {
+      cancelTimer();
+      entered?.onClose(close);
+    },
+    onDrain: () => session?.onDrain?.(),
+  });
+}
+
+async function greet(
+  options: JoinOptions,
+  channel: Channel,
+  hello: Hello,
+  principal: Principal,
+  entered: (session: Session) => void,
+): Promise<Session> {
+  if (hello.protocol !== protocolVersion) {
+    throw new SqwishError(
+      "version_mismatch",
+      `This manager (${options.version}) speaks protocol ${protocolVersion}, the peer (${hello.version}) speaks ` +
+        `${hello.protocol}; install the same version on both`,
+    );
+  }
+  requireAllowed(principal, hello.role === "agent" ? "join_agent" : "join_client");
+  if (principal.once && !hello.enroll) {
+    throw new SqwishError(
+      "forbidden",
+      "A join token for one use must be enrolled; join with this program's --join",
+    );
+  }
+  // An agent is let in first: a name that is taken must not use the token up.
+  const session = hello.role === "agent"
+    ? options.openAgent(channel, hello, principal)
+    : options.openClient(channel, { ...principal, once: false });
+  entered(session);
+  const machine = hello.role === "agent" ? hello.name : "client";
+  const credentials = hello.enroll ? await options.enroll(principal, machine) : undefined;
+  const welcome: Welcome = {
+    type: "welcome",
+    protocol: protocolVersion,
+    version: options.version,
+    cluster: options.cluster,
+    managerInstance: options.managerInstance,
+    addresses: options.addresses(),
+    nowMs: options.clock.nowMs(),
+    ...(credentials ? { credentials } : {}),
+  };
+  channel.sendControl(encodeMessage(welcome));
+  session.start();
+  return session;
+}
+
+/** Says why, then closes. */
+export function refuse(channel: Channel, error: SqwishError): void {
+  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message: error.message }));
+  channel.close(CloseCode.policyViolation, error.message);
+}

@@ -1,0 +1,54 @@
+/** The manager's metrics: outcomes, telemetry and queue depths in; rates, history and the Prometheus text out. */
+import type { Clock } from "../clock.ts";
+import { Ingest, type RequestOutcome } from "../metrics/ingest.ts";
+import { queryMetrics } from "../metrics/query.ts";
+import type { Telemetry } from "../protocol/messages.ts";
+import type { MetricsView } from "../protocol/views.ts";
+import type { Store } from "../store/store.ts";
+import type { EndpointRates } from "./overview.ts";
+
+export interface Metrics {
+  readonly ingest: Ingest;
+  observeRequest(outcome: RequestOutcome): void;
+  observeTelemetry(agent: string, telemetry: Telemetry): void;
+  endpointRates(endpoint: string): EndpointRates;
+  clusterRates(): { requestsPerSecond: number; errorsPerSecond: number };
+  query(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
+  /** Stops the clock and stores what is not stored yet. */
+  close(): void;
+}
+
+/** `queueDepths` is asked once a second. */
+export function createMetrics(
+  store: Store,
+  clock: Clock,
+  queueDepths: () => Iterable<[string, number]>,
+): Metrics {
+  const samples = {
+    transaction: <T>(work: () => T) => store.transaction(work),
+    write: store.samples.write.bind(store.samples),
+    read: store.samples.read.bind(store.samples),
+    lastBefore: store.samples.lastBefore.bind(store.samples),
+    prune: store.samples.prune.bind(store.samples),
+  };
+  const ingest = new Ingest(samples, clock.nowMs());
+  const stop = clock.every(1000, () => {
+    for (const [set, depth] of queueDepths()) ingest.observeQueue(set, depth);
+    ingest.tick(clock.nowMs());
+  });
+  return {
+    ingest,
+    observeRequest: (outcome) => ingest.observeRequest(outcome),
+    observeTelemetry: (agent, telemetry) => ingest.observeTelemetry(agent, telemetry, clock.nowMs()),
+    endpointRates: (endpoint) => ingest.endpointRates(endpoint),
+    clusterRates() {
+      const { requestsPerSecond, errorsPerSecond } = ingest.clusterRates();
+      return { requestsPerSecond, errorsPerSecond };
+    },
+    query: (query) => queryMetrics(query, { ingest, samples }),
+    close() {
+      stop();
+      ingest.close(clock.nowMs());
+    },
+  };
+}

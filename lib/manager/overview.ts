@@ -1,0 +1,272 @@
+/**
+ * The overview: what the dashboard, the client's tables and `/metrics` show, put together from the registry, the
+ * stored sets, the dispatcher's counters and the metrics. Pure reading; nothing here decides.
+ */
+import type { AgentRecord } from "../cluster/agents.ts";
+import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
+import type { ProcessUse } from "../metrics/process_meter.ts";
+import type { ReplicaReport } from "../protocol/messages.ts";
+import type { Revision } from "../protocol/revision.ts";
+import type {
+  AgentView,
+  ClusterView,
+  EndpointView,
+  EventView,
+  OverviewView,
+  ReplicaSetView,
+  ReplicaView,
+  RevisionView,
+  RolloutView,
+} from "../protocol/views.ts";
+import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
+import type { StoredSet } from "../store/deployments.ts";
+
+/** What metrics know of an endpoint now: rates over 10 s, quantiles over a minute, totals since the start. */
+export type EndpointRates = Pick<
+  EndpointView,
+  "requestsPerSecond" | "errorsPerSecond" | "p50Ms" | "p95Ms" | "p99Ms" | "totalRequests" | "totalErrors"
+>;
+
+export interface OverviewFacts {
+  cluster: string;
+  version: string;
+  nowMs: number;
+  startedAtMs: number;
+  agents: readonly AgentRecord[];
+  sets: readonly StoredSet[];
+  assignments(agent: string): readonly { replicaSet: string; revision: number }[];
+  pendingReason(set: string): string | undefined;
+  routes: RoutingTable;
+  load: DispatcherSnapshot;
+  endpointRates(endpoint: string): EndpointRates;
+  clusterRates(): { requestsPerSecond: number; errorsPerSecond: number };
+  events: readonly EventView[];
+  clients: number;
+  process: ProcessUse;
+  configurationErrors: readonly string[];
+}
+
+export function describeOverview(facts: OverviewFacts): OverviewView {
+  const agents = facts.agents.map((agent) => agentView(facts, agent));
+  const placements = agents.flatMap((agent) => agent.replicas);
+  const replicaSets = facts.sets.map((set) => replicaSetView(facts, set, placements));
+  const endpoints = [...facts.routes.endpoints.values()].map((endpoint) => endpointView(facts, endpoint))
+    .sort((left, right) => left.endpoint.localeCompare(right.endpoint));
+  return {
+    cluster: clusterView(facts, agents, replicaSets),
+    agents,
+    replicaSets,
+    endpoints,
+    events: [...facts.events].reverse(),
+  };
+}
+
+function agentView(facts: OverviewFacts, agent: AgentRecord): AgentView {
+  const replicas = replicaViews(facts, agent);
+  return {
+    name: agent.name,
+    health: agent.health,
+    cordoned: agent.cordoned,
+    address: agent.address,
+    version: agent.version,
+    labels: agent.labels,
+    cores: agent.cores,
+    slots: sum(replicas, (replica) => replica.slots),
+    outstanding: facts.load.agents.get(agent.name)?.outstanding ?? 0,
+    ...(agent.telemetry ? { host: agent.telemetry.host } : {}),
+    agentCpuCores: agent.telemetry?.agentCpuCores ?? 0,
+    agentMemoryBytes: agent.telemetry?.agentMemoryBytes ?? 0,
+    replicas,
+    joinedAtMs: agent.joinedAtMs,
+    lastSeenAtMs: agent.lastSeenAtMs,
+  };
+}
+
+/** What the agent reports, and what it was asked for and hasn't reported yet. */
+function replicaViews(facts: OverviewFacts, agent: AgentRecord): ReplicaView[] {
+  const versions = new Map(facts.sets.map((set) => [set.name, set]));
+  const known = agent.reports.filter((report) => versions.has(report.replicaSet));
+  const views = known.map((report) =>
+    reportedView(facts, agent, report, versionOf(versions.get(report.replicaSet)!, report.revision))
+  );
+  for (const { replicaSet, revision } of facts.assignments(agent.name)) {
+    if (known.some((report) => report.replicaSet === replicaSet && report.revision === revision)) continue;
+    const set = versions.get(replicaSet);
+    if (!set) continue;
+    const nothing = { slots: 0, outstanding: 0, runners: 0, cpuCores: 0, memoryBytes: 0, restarts: 0 };
+    const state = agent.health === "lost" ? "lost" : "pending";
+    views.push({
+      replicaSet,
+      revision,
+      version: versionOf(set, revision),
+      agent: agent.name,
+      state,
+      ...nothing,
+    });
+  }
+  return views.sort((left, right) =>
+    left.replicaSet.localeCompare(right.replicaSet) || left.revision - right.revision
+  );
+}
+
+function reportedView(
+  facts: OverviewFacts,
+  agent: AgentRecord,
+  report: ReplicaReport,
+  version: string,
+): ReplicaView {
+  const sample = agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
+  const load = facts.load.replicas.find((candidate) =>
+    candidate.agent === agent.name && candidate.replicaSet === report.replicaSet &&
+    candidate.revision === report.revision
+  );
+  return {
+    replicaSet: report.replicaSet,
+    revision: report.revision,
+    version,
+    agent: agent.name,
+    state: agent.health === "lost" ? "lost" : report.state,
+    ...(report.reason ? { reason: report.reason } : {}),
+    slots: report.slots,
+    outstanding: load?.outstanding ?? 0,
+    runners: sample?.runners ?? 0,
+    cpuCores: sample?.cpuCores ?? 0,
+    memoryBytes: sample?.memoryBytes ?? 0,
+    restarts: sample?.restarts ?? 0,
+  };
+}
+
+function versionOf(set: StoredSet, revision: number): string {
+  if (set.current.revision === revision) return set.current.specification.version;
+  if (set.good?.revision === revision) return set.good.specification.version;
+  return "";
+}
+
+function replicaSetView(facts: OverviewFacts, set: StoredSet, all: readonly ReplicaView[]): ReplicaSetView {
+  const placements = all.filter((replica) => replica.replicaSet === set.name);
+  const replicas = set.replicasOverride ?? set.current.specification.replicas;
+  const assigned =
+    facts.agents.filter((agent) =>
+      facts.assignments(agent.name).some((assignment) => assignment.replicaSet === set.name)
+    ).length;
+  const wanted = replicas === "all" ? assigned : replicas;
+  const readyAgents = new Set(
+    placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
+  );
+  const load = facts.load.sets.get(set.name);
+  const pendingReason = facts.pendingReason(set.name);
+  return {
+    name: set.name,
+    version: set.current.specification.version,
+    revision: set.current.revision,
+    owner: set.owner,
+    replicas,
+    ready: readyAgents.size,
+    wanted,
+    queued: load?.queued ?? 0,
+    outstanding: load?.outstanding ?? 0,
+    endpoints: [...facts.routes.sets.get(set.name)?.endpoints.keys() ?? []].sort(),
+    ...(set.rollout ? { rollout: rolloutView(set.rollout, placements, wanted) } : {}),
+    placements,
+    ...(pendingReason ? { pendingReason } : {}),
+  };
+}
+
+function rolloutView(
+  rollout: NonNullable<StoredSet["rollout"]>,
+  placements: readonly ReplicaView[],
+  wanted: number,
+): RolloutView {
+  const ready = placements.filter((replica) =>
+    replica.revision === rollout.toRevision && replica.state === "ready"
+  );
+  return { ...rollout, ready: ready.length, total: wanted };
+}
+
+function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointView {
+  return {
+    ...routed.description,
+    endpoint: routed.endpoint,
+    replicaSet: routed.replicaSet,
+    revision: routed.revision,
+    timeoutMs: routed.timeoutMs,
+    idempotent: routed.idempotent,
+    readyReplicas: routed.replicas.length,
+    ...facts.endpointRates(routed.endpoint),
+  };
+}
+
+function clusterView(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSetView[]): ClusterView {
+  const problems = findProblems(facts, agents, sets);
+  const down = sets.some((set) => set.wanted > 0 && set.ready === 0);
+  return {
+    cluster: facts.cluster,
+    version: facts.version,
+    atMs: facts.nowMs,
+    startedAtMs: facts.startedAtMs,
+    health: problems.length === 0 ? "ok" : down ? "down" : "degraded",
+    problems,
+    ...facts.clusterRates(),
+    queued: facts.load.queued,
+    outstanding: facts.load.outstanding,
+    clients: facts.clients,
+    managerCpuCores: facts.process.cpuCores,
+    managerMemoryBytes: facts.process.memoryBytes,
+    configurationErrors: [...facts.configurationErrors],
+  };
+}
+
+function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSetView[]): string[] {
+  const problems: string[] = [];
+  for (const agent of facts.agents) {
+    if (agent.health !== "ready") {
+      problems.push(
+        `Agent ${agent.name} is ${agent.health}${agent.healthReason ? `: ${agent.healthReason}` : ""}`,
+      );
+    }
+  }
+  for (const agent of agents) {
+    if (agent.host?.throttled) problems.push(`Agent ${agent.name} slows itself down (heat or undervoltage)`);
+  }
+  for (const set of sets) {
+    if (set.rollout?.state === "failed") {
+      problems.push(
+        `The rollout of ${set.name} revision ${set.rollout.toRevision} failed: ${
+          set.rollout.reason ?? "no reason"
+        }`,
+      );
+    }
+    if (set.pendingReason) problems.push(`${set.name}: ${set.pendingReason}`);
+    else if (set.ready < set.wanted) {
+      problems.push(`${set.name} has ${set.ready} of ${set.wanted} replicas ready`);
+    }
+  }
+  if (facts.configurationErrors.length > 0) {
+    problems.push("The configuration file was refused; the last good one is in force");
+  }
+  return problems;
+}
+
+export function revisionView(revision: Revision, current: number): RevisionView {
+  const { specification } = revision;
+  return {
+    replicaSet: revision.replicaSet,
+    revision: revision.revision,
+    version: specification.version,
+    current: revision.revision === current,
+    createdAtMs: revision.createdAtMs,
+    createdBy: revision.createdBy,
+    replicas: specification.replicas,
+    placement: specification.placement,
+    permissions: specification.permissions,
+    memoryMb: specification.memoryMb,
+    timeoutMs: specification.timeoutMs,
+    modules: specification.modules.map(({ docs: _docs, ...module }) => module),
+  };
+}
+
+function sum<Item>(items: readonly Item[], amount: (item: Item) => number): number {
+  let total = 0;
+  for (const item of items) total += amount(item);
+  return total;
+}

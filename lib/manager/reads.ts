@@ -1,0 +1,37 @@
+/** The API's reads: the overview of this moment, and what the store remembers. */
+import type { OverviewFacts } from "./overview.ts";
+import { describeOverview, revisionView } from "./overview.ts";
+import type { Store } from "../store/store.ts";
+import type { Reads } from "./api/reads.ts";
+import type { Accounts } from "./accounts.ts";
+import type { ModuleLogs } from "./module_logs.ts";
+
+export interface ReadsOptions {
+  store: Store;
+  accounts: Accounts;
+  logs: ModuleLogs;
+  facts(): OverviewFacts;
+  metrics: Reads["metrics"];
+  nowMs(): number;
+}
+
+export function createReads(options: ReadsOptions): Reads {
+  const { store, accounts, logs } = options;
+  return {
+    overview: () => describeOverview(options.facts()),
+    revisions(replicaSet) {
+      return store.deployments.loadAll()
+        .filter((set) => replicaSet === undefined || set.name === replicaSet)
+        .flatMap((set) =>
+          store.deployments.revisions(set.name).map((revision) =>
+            revisionView(revision, set.current.revision)
+          )
+        );
+    },
+    events: (query) => store.events.list(query),
+    logs: (replicaSet, query) => logs.list(replicaSet, query),
+    users: () => accounts.list(),
+    metrics: options.metrics,
+    nowMs: options.nowMs,
+  };
+}

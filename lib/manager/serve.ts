@@ -1,0 +1,130 @@
+/** `manager` itself: opens the store and the port, prints what a newcomer needs, and runs until it is told to stop. */
+import type { Terminal } from "../cli/terminal.ts";
+import { createSystemClock } from "../clock.ts";
+import { createLog } from "../log.ts";
+import { createSystemRandom } from "../random.ts";
+import { openStore } from "../store/store.ts";
+import type { createManager, Manager } from "../../manager.ts";
+import { parseListen } from "./addresses.ts";
+import { readConfiguration } from "./configuration_file.ts";
+import { SqwishError } from "../errors.ts";
+
+export type CreateManager = typeof createManager;
+
+export const dataFolderDefault = "./sqwish-data";
+const listenDefault = "0.0.0.0:7443";
+
+export interface ServeOptions {
+  config?: string;
+  data?: string;
+  listen?: string;
+  readyFile?: string;
+  verbose?: boolean;
+  logJson?: boolean;
+}
+
+/** Resolves when the manager was told to stop and has. */
+export async function serve(options: ServeOptions, terminal: Terminal, create: CreateManager): Promise<void> {
+  const clock = createSystemClock();
+  const random = createSystemRandom();
+  const log = createLog({
+    clock,
+    write: (line) => terminal.writeError(`${line}\n`),
+    level: options.verbose ? "debug" : "info",
+    json: options.logJson,
+  });
+  const configuration = options.config === undefined
+    ? undefined
+    : await readOrExplain(options.config, terminal);
+  const listen = parseListen(options.listen ?? configuration?.listen ?? listenDefault);
+  const store = openStore({ folder: options.data ?? configuration?.data ?? dataFolderDefault });
+  let manager: Manager | undefined;
+  try {
+    manager = await create({
+      clock,
+      random,
+      log,
+      store,
+      listen,
+      advertise: configuration?.advertise ?? [],
+      cluster: configuration?.cluster,
+      ...(configuration ? { configuration: { file: options.config!, value: configuration } } : {}),
+    });
+    const started = manager;
+    store.settings.set("addresses", started.addresses());
+    await greet(options, terminal, started);
+    log.info("serving", {
+      listen: `${listen.host}:${started.port}`,
+      addresses: started.addresses().join(" "),
+    });
+    const reload = () => void started.reload();
+    Deno.addSignalListener("SIGHUP", reload);
+    await new Promise<void>((resolve) => terminal.onInterrupt(resolve));
+    log.info("stopping");
+  } finally {
+    await manager?.close();
+    store.close();
+  }
+}
+
+async function readOrExplain(file: string, terminal: Terminal) {
+  try {
+    return await readConfiguration(file);
+  } catch (thrown) {
+    const errors = thrown instanceof SqwishError ? thrown.details.errors as string[] | undefined : undefined;
+    for (const error of errors ?? []) terminal.writeError(`${error}\n`);
+    throw thrown;
+  }
+}
+
+/** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
+async function greet(options: ServeOptions, terminal: Terminal, manager: Manager): Promise<void> {
+  const [address] = manager.addresses();
+  if (!manager.firstStart && options.readyFile === undefined) return;
+  const admin = manager.firstStart
+    ? await manager.accounts.add({ name: "admin", role: "admin", endpoints: [] })
+    : undefined;
+  const agentToken = await manager.createToken({ role: "agent", once: false });
+  const clientToken = await manager.createToken({ role: "client", access: "operator", once: false });
+  if (admin) terminal.writeOut(welcome(manager, address, admin.password, agentToken, clientToken));
+  if (options.readyFile === undefined) return;
+  const ready = {
+    url: `https://${address}`,
+    port: manager.port,
+    fingerprint: manager.fingerprint,
+    ...(admin ? { adminPassword: admin.password } : {}),
+    agentToken,
+    clientToken,
+  };
+  const partial = `${options.readyFile}.partial`;
+  await Deno.writeTextFile(partial, JSON.stringify(ready) + "\n", { mode: 0o600 });
+  await Deno.rename(partial, options.readyFile);
+}
+
+function welcome(
+  manager: Manager,
+  address: string,
+  password: string,
+  agentToken: string,
+  clientToken: string,
+): string {
+  return `
+  Your cluster is up.
+
+  Dashboard    https://${address}
+  Sign in as   admin
+  Password     ${password}
+  Fingerprint  ${manager.fingerprint}
+
+  On every machine that shall work, copy the agent there and run:
+
+    ./agent --join ${agentToken}
+
+  Where you deploy and invoke from:
+
+    ./client login --join ${clientToken}
+
+  This is shown once. More tokens: ./manager token agent · New password: ./manager user passwd admin
+
+`;
+}

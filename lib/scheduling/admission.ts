@@ -1,0 +1,71 @@
+/**
+ * May this request come in? Pure checks, in the order in which their reasons matter to the caller: a whole frame,
+ * allowed, known, in time, within its connection's share, room in the queue.
+ * On the way: a requester's frame → here → queue or replica. The invariant: a refusal has changed nothing.
+ */
+import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { headerBytes } from "../protocol/frame.ts";
+import { retryAfterMs } from "./outcomes.ts";
+import type { Requester, SetState } from "./state.ts";
+
+/** Bounds that a frame's outer shape doesn't show; null: nothing wrong. `bytes[at, end)` is a whole frame. */
+export function refuseFrame(bytes: Uint8Array, at: number, end: number): SqwishError | null {
+  // Read here byte by byte: a view per request would cost more than the checks.
+  const nameBytes = (bytes[at + 6] << 8) | bytes[at + 7];
+  const metaBytes = bytes[at + 12] * 0x100_0000 +
+    ((bytes[at + 13] << 16) | (bytes[at + 14] << 8) | bytes[at + 15]);
+  const bodyBytes = end - at - headerBytes - nameBytes - metaBytes;
+  if (nameBytes === 0) return new SqwishError("invalid_request", "A request must name its endpoint");
+  if (nameBytes > limits.frameNameBytesMax) return tooLarge("A name", limits.frameNameBytesMax, nameBytes);
+  if (metaBytes > limits.frameMetaBytesMax) return tooLarge("Headers", limits.frameMetaBytesMax, metaBytes);
+  if (bodyBytes > limits.bodyBytesMax) return tooLarge("A body", limits.bodyBytesMax, bodyBytes);
+  return null;
+}
+
+/** `forbidden`, before anything is told about which endpoints exist; or the id is taken. */
+export function refuseRequester(
+  requester: Requester,
+  endpoint: string,
+  id: number,
+  idInFlight: boolean,
+): SqwishError | null {
+  if (idInFlight) {
+    return new SqwishError(
+      "invalid_request",
+      `A request's id must not be in flight on its connection, ${id} is`,
+    );
+  }
+  if (requester.mayInvoke(endpoint)) return null;
+  return new SqwishError("forbidden", `${requester.describe} may not invoke ${endpoint}`);
+}
+
+/** When it must be answered: what it asks for (0: the endpoint's own time-out) from now on, up to the cap. */
+export function deadlineAt(requestedMs: number, defaultMs: number, nowMs: number): number {
+  return nowMs + Math.min(requestedMs === 0 ? defaultMs : requestedMs, limits.timeoutMsMax);
+}
+
+/** One connection can't take all of the manager's memory. */
+export function refuseShare(inFlight: number): SqwishError | null {
+  if (inFlight < limits.requestsPerConnectionMax) return null;
+  return new SqwishError(
+    "queue_full",
+    `A connection may have ${limits.requestsPerConnectionMax} requests in flight, this one has ${inFlight}`,
+    { details: { retryAfterMs: limits.retryAfterMsMin } },
+  );
+}
+
+/** Asked only when no replica is free for it. */
+export function refuseQueue(set: SetState): SqwishError | null {
+  const { name, queueMax } = set.routed;
+  const queued = set.queue.size;
+  if (queued < queueMax) return null;
+  return new SqwishError("queue_full", `The queue of ${name} takes ${queueMax} requests, it has ${queued}`, {
+    details: { retryAfterMs: retryAfterMs(queued, set.replicas), queued, queueMax },
+  });
+}
+
+function tooLarge(what: string, bytesMax: number, bytes: number): SqwishError {
+  const verb = what.endsWith("s") ? "take" : "takes";
+  return new SqwishError("too_large", `${what} ${verb} at most ${bytesMax} bytes, this request has ${bytes}`);
+}

@@ -1,0 +1,397 @@
+/**
+ * From an admitted request to its one outcome: the only place that decides where a request runs, and whether again.
+ * On the way: client's frame → admission → queue → policy → agent, and the reply back by id.
+ * The invariants: every admitted request gets exactly one outcome; a slot taken is given back exactly once; no slot
+ * is free while something waits that could use it; what isn't idempotent is never run again once it may have run
+ * (docs/decisions/0008). On success a frame's header is rewritten in place and nothing is copied or decoded.
+ */
+import type { Clock } from "../clock.ts";
+import { lookup, type RoutingTable } from "../cluster/routing.ts";
+import { type ErrorCode, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import {
+  encodeFrame,
+  Flag,
+  frameA,
+  frameFlags,
+  frameId,
+  frameName,
+  frameOp,
+  Op,
+  setFrameB,
+  setFrameRequestId,
+} from "../protocol/frame.ts";
+import type { Random } from "../random.ts";
+import { deadlineAt, refuseFrame, refuseQueue, refuseRequester, refuseShare } from "./admission.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Fleet } from "./fleet.ts";
+import { InFlight } from "./in_flight.ts";
+import * as outcomes from "./outcomes.ts";
+import { choose, smoothRunUs } from "./policy.ts";
+import { type DispatcherSnapshot, snapshotOf } from "./snapshot.ts";
+import {
+  type AgentLink,
+  type FrameSink,
+  Pending,
+  type Replica,
+  type Requester,
+  type SetState,
+} from "./state.ts";
+
+export type { DispatcherSnapshot, FrameSink, Requester };
+export type RequestOutcome = outcomes.RequestOutcome;
+
+export interface DispatcherOptions {
+  clock: Clock;
+  random: Random;
+  /** Upper half of every request id; another one with every start of the manager (u32). */
+  bootEpoch: number;
+  /** The table now in force; read at the start and by `routesChanged`. */
+  routes(): RoutingTable;
+  /** Called once per request, refused ones included. Must not call back into the dispatcher. */
+  onOutcome(outcome: RequestOutcome): void;
+}
+
+/** A dispatcher over the table that `routes` gives now. */
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  return new Dispatcher(options);
+}
+
+/** Run ids stay small integers, which cost no memory of their own as keys; the count comes round and skips those in use. */
+const runIdMax = 0x3fff_ffff;
+
+export class Dispatcher {
+  #options: DispatcherOptions;
+  #clock: Clock;
+  #random: Random;
+  #epoch: number;
+  #table: RoutingTable;
+  #fleet = new Fleet();
+  #deadlines: Deadlines<Pending>;
+  #inFlight = new InFlight();
+  #requestNumber = 0;
+  #runId = 0;
+  #cancelHold: (() => void) | null = null;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#epoch = options.bootEpoch >>> 0;
+    this.#deadlines = new Deadlines(options.clock, (pending) => this.#expire(pending));
+    this.#table = options.routes();
+    this.#fleet.apply(this.#table, options.clock.monotonicMs());
+  }
+
+  /** Takes a `request` frame: it is run, queued, or refused by an error frame. `bytes[at, end)` becomes the dispatcher's. */
+  admit(requester: Requester, bytes: Uint8Array, at: number, end: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    const number = this.#requestNumber = (this.#requestNumber + 1) >>> 0;
+    const id = frameId(bytes, at);
+    const inFlight = this.#inFlight.of(requester);
+    const malformed = refuseFrame(bytes, at, end);
+    if (malformed) return this.#refuse(requester, id, number, malformed);
+    const endpoint = frameName(bytes, at);
+    const refusal = refuseRequester(requester, endpoint, id, inFlight.has(id));
+    if (refusal) return this.#refuse(requester, id, number, refusal);
+
+    const target = this.#fleet.targets.get(endpoint);
+    let set = target?.set;
+    if (!set) {
+      const found = lookup(this.#table, endpoint);
+      if (found.kind === "none") return this.#refuse(requester, id, number, found.error);
+      set = this.#fleet.sets.get(found.set.name)!;
+    }
+    const timeoutMs = target?.routed.timeoutMs ?? set.routed.timeoutMs;
+    const deadlineMs = deadlineAt(frameA(bytes, at), timeoutMs, nowMs);
+    // Those that wait for the same endpoint go first; those that wait for another could not use a slot free for it.
+    const replica = target && set.queue.waiting(endpoint) === 0
+      ? choose(target.replicas, nowMs, this.#random)
+      : null;
+    const full = refuseShare(inFlight.size) ?? (replica ? null : refuseQueue(set));
+    if (full) return this.#refuse(requester, id, number, full, endpoint);
+
+    setFrameRequestId(bytes, at, this.#epoch, number);
+    const pending = new Pending(requester, id, endpoint, set, number, nowMs, deadlineMs, bytes, at, end);
+    this.#inFlight.add(pending);
+    this.#deadlines.add(pending);
+    if (replica) this.#run(pending, replica, nowMs);
+    else this.#enqueue(pending, nowMs);
+  }
+
+  /** The requester gives up: answered with `cancelled` at once. An id that isn't in flight is ignored. */
+  cancel(requester: Requester, id: number): void {
+    const pending = this.#inFlight.of(requester).get(id);
+    if (pending) this.#giveUp(pending, outcomes.cancelled(pending), true);
+  }
+
+  /** The requester of a stream takes `count` more parts. */
+  credit(requester: Requester, id: number, count: number): void {
+    const pending = this.#inFlight.of(requester).get(id);
+    if (pending?.phase !== "running") return;
+    pending.link!.sink.sendFrames(encodeFrame({ op: Op.credit, id: pending.runId, a: count }));
+  }
+
+  /** The requester's connection is gone: what waits is dropped, what runs is cancelled, nothing is sent to it. */
+  requesterGone(requester: Requester): void {
+    for (const pending of this.#inFlight.take(requester)) {
+      this.#giveUp(pending, outcomes.cancelled(pending), false);
+    }
+  }
+
+  /** Takes a `reply`, `part` or `error` frame of an agent; one that is late, or for no request of its, is dropped. */
+  answer(agent: string, bytes: Uint8Array, at: number, end: number): void {
+    const link = this.#fleet.links.get(agent);
+    const pending = link?.running.get(frameId(bytes, at));
+    if (!pending) return;
+    const op = frameOp(bytes, at);
+    if (op === Op.reply) this.#onReply(pending, bytes, at, end);
+    else if (op === Op.part) this.#onPart(pending, bytes, at, end);
+    else if (op === Op.error) this.#onError(pending, bytes, at, end);
+  }
+
+  /** An agent may get requests from now on. An older connection of the same agent counts as gone. */
+  agentConnected(name: string, sink: FrameSink): void {
+    if (this.#fleet.links.has(name)) this.agentGone(name, "it connected anew");
+    this.#fleet.connect(name, sink);
+    this.#pumpAll();
+  }
+
+  /** An agent is lost, or its connection closed: each request there is run again, or gets its outcome. */
+  agentGone(name: string, reason: string): void {
+    const link = this.#fleet.disconnect(name);
+    if (!link) return;
+    const nowMs = this.#clock.monotonicMs();
+    const touched = new Set<SetState>();
+    // Backwards, since each goes to the front: the earliest ends up first.
+    for (const pending of [...link.running.values()].reverse()) {
+      const { phase } = pending;
+      this.#release(pending);
+      if (phase === "abandoned") {
+        this.#deadlines.remove(pending);
+      } else if (this.#mayRunAgain(pending, nowMs)) {
+        pending.attempt++;
+        this.#enqueueAgain(pending, nowMs);
+        touched.add(pending.set);
+      } else {
+        this.#fail(pending, outcomes.agentLost(pending, name, reason), true);
+      }
+    }
+    for (const set of touched) this.#pump(set);
+  }
+
+  /** Takes over the table of `routes`. Requests for what no longer exists are answered, the rest stays. */
+  routesChanged(): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#table = this.#options.routes();
+    const removed = this.#fleet.apply(this.#table, nowMs);
+    for (const set of [...removed, ...this.#fleet.sets.values()]) {
+      for (const endpoint of set.queue.endpoints()) {
+        if (lookup(this.#table, endpoint).kind !== "none") continue;
+        for (const pending of set.queue.drain(endpoint)) {
+          pending.node = null;
+          this.#fail(pending, outcomes.removedMeanwhile(pending), true);
+        }
+      }
+    }
+    this.#pumpAll();
+  }
+
+  /** Counters for views and metrics. */
+  snapshot(): DispatcherSnapshot {
+    return snapshotOf(this.#fleet);
+  }
+
+  /** The manager stops: everything in flight is answered with `manager_lost`, all timers end. */
+  close(): void {
+    for (const pending of this.#inFlight.takeAll()) {
+      this.#giveUp(pending, outcomes.managerStopping(pending), true);
+    }
+    this.#deadlines.close();
+    this.#cancelHold?.();
+    this.#cancelHold = null;
+  }
+
+  #enqueue(pending: Pending, nowMs: number): void {
+    pending.wait(nowMs);
+    pending.node = pending.set.queue.push(pending.requester.id, pending.endpoint, pending);
+  }
+
+  /** Back to the front of the queue; what it is for may have gone while it was at the agent. */
+  #enqueueAgain(pending: Pending, nowMs: number): void {
+    const found = lookup(this.#table, pending.endpoint);
+    if (found.kind === "none") return this.#fail(pending, outcomes.removedMeanwhile(pending), true);
+    pending.set = this.#fleet.sets.get(found.set.name)!;
+    pending.wait(nowMs);
+    pending.node = pending.set.queue.pushFront(pending.requester.id, pending.endpoint, pending);
+  }
+
+  #pumpAll(): void {
+    for (const set of this.#fleet.sets.values()) this.#pump(set);
+  }
+
+  /** Runs what waits while there are free slots for it. */
+  #pump(set: SetState): void {
+    // A sink that answers at once leads back here; the loop further up the stack then goes on.
+    if (set.queue.size === 0 || set.pumping) return;
+    set.pumping = true;
+    const nowMs = this.#clock.monotonicMs();
+    try {
+      for (;;) {
+        const pending = set.queue.shift((endpoint) => this.#fleet.canServe(endpoint));
+        if (!pending) break;
+        pending.node = null;
+        const candidates = this.#fleet.targets.get(pending.endpoint)!.replicas;
+        // The timer may be late when there is much to do: no slot for what nobody waits for any more.
+        if (pending.deadlineMs <= nowMs) this.#expireQueued(pending, nowMs);
+        else this.#run(pending, choose(candidates, nowMs, this.#random)!, nowMs);
+      }
+    } finally {
+      set.pumping = false;
+    }
+  }
+
+  #run(pending: Pending, replica: Replica, nowMs: number): void {
+    const link = replica.link!;
+    const runId = this.#nextRunId(link);
+    pending.phase = "running";
+    pending.waitedMs += nowMs - pending.queuedMs;
+    pending.link = link;
+    pending.replica = replica;
+    pending.runId = runId;
+    replica.outstanding++;
+    link.running.set(runId, pending);
+    pending.address(nowMs);
+    link.sink.sendFrames(pending.frame());
+  }
+
+  #nextRunId(link: AgentLink): number {
+    do this.#runId = this.#runId === runIdMax ? 1 : this.#runId + 1; while (link.running.has(this.#runId));
+    return this.#runId;
+  }
+
+  #onReply(pending: Pending, bytes: Uint8Array, at: number, end: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    const runUs = frameA(bytes, at);
+    const replica = pending.replica!;
+    replica.runUs = smoothRunUs(replica.runUs, runUs);
+    replica.runObservedMs = nowMs;
+    const { phase } = pending;
+    this.#release(pending);
+    this.#deadlines.remove(pending);
+    if (phase === "running") {
+      setFrameB(bytes, at, Math.min(0xffff_ffff, Math.round(pending.waitedMs * 1000)));
+      this.#settle(pending, "ok", runUs, nowMs);
+      pending.deliver(this.#epoch, bytes, at, end);
+    }
+    this.#pump(pending.set);
+  }
+
+  #onPart(pending: Pending, bytes: Uint8Array, at: number, end: number): void {
+    if (pending.phase !== "running") return;
+    pending.streaming = true;
+    pending.deliver(this.#epoch, bytes, at, end);
+  }
+
+  #onError(pending: Pending, bytes: Uint8Array, at: number, end: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    const { code, unrun } = outcomes.readError(bytes, at);
+    const { phase } = pending;
+    const replica = pending.replica!;
+    this.#release(pending);
+    if (phase === "abandoned") {
+      this.#deadlines.remove(pending);
+    } else if (code === "no_ready_replica" && unrun && !pending.streaming) {
+      this.#hold(replica);
+      this.#enqueueAgain(pending, nowMs);
+    } else if (code === "agent_lost" && this.#mayRunAgain(pending, nowMs)) {
+      pending.attempt++;
+      this.#enqueueAgain(pending, nowMs);
+    } else {
+      this.#deadlines.remove(pending);
+      this.#settle(pending, code, 0, nowMs);
+      pending.deliver(this.#epoch, bytes, at, end);
+    }
+    this.#pump(pending.set);
+  }
+
+  #mayRunAgain(pending: Pending, nowMs: number): boolean {
+    const idempotent = (frameFlags(pending.bytes, pending.at) & Flag.idempotent) !== 0 ||
+      (this.#fleet.targets.get(pending.endpoint)?.routed.idempotent ?? pending.set.routed.idempotent);
+    return idempotent && !pending.streaming && pending.attempt < limits.attemptsMax &&
+      pending.deadlineMs > nowMs;
+  }
+
+  /** A replica that gave a request back gets none until it reports, or for a short while: no ping-pong meanwhile. */
+  #hold(replica: Replica): void {
+    replica.held = true;
+    this.#cancelHold ??= this.#clock.after(limits.refusalHoldMs, () => {
+      this.#cancelHold = null;
+      this.#fleet.releaseHolds();
+      this.#pumpAll();
+    });
+  }
+
+  #expire(pending: Pending): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (pending.phase === "queued") {
+      pending.leave();
+      this.#expireQueued(pending, nowMs);
+    } else if (pending.phase === "running") {
+      this.#giveUp(pending, outcomes.expiredRunning(pending, nowMs), true);
+    } else {
+      // The agent never confirmed its cancel. Its own watchdog ends the run; the slot must not be lost for good.
+      this.#release(pending);
+      this.#pump(pending.set);
+    }
+  }
+
+  /** It has already left the queue. */
+  #expireQueued(pending: Pending, nowMs: number): void {
+    const wasReady = this.#fleet.wasReady(pending.set, pending.endpoint, pending.admittedMs);
+    this.#fail(pending, outcomes.expiredInQueue(pending, wasReady, nowMs), true);
+  }
+
+  /** Ends it for the requester. What runs is cancelled, and keeps its slot until the agent confirms. */
+  #giveUp(pending: Pending, error: SqwishError, tell: boolean): void {
+    if (pending.phase === "queued") {
+      pending.leave();
+      this.#fail(pending, error, tell);
+      return;
+    }
+    const link = pending.link!;
+    this.#fail(pending, error, tell);
+    pending.phase = "abandoned";
+    pending.deadlineMs = this.#clock.monotonicMs() + limits.cancelGraceMs;
+    this.#deadlines.add(pending);
+    link.sink.sendFrames(encodeFrame({ op: Op.cancel, id: pending.runId }));
+  }
+
+  /** Gives the slot back. */
+  #release(pending: Pending): void {
+    pending.link!.running.delete(pending.runId);
+    pending.replica!.outstanding--;
+    pending.phase = "done";
+  }
+
+  #fail(pending: Pending, error: SqwishError, tell: boolean): void {
+    this.#deadlines.remove(pending);
+    this.#settle(pending, error.code, 0, this.#clock.monotonicMs());
+    const { requester, clientId, number } = pending;
+    if (tell) requester.sink.sendFrames(outcomes.errorFrame(clientId, error, this.#epoch, number));
+  }
+
+  /** The one outcome: after it the requester's id is free. */
+  #settle(pending: Pending, code: "ok" | ErrorCode, runUs: number, nowMs: number): void {
+    const outcome = outcomes.outcomeOf(pending, code, runUs, nowMs);
+    pending.phase = "done";
+    this.#inFlight.remove(pending);
+    this.#options.onOutcome(outcome);
+  }
+
+  /** `endpoint` only when it is known: what anyone may make up must not become a metric. */
+  #refuse(requester: Requester, id: number, number: number, error: SqwishError, endpoint = ""): void {
+    this.#options.onOutcome(outcomes.refusalOf(requester, endpoint, error.code));
+    requester.sink.sendFrames(outcomes.errorFrame(id, error, this.#epoch, number));
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The errors that scheduling itself gives, in words, and their frames. Pure.
+ * On the way: admission, deadlines, cancels and lost agents → here → the requester.
+ * The invariant: what an error says about having run is never less than what may have happened.
+ */
+import { type ErrorCode, isErrorCode, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { decodeFrame, encodeFrame, Op, setFrameRequestId } from "../protocol/frame.ts";
+import type { Pending, Replica, Requester } from "./state.ts";
+
+/** What became of one request, for metrics and logs. */
+export interface RequestOutcome {
+  /** Empty for a name that no replicaSet has. */
+  endpoint: string;
+  replicaSet: string;
+  /** 0 when it was on no replica. */
+  revision: number;
+  /** The agent it was last on, or empty. */
+  agent: string;
+  code: "ok" | ErrorCode;
+  queueMs: number;
+  totalMs: number;
+  /** As the runner measured it; 0 without a reply. */
+  runUs: number;
+  /** The user's name. */
+  requester: string;
+}
+
+/** The outcome of an admitted request. To be taken before its phase changes. */
+export function outcomeOf(
+  pending: Pending,
+  code: "ok" | ErrorCode,
+  runUs: number,
+  nowMs: number,
+): RequestOutcome {
+  const { replica } = pending;
+  return {
+    endpoint: pending.endpoint,
+    replicaSet: pending.set.routed.name,
+    revision: replica?.revision ?? 0,
+    agent: replica?.agent ?? "",
+    code,
+    queueMs: pending.waitedMs + (pending.phase === "queued" ? nowMs - pending.queuedMs : 0),
+    totalMs: nowMs - pending.admittedMs,
+    runUs,
+    requester: pending.requester.describe,
+  };
+}
+
+/** The outcome of a request that was refused at once. */
+export function refusalOf(requester: Requester, endpoint: string, code: ErrorCode): RequestOutcome {
+  return {
+    endpoint,
+    replicaSet: endpoint.slice(0, Math.max(0, endpoint.indexOf("/"))),
+    revision: 0,
+    agent: "",
+    code,
+    queueMs: 0,
+    totalMs: 0,
+    runUs: 0,
+    requester: requester.describe,
+  };
+}
+
+/** An error frame for the requester's id; `epoch` and `number` make the request id. */
+export function errorFrame(id: number, error: SqwishError, epoch: number, number: number): Uint8Array {
+  const meta = JSON.stringify(error.toJSON().error);
+  const frame = encodeFrame({ op: Op.error, id, meta });
+  setFrameRequestId(frame, 0, epoch, number);
+  return frame;
+}
+
+/** The code of an agent's error frame, and whether the request certainly didn't run; `internal` when it can't be read. */
+export function readError(bytes: Uint8Array, at: number): { code: ErrorCode; unrun: boolean } {
+  try {
+    const meta = JSON.parse(decodeFrame(bytes, at).meta) as {
+      code?: unknown;
+      details?: { mayHaveRun?: unknown };
+    };
+    const code = isErrorCode(meta.code) ? meta.code : "internal";
+    return { code, unrun: (meta.details?.mayHaveRun ?? "no") === "no" };
+  } catch {
+    return { code: "internal", unrun: false };
+  }
+}
+
+/** The deadline came while it waited. `wasReady`: some replica was ready for it meanwhile, only busy. */
+export function expiredInQueue(pending: Pending, wasReady: boolean, nowMs: number): SqwishError {
+  const waited = `${Math.round(pending.waitedMs + nowMs - pending.queuedMs)} ms`;
+  const name = pending.endpoint;
+  if (pending.attempt > 1) {
+    return new SqwishError(
+      "agent_lost",
+      `The agent that ran ${name} was lost, and no other was free within the deadline`,
+      { details: { mayHaveRun: "maybe", attempts: pending.attempt - 1 } },
+    );
+  }
+  if (!wasReady) {
+    return new SqwishError(
+      "no_ready_replica",
+      `No replica of ${pending.set.routed.name} was ready to run ${name} within the deadline, it waited ${waited}`,
+    );
+  }
+  return new SqwishError(
+    "deadline_exceeded",
+    `${name} waited in the queue until its deadline (${waited}); every replica was busy`,
+    { details: { mayHaveRun: "no", started: false } },
+  );
+}
+
+export function expiredRunning(pending: Pending, nowMs: number): SqwishError {
+  const elapsedMs = Math.round(nowMs - pending.admittedMs);
+  return new SqwishError(
+    "deadline_exceeded",
+    `${pending.endpoint} did not end before its deadline on ${
+      pending.replica!.agent
+    }; it had ${elapsedMs} ms`,
+    { details: { mayHaveRun: "maybe", started: true } },
+  );
+}
+
+export function cancelled(pending: Pending): SqwishError {
+  const mayHaveRun = pending.mayHaveRun ? "maybe" : "no";
+  return new SqwishError("cancelled", `${pending.endpoint} was cancelled by its requester`, {
+    details: { mayHaveRun },
+  });
+}
+
+export function agentLost(pending: Pending, agent: string, reason: string): SqwishError {
+  const why = pending.streaming
+    ? "; parts of the stream had gone out"
+    : pending.attempt > 1
+    ? ` (attempt ${pending.attempt} of ${limits.attemptsMax})`
+    : "";
+  return new SqwishError(
+    "agent_lost",
+    `Agent ${agent} was lost while it ran ${pending.endpoint}${why}: ${reason}`,
+    { details: { mayHaveRun: "maybe", agent, attempts: pending.attempt } },
+  );
+}
+
+/** Its endpoint or its whole set went away while it waited. */
+export function removedMeanwhile(pending: Pending): SqwishError {
+  const mayHaveRun = pending.attempt > 1 ? "maybe" : "no";
+  return new SqwishError("not_found", `${pending.endpoint} was removed while the request waited for it`, {
+    details: { mayHaveRun },
+  });
+}
+
+export function managerStopping(pending: Pending): SqwishError {
+  return new SqwishError("manager_lost", `The manager stopped before ${pending.endpoint} had ended`, {
+    details: { mayHaveRun: pending.mayHaveRun ? "maybe" : "no" },
+  });
+}
+
+/**
+ * When a place in a full queue may be had: the time the replicas need for what waits (Little, "A proof for the
+ * queuing formula L = λW", 1961), within bounds.
+ */
+export function retryAfterMs(queued: number, replicas: readonly Replica[]): number {
+  let requestsPerMs = 0;
+  for (const { slots, runUs } of replicas) requestsPerMs += slots / Math.max(runUs / 1000, 1);
+  const waitMs = requestsPerMs > 0 ? queued / requestsPerMs : limits.retryAfterMsMax;
+  return Math.round(Math.min(limits.retryAfterMsMax, Math.max(limits.retryAfterMsMin, waitMs)));
+}

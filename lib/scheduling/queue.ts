@@ -1,0 +1,202 @@
+/**
+ * The queue of one replicaSet: first in first out per client, fair between clients, every step O(1) in its length.
+ * On the way: admission → here → dispatch, when a replica has a free slot.
+ * Fairness is deficit round robin (Shreedhar & Varghese, "Efficient fair queuing using deficit round robin", 1995).
+ * A client's requests wait in one lane per endpoint, so that what no free replica can serve (two revisions with
+ * different endpoints) never blocks what one can. The bound is the admission's to keep; deadlines live in `deadlines`.
+ */
+
+/** One waiting entry; whoever pushed it may remove it by this. */
+export interface QueueNode<Entry> {
+  readonly entry: Entry;
+  /** Lower is earlier, within a client. */
+  readonly order: number;
+  readonly cost: number;
+  readonly lane: Lane<Entry>;
+  previous: QueueNode<Entry> | null;
+  next: QueueNode<Entry> | null;
+}
+
+/** What all clients have waiting for one endpoint, and whether it can be served in this round. */
+interface Topic {
+  readonly endpoint: string;
+  waiting: number;
+  askedInRound: number;
+  servable: boolean;
+}
+
+/** One client's requests for one endpoint, in order. */
+interface Lane<Entry> {
+  readonly flow: Flow<Entry>;
+  readonly topic: Topic;
+  head: QueueNode<Entry> | null;
+  tail: QueueNode<Entry> | null;
+}
+
+/** One client; the flows form a ring. */
+interface Flow<Entry> {
+  readonly client: string;
+  readonly lanes: Map<string, Lane<Entry>>;
+  deficit: number;
+  previous: Flow<Entry>;
+  next: Flow<Entry>;
+}
+
+/** What a client may take per turn; requests cost 1 unless said otherwise. */
+const quantum = 1;
+
+export class FairQueue<Entry> {
+  #flows = new Map<string, Flow<Entry>>();
+  #topics = new Map<string, Topic>();
+  /** Whose turn it is. */
+  #turn: Flow<Entry> | null = null;
+  /** The one that has had its quantum for this turn. */
+  #credited: Flow<Entry> | null = null;
+  #size = 0;
+  #round = 0;
+  #lastOrder = 0;
+  #firstOrder = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** How many wait for this endpoint. */
+  waiting(endpoint: string): number {
+    return this.#topics.get(endpoint)?.waiting ?? 0;
+  }
+
+  /** The endpoints that something waits for. */
+  endpoints(): string[] {
+    return [...this.#topics.keys()];
+  }
+
+  /** Adds behind all of this client's. `cost` is its share of the client's turn. */
+  push(client: string, endpoint: string, entry: Entry, cost = 1): QueueNode<Entry> {
+    const lane = this.#lane(client, endpoint, false);
+    const node = { entry, order: ++this.#lastOrder, cost, lane, previous: lane.tail, next: null };
+    if (lane.tail) lane.tail.next = node;
+    else lane.head = node;
+    lane.tail = node;
+    return this.#added(node);
+  }
+
+  /** Adds before all of this client's, with the next turn if the client has none waiting: for what is run again. */
+  pushFront(client: string, endpoint: string, entry: Entry, cost = 1): QueueNode<Entry> {
+    const lane = this.#lane(client, endpoint, true);
+    const node = { entry, order: --this.#firstOrder, cost, lane, previous: null, next: lane.head };
+    if (lane.head) lane.head.previous = node;
+    else lane.tail = node;
+    lane.head = node;
+    return this.#added(node);
+  }
+
+  /** Takes the next entry among those whose endpoint can be served; `canServe` is asked once per endpoint at most. */
+  shift(canServe: (endpoint: string) => boolean): Entry | null {
+    this.#round++;
+    let flow = this.#turn;
+    for (let blocked = 0; flow && blocked < this.#flows.size;) {
+      const node = this.#firstServable(flow, canServe);
+      if (!node) {
+        // Passed over without credit, which would come back as a burst; and when all are, the turn stays where it is.
+        blocked++;
+        flow = flow.next;
+        continue;
+      }
+      blocked = 0;
+      if (this.#credited !== flow) flow.deficit += quantum;
+      this.#credited = flow;
+      this.#turn = flow;
+      if (flow.deficit >= node.cost) {
+        flow.deficit -= node.cost;
+        this.remove(node);
+        return node.entry;
+      }
+      this.#credited = null;
+      this.#turn = flow = flow.next;
+    }
+    return null;
+  }
+
+  /** Takes one entry out. The node must be in this queue. */
+  remove(node: QueueNode<Entry>): void {
+    const { lane, previous, next } = node;
+    if (previous) previous.next = next;
+    else lane.head = next;
+    if (next) next.previous = previous;
+    else lane.tail = previous;
+    node.previous = node.next = null;
+    this.#size--;
+    if (--lane.topic.waiting === 0) this.#topics.delete(lane.topic.endpoint);
+    if (lane.head) return;
+    lane.flow.lanes.delete(lane.topic.endpoint);
+    if (lane.flow.lanes.size === 0) this.#removeFlow(lane.flow);
+  }
+
+  /** Takes out everything that waits for this endpoint. */
+  drain(endpoint: string): Entry[] {
+    const drained: Entry[] = [];
+    for (const flow of [...this.#flows.values()]) {
+      const lane = flow.lanes.get(endpoint);
+      while (lane?.head) {
+        drained.push(lane.head.entry);
+        this.remove(lane.head);
+      }
+    }
+    return drained;
+  }
+
+  #added(node: QueueNode<Entry>): QueueNode<Entry> {
+    node.lane.topic.waiting++;
+    this.#size++;
+    return node;
+  }
+
+  #lane(client: string, endpoint: string, first: boolean): Lane<Entry> {
+    const flow = this.#flows.get(client) ?? this.#addFlow(client, first);
+    const existing = flow.lanes.get(endpoint);
+    if (existing) return existing;
+    let topic = this.#topics.get(endpoint);
+    if (!topic) {
+      topic = { endpoint, waiting: 0, askedInRound: 0, servable: false };
+      this.#topics.set(endpoint, topic);
+    }
+    const lane: Lane<Entry> = { flow, topic, head: null, tail: null };
+    flow.lanes.set(endpoint, lane);
+    return lane;
+  }
+
+  /** A new client waits for a whole round, unless it goes `first`. */
+  #addFlow(client: string, first: boolean): Flow<Entry> {
+    const flow = { client, lanes: new Map(), deficit: 0 } as unknown as Flow<Entry>;
+    const turn = this.#turn ?? flow;
+    flow.next = turn;
+    flow.previous = this.#turn ? turn.previous : flow;
+    flow.previous.next = flow;
+    turn.previous = flow;
+    if (first || !this.#turn) this.#turn = flow;
+    this.#flows.set(client, flow);
+    return flow;
+  }
+
+  #removeFlow(flow: Flow<Entry>): void {
+    this.#flows.delete(flow.client);
+    flow.previous.next = flow.next;
+    flow.next.previous = flow.previous;
+    if (this.#credited === flow) this.#credited = null;
+    if (this.#turn === flow) this.#turn = flow.next === flow ? null : flow.next;
+  }
+
+  /** This client's earliest entry that can be served. */
+  #firstServable(flow: Flow<Entry>, canServe: (endpoint: string) => boolean): QueueNode<Entry> | null {
+    let first: QueueNode<Entry> | null = null;
+    for (const { topic, head } of flow.lanes.values()) {
+      if (topic.askedInRound !== this.#round) {
+        topic.askedInRound = this.#round;
+        topic.servable = canServe(topic.endpoint);
+      }
+      if (topic.servable && head && (!first || head.order < first.order)) first = head;
+    }
+    return first;
+  }
+}

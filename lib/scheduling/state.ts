@@ -1,0 +1,157 @@
+/**
+ * What scheduling holds in memory: requesters, their pending requests, replicas, agents' links and sets. They refer to
+ * each other, so they share a file. On the way: made by `dispatcher` and `fleet`, read by everything here.
+ * The invariants: a request is answered exactly once; its slot is given back exactly once, which may be later.
+ */
+import type { RoutedSet } from "../cluster/routing.ts";
+import { setFrameA, setFrameB, setFrameId, setFrameRequestId } from "../protocol/frame.ts";
+import type { DeadlineEntry } from "./deadlines.ts";
+import type { Candidate } from "./policy.ts";
+import { FairQueue, type QueueNode } from "./queue.ts";
+
+/** Where frames go; a `Channel` satisfies it. Must not throw when its peer is gone. */
+export interface FrameSink {
+  sendFrames(bytes: Uint8Array): void;
+}
+
+/**
+ * Whoever sends requests: a client's connection, an HTTP request, or an agent on behalf of its modules. Known by its
+ * object; `requesterGone` must follow when it ends before its requests do.
+ */
+export interface Requester {
+  /** Whom the queues are fair between; requesters may share one. */
+  readonly id: string;
+  /** The user's name, for outcomes. */
+  readonly describe: string;
+  readonly sink: FrameSink;
+  mayInvoke(endpoint: string): boolean;
+}
+
+/**
+ * `queued` → `running` → `done`. `abandoned`: answered (deadline, cancel, requester gone), but the agent hasn't
+ * confirmed yet and the slot is taken.
+ */
+export type Phase = "queued" | "running" | "abandoned" | "done";
+
+export class Pending implements DeadlineEntry {
+  phase: Phase = "queued";
+  /** Of runs that may have happened: counts up when an agent is lost, not when it gives the request back unrun. */
+  attempt = 1;
+  deadlineMs: number;
+  heapIndex = -1;
+  node: QueueNode<Pending> | null = null;
+  /** Time spent in the queue before `queuedMs`. */
+  waitedMs = 0;
+  queuedMs: number;
+  link: AgentLink | null = null;
+  replica: Replica | null = null;
+  /** Its id towards the agent. */
+  runId = 0;
+  /** Parts have gone out, so it can't be run again. */
+  streaming = false;
+
+  constructor(
+    readonly requester: Requester,
+    /** The requester's id for it. */
+    readonly clientId: number,
+    readonly endpoint: string,
+    public set: SetState,
+    /** The lower half of its request id. */
+    readonly number: number,
+    readonly admittedMs: number,
+    deadlineMs: number,
+    /** The request frame is `bytes[at, end)`. */
+    public bytes: Uint8Array,
+    public at: number,
+    public end: number,
+  ) {
+    this.deadlineMs = deadlineMs;
+    this.queuedMs = admittedMs;
+  }
+
+  get mayHaveRun(): boolean {
+    return this.phase === "running" || this.attempt > 1;
+  }
+
+  /** Writes run id, remaining ms, replica and attempt into the frame's header, for its agent. */
+  address(nowMs: number): void {
+    const { bytes, at } = this;
+    setFrameId(bytes, at, this.runId);
+    setFrameA(bytes, at, Math.max(1, Math.ceil(this.deadlineMs - nowMs)));
+    setFrameB(bytes, at, ((this.replica!.handle << 8) | this.attempt) >>> 0);
+  }
+
+  /** Sends an agent's frame on to the requester, under the requester's own id and within the same bytes. */
+  deliver(epoch: number, bytes: Uint8Array, at: number, end: number): void {
+    setFrameId(bytes, at, this.clientId);
+    setFrameRequestId(bytes, at, epoch, this.number);
+    this.requester.sink.sendFrames(within(bytes, at, end));
+  }
+
+  /** The request's frame, for sending. */
+  frame(): Uint8Array {
+    return within(this.bytes, this.at, this.end);
+  }
+
+  /**
+   * Before it goes into the queue: copies the frame out of a larger message, which it would keep in memory whole.
+   * What runs is kept as it is: there are only as many as slots.
+   */
+  wait(nowMs: number): void {
+    this.phase = "queued";
+    this.queuedMs = nowMs;
+    if ((this.end - this.at) * 2 > this.bytes.buffer.byteLength) return;
+    this.bytes = this.bytes.slice(this.at, this.end);
+    this.end -= this.at;
+    this.at = 0;
+  }
+  /** Out of the queue, from wherever it stands there. */
+  leave(): void {
+    this.set.queue.remove(this.node!);
+    this.node = null;
+  }
+}
+
+/** A connected agent and what runs there, by the id the agent knows it by. */
+export interface AgentLink {
+  readonly name: string;
+  readonly sink: FrameSink;
+  readonly running: Map<number, Pending>;
+}
+
+/** One replica as a candidate. */
+export class Replica implements Candidate {
+  handle = 0;
+  slots = 0;
+  outstanding = 0;
+  runUs = 0;
+  runObservedMs = 0;
+  /** In the routing table now. */
+  routed = false;
+  /** It has just given a request back unrun. */
+  held = false;
+  link: AgentLink | null = null;
+
+  constructor(readonly agent: string, readonly replicaSet: string, readonly revision: number) {}
+
+  get available(): boolean {
+    return this.routed && this.link !== null && !this.held;
+  }
+}
+
+/** One replicaSet with its queue. It outlives the table only while requests of it run. */
+export class SetState {
+  readonly queue = new FairQueue<Pending>();
+  /** When an endpoint that now has no ready replica last had one, monotonic ms. */
+  readonly lastReadyMs = new Map<string, number>();
+  replicas: Replica[] = [];
+  /** A pump is under way further up the stack. */
+  pumping = false;
+
+  constructor(public routed: RoutedSet) {}
+}
+
+/** `bytes[at, end)` without a copy. */
+function within(bytes: Uint8Array, at: number, end: number): Uint8Array {
+  return at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
+}

@@ -1,0 +1,133 @@
+/**
+ * The folder a manager keeps its state in: made for its owner only, held by one manager at a time, and with
+ * one clear error for each way in which it can be unusable.
+ * Invariant: no lock outlives its process, however that ends; the kernel drops it.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { SqwishError } from "../errors.ts";
+
+/** SQLite's primary result codes (sqlite.org/rescode.html); extended ones carry them in the low byte. */
+const sqliteBusy = 5;
+const sqliteReadOnly = 8;
+const sqliteCorrupt = 11;
+const sqliteFull = 13;
+const sqliteCannotOpen = 14;
+const sqliteNotADatabase = 26;
+
+/** Written into the header of every database of ours ("Sqws"), so that a restore can tell another program's file. */
+export const applicationId = 1399945075;
+
+/** Where the database of a data folder is. */
+export function databasePath(folder: string): string {
+  return `${folder}/sqwish.db`;
+}
+
+/** Makes `folder` (mode 0700) where it is missing. Throws what `explain` says. */
+export function makeFolder(folder: string): void {
+  try {
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw explain(thrown, folder);
+  }
+}
+
+/** Makes an empty database file (0600) in `folder` where it is missing. Throws what `explain` says. */
+export function makeDatabaseFile(folder: string): void {
+  try {
+    // SQLite gives its log files the mode of the database file, so this one decides for all.
+    createPrivateFile(databasePath(folder));
+    if (Deno.build.os !== "windows") Deno.chmodSync(databasePath(folder), 0o600);
+  } catch (thrown) {
+    throw explain(thrown, folder);
+  }
+}
+
+/** Makes an empty file that only its owner may read, unless it is there already. */
+export function createPrivateFile(path: string): void {
+  Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
+}
+
+export function fileExists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return false;
+    throw thrown;
+  }
+}
+
+/**
+ * Takes the folder for one manager; returns the function that lets go. Throws `conflict` while another holds it.
+ * The lock is an exclusive transaction on a database of its own: the same locks as SQLite's, on every platform.
+ */
+export function lockFolder(folder: string): () => void {
+  const path = `${folder}/manager.lock`;
+  let lock: DatabaseSync | undefined;
+  try {
+    createPrivateFile(path);
+    lock = new DatabaseSync(path);
+    // Nothing is ever written to it, so it needs no journal file.
+    lock.exec("PRAGMA journal_mode = MEMORY");
+    lock.prepare("BEGIN EXCLUSIVE").run();
+    return () => lock?.close();
+  } catch (thrown) {
+    lock?.close();
+    if (resultCode(thrown) !== sqliteBusy) throw explain(thrown, folder);
+    throw new SqwishError(
+      "conflict",
+      `The data in ${folder} belongs to one manager at a time, and another one is running on it; ` +
+        "stop that one or choose another folder with --data",
+      { cause: thrown },
+    );
+  }
+}
+
+/** Any failure to open the data in `folder`, as the one error to show; a `SqwishError` passes unchanged. */
+export function explain(thrown: unknown, folder: string): SqwishError {
+  if (thrown instanceof SqwishError) return thrown;
+  const fail = (message: string) => new SqwishError("internal", message, { cause: thrown });
+  switch (resultCode(thrown)) {
+    case sqliteCorrupt:
+    case sqliteNotADatabase:
+      return fail(
+        `The data in ${folder} must be an intact SQLite database, sqwish.db is damaged; ` +
+          "restore a backup, or move the folder away to start with an empty cluster",
+      );
+    case sqliteFull:
+      return fail(`The data in ${folder} must have room to grow, its disk is full; free some space`);
+    case sqliteBusy:
+      return fail(`The data in ${folder} is being written by another program for too long; try again`);
+    case sqliteReadOnly:
+    case sqliteCannotOpen:
+      return fail(notWritable(folder));
+  }
+  return fail(
+    thrown instanceof Error && isFileError(thrown) ? notWritable(folder) : `Opening ${folder} failed`,
+  );
+}
+
+function notWritable(folder: string): string {
+  return `The data folder ${folder} must be a folder this user can write to, and it is not; ` +
+    "change its owner or choose another with --data";
+}
+
+function isFileError(thrown: Error): boolean {
+  const kinds = [Deno.errors.PermissionDenied, Deno.errors.NotFound, Deno.errors.NotADirectory];
+  return kinds.some((kind) => thrown instanceof kind) ||
+    /read-only file system|not a directory|file exists/i.test(thrown.message);
+}
+
+/** SQLite's primary result code of an error; undefined for other errors. `exec` gives only the words. */
+function resultCode(thrown: unknown): number | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  const code = (thrown as { errcode?: number }).errcode;
+  if (typeof code === "number") return code & 0xff;
+  if (thrown.message.includes("database is locked")) return sqliteBusy;
+  if (thrown.message.includes("readonly database")) return sqliteReadOnly;
+  if (thrown.message.includes("malformed")) return sqliteCorrupt;
+  if (thrown.message.includes("disk is full")) return sqliteFull;
+  if (thrown.message.includes("unable to open database")) return sqliteCannotOpen;
+  if (thrown.message.includes("not a database")) return sqliteNotADatabase;
+  return undefined;
+}

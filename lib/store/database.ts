@@ -1,0 +1,141 @@
+/**
+ * One SQLite connection: `node:sqlite` below, drizzle's synchronous better-sqlite3 session above, and a
+ * transaction between them that can't be asynchronous. Everything in `store/` goes through here.
+ * Invariant: one connection, one writer, no await between BEGIN and COMMIT.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { BetterSQLiteSession } from "drizzle-orm/better-sqlite3/session";
+import { BaseSQLiteDatabase, SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
+import { SqwishError } from "../errors.ts";
+
+/** What a write statement answers. */
+export interface WriteResult {
+  changes: number | bigint;
+  lastInsertRowid: number | bigint;
+}
+
+export type Orm = BaseSQLiteDatabase<"sync", WriteResult>;
+
+/** "relaxed" writes may be lost in a power cut, never torn; "durable" ones are on the card at return. */
+export type Durability = "relaxed" | "durable";
+
+/** How long a statement waits for another process that is writing, e.g. `manager user add`. */
+const busyTimeoutMs = 5000;
+/** Prepared statements kept; the code has far fewer different ones. */
+const statementsMax = 256;
+
+/** `node:sqlite`'s statement with the one method that the types of the older runtimes don't know yet. */
+type Statement = StatementSync & { setReturnArrays(asArrays: boolean): void };
+
+/** The little of better-sqlite3's interface that drizzle's session uses, over `node:sqlite`. */
+class Client {
+  readonly #sqlite: DatabaseSync;
+  readonly #statements = new Map<string, Statement>();
+
+  constructor(sqlite: DatabaseSync) {
+    this.#sqlite = sqlite;
+  }
+
+  prepare(sql: string) {
+    const statement = this.#statement(sql);
+    // A statement is shared by all who send the same text, so the row shape is set at each use.
+    const withRows = (asArrays: boolean) => {
+      statement.setReturnArrays(asArrays);
+      return statement;
+    };
+    return {
+      run: (...values: SQLInputValue[]) => statement.run(...values),
+      all: (...values: SQLInputValue[]) => withRows(false).all(...values),
+      get: (...values: SQLInputValue[]) => withRows(false).get(...values),
+      raw: () => ({
+        all: (...values: SQLInputValue[]) => withRows(true).all(...values),
+        get: (...values: SQLInputValue[]) => withRows(true).get(...values),
+      }),
+    };
+  }
+
+  #statement(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    if (this.#statements.size >= statementsMax) this.#statements.clear();
+    const statement = this.#sqlite.prepare(sql) as Statement;
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+export class Database {
+  readonly orm: Orm;
+  readonly #sqlite: DatabaseSync;
+  #depth = 0;
+
+  /** Opens or creates the file at `path`; ":memory:" keeps everything in memory. Throws SQLite's own errors. */
+  constructor(path: string) {
+    this.#sqlite = new DatabaseSync(path);
+    try {
+      this.#sqlite.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+      // Reading the schema first makes a damaged file fail here, before anything is written beside it.
+      this.#sqlite.prepare("SELECT count(*) FROM sqlite_schema").get();
+      this.#sqlite.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+    } catch (thrown) {
+      this.#sqlite.close();
+      throw thrown;
+    }
+    const dialect = new SQLiteSyncDialect();
+    // The session's types name a package that isn't installed; what it calls at run time is `Client`.
+    const session = new BetterSQLiteSession(new Client(this.#sqlite) as never, dialect, undefined);
+    this.orm = new BaseSQLiteDatabase("sync", dialect, session as never, undefined) as Orm;
+  }
+
+  /**
+   * Runs `work` in one transaction and returns its value; whatever it throws rolls everything back. Inside
+   * another transaction it becomes a savepoint of that one, whose durability then counts.
+   * Throws `internal` when `work` returns a promise: a commit can't wait.
+   */
+  transaction<T>(work: () => T, durability: Durability = "relaxed"): T {
+    const nested = this.#depth > 0;
+    if (!nested && durability === "durable") this.#sqlite.exec("PRAGMA synchronous = FULL");
+    try {
+      this.#sqlite.exec(nested ? `SAVEPOINT depth_${this.#depth}` : "BEGIN IMMEDIATE");
+      this.#depth += 1;
+      try {
+        const value = work();
+        if (value instanceof Promise) {
+          throw new SqwishError("internal", "A transaction must be synchronous, its work returned a promise");
+        }
+        this.#end(nested, "commit");
+        return value;
+      } catch (thrown) {
+        this.#end(nested, "rollback");
+        throw thrown;
+      } finally {
+        this.#depth -= 1;
+      }
+    } finally {
+      if (!nested && durability === "durable") this.#sqlite.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+
+  /** Runs SQL that drizzle has no words for: migrations, pragmas, VACUUM. */
+  execute(sql: string): void {
+    this.#sqlite.exec(sql);
+  }
+
+  /** The one value of the first row, e.g. of a pragma. */
+  scalar(sql: string): unknown {
+    const row = this.#sqlite.prepare(sql).get();
+    return row === undefined ? undefined : Object.values(row)[0];
+  }
+
+  close(): void {
+    this.#sqlite.close();
+  }
+
+  #end(nested: boolean, how: "commit" | "rollback"): void {
+    const savepoint = `depth_${this.#depth - 1}`;
+    if (how === "commit") this.#sqlite.exec(nested ? `RELEASE ${savepoint}` : "COMMIT");
+    else if (nested) this.#sqlite.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`);
+    // SQLite may have rolled back by itself (disk full); then there is nothing left to end.
+    else if (this.#sqlite.isTransaction) this.#sqlite.exec("ROLLBACK");
+  }
+}

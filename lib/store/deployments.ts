@@ -1,0 +1,271 @@
+/**
+ * ReplicaSets with their revisions, rollouts and module files. Written by a deployment and by rollout steps,
+ * read whole when the manager starts; in between the manager works on its own copy.
+ * Invariant: a stored revision's modules are all stored, and a revision's number is never given twice.
+ */
+import { and, asc, desc, eq, sql } from "drizzle-orm";
+import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Revision, RevisionSpecification } from "../protocol/revision.ts";
+import type { RolloutView } from "../protocol/views.ts";
+import type { Database } from "./database.ts";
+import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./schema.ts";
+
+export type SetOwner = "file" | "api";
+
+/** A rollout as it is kept; how many replicas are ready is not, for that is what agents report. */
+export type RolloutRecord = Omit<RolloutView, "ready" | "total">;
+
+export interface StoredSet {
+  name: string;
+  owner: SetOwner;
+  /** What shall run. */
+  current: Revision;
+  /** The last one that was fully rolled out. */
+  good?: Revision;
+  /** Set by `scale`; overrules the specification's number. */
+  replicasOverride?: number | "all";
+  rollout?: RolloutRecord;
+  createdAtMs: number;
+}
+
+export interface Deployment {
+  owner: SetOwner;
+  /** A user's name, or "configuration file". */
+  createdBy: string;
+  nowMs: number;
+}
+
+export class DeploymentStore {
+  readonly #database: Database;
+  readonly #kept: number;
+
+  constructor(database: Database, kept: number = limits.revisionsKept) {
+    this.#database = database;
+    this.#kept = kept;
+  }
+
+  /**
+   * Stores a revision with its modules as the set's current one, making the set when it is new, and drops what is
+   * too old: all in one transaction, on the disk at return. `files` holds at least the modules not stored before,
+   * by SHA-256. A `scale` stays in force unless the specification's own number has changed.
+   * Throws `internal` when a module's bytes are missing.
+   */
+  addRevision(
+    specification: RevisionSpecification,
+    files: ReadonlyMap<string, Uint8Array>,
+    deployment: Deployment,
+  ): Revision {
+    const { owner, createdBy, nowMs } = deployment;
+    const name = specification.name;
+    return this.#database.transaction(() => {
+      this.#storeModules(specification, files, nowMs);
+      const revision = this.#nextNumber(name);
+      const before = this.find(name);
+      const isRescaled = before && before.current.specification.replicas !== specification.replicas;
+      this.#database.orm.insert(replicaSets)
+        .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
+        .onConflictDoUpdate({
+          target: replicaSets.name,
+          set: { owner, currentRevision: revision, ...(isRescaled ? { replicasOverride: null } : {}) },
+        }).run();
+      const version = specification.version;
+      this.#database.orm.insert(revisions)
+        .values({ replicaSet: name, revision, version, createdAtMs: nowMs, createdBy, specification }).run();
+      this.#prune(name);
+      return { replicaSet: name, revision, createdAtMs: nowMs, createdBy, specification };
+    }, "durable");
+  }
+
+  /** Every set with what belongs to it, by name. */
+  loadAll(): StoredSet[] {
+    return this.#database.orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).all()
+      .map((row) => this.#assemble(row));
+  }
+
+  find(name: string): StoredSet | undefined {
+    const row = this.#database.orm.select().from(replicaSets).where(eq(replicaSets.name, name)).get();
+    return row && this.#assemble(row);
+  }
+
+  /** All kept revisions of a set, newest first; empty when there is no such set. */
+  revisions(name: string): Revision[] {
+    return this.#database.orm.select().from(revisions).where(eq(revisions.replicaSet, name))
+      .orderBy(desc(revisions.revision)).all().map(toRevision);
+  }
+
+  revision(name: string, revision: number): Revision | undefined {
+    const row = this.#database.orm.select().from(revisions)
+      .where(and(eq(revisions.replicaSet, name), eq(revisions.revision, revision))).get();
+    return row && toRevision(row);
+  }
+
+  /** Makes a kept revision the current one again (undo). Throws `not_found` when it isn't kept. */
+  setCurrent(name: string, revision: number): Revision {
+    return this.#database.transaction(() => {
+      const found = this.#require(name, revision);
+      this.#updateSet(name, { currentRevision: revision });
+      return found;
+    }, "durable");
+  }
+
+  /** Notes that a revision is fully rolled out. Throws `not_found` when it isn't kept. */
+  setGood(name: string, revision: number): void {
+    this.#database.transaction(() => {
+      this.#require(name, revision);
+      this.#updateSet(name, { goodRevision: revision });
+    }, "durable");
+  }
+
+  /** Overrules the specification's number of replicas; `null` ends that. Throws `not_found`. */
+  setReplicasOverride(name: string, replicas: number | "all" | null): void {
+    this.#database.transaction(() => this.#updateSet(name, { replicasOverride: replicas }), "durable");
+  }
+
+  /** Says who may change the set from now on. Throws `not_found`. */
+  setOwner(name: string, owner: SetOwner): void {
+    this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
+  }
+
+  /** Keeps the set's newest rollout. Throws `not_found` when there is no such set. */
+  saveRollout(rollout: RolloutRecord): void {
+    const { replicaSet, fromRevision, toRevision, state, startedAtMs } = rollout;
+    const columns = { fromRevision, toRevision, state, startedAtMs };
+    const optional = { reason: rollout.reason ?? null, endedAtMs: rollout.endedAtMs ?? null };
+    this.#database.transaction(() => {
+      if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
+      this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
+        .onConflictDoUpdate({ target: rollouts.replicaSet, set: { ...columns, ...optional } }).run();
+    });
+  }
+
+  /** Removes a set with everything only it needed; whether there was one. */
+  deleteSet(name: string): boolean {
+    return this.#database.transaction(() => {
+      if (
+        Number(this.#database.orm.delete(replicaSets).where(eq(replicaSets.name, name)).run().changes) === 0
+      ) {
+        return false;
+      }
+      this.#pruneModules();
+      return true;
+    }, "durable");
+  }
+
+  /** A module file's bytes by SHA-256. */
+  module(sha256: string): Uint8Array | undefined {
+    const found = this.#database.orm.select({ bytes: modules.bytes }).from(modules)
+      .where(eq(modules.sha256, sha256)).get();
+    return found?.bytes;
+  }
+
+  #assemble(row: typeof replicaSets.$inferSelect): StoredSet {
+    const { name, owner, createdAtMs } = row;
+    const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
+    const good = row.goodRevision === 0 ? undefined : this.revision(name, row.goodRevision);
+    return {
+      name,
+      owner,
+      createdAtMs,
+      current: this.#require(name, row.currentRevision),
+      ...(good ? { good } : {}),
+      ...(row.replicasOverride === null ? {} : { replicasOverride: row.replicasOverride }),
+      ...(rollout ? { rollout: toRollout(rollout) } : {}),
+    };
+  }
+
+  #storeModules(
+    specification: RevisionSpecification,
+    files: ReadonlyMap<string, Uint8Array>,
+    createdAtMs: number,
+  ): void {
+    for (const { sha256, source } of specification.modules) {
+      const bytes = files.get(sha256);
+      if (bytes) {
+        this.#database.orm.insert(modules).values({ sha256, bytes, sizeBytes: bytes.length, createdAtMs })
+          .onConflictDoNothing().run();
+      } else if (!this.#hasModule(sha256)) {
+        throw new SqwishError(
+          "internal",
+          `Storing ${specification.name} needs the bytes of each module, those of ${source} are missing`,
+          { details: { sha256 } },
+        );
+      }
+    }
+  }
+
+  #hasModule(sha256: string): boolean {
+    return this.#database.orm.select({ sha256: modules.sha256 }).from(modules)
+      .where(eq(modules.sha256, sha256)).get() !== undefined;
+  }
+
+  #nextNumber(name: string): number {
+    const row = this.#database.orm.insert(revisionNumbers).values({ replicaSet: name, lastRevision: 1 })
+      .onConflictDoUpdate({
+        target: revisionNumbers.replicaSet,
+        set: { lastRevision: sql`${revisionNumbers.lastRevision} + 1` },
+      }).returning().get();
+    return row.lastRevision;
+  }
+
+  /** Keeps the newest revisions, and whatever the set or its rollout still points at. */
+  #prune(name: string): void {
+    const set = this.#database.orm.select().from(replicaSets).where(eq(replicaSets.name, name)).get();
+    const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
+    const pointedAt = new Set([
+      set?.currentRevision,
+      set?.goodRevision,
+      rollout?.fromRevision,
+      rollout?.toRevision,
+    ]);
+    const numbers = this.#database.orm.select({ revision: revisions.revision }).from(revisions)
+      .where(eq(revisions.replicaSet, name)).orderBy(desc(revisions.revision)).all();
+    const tooOld = numbers.slice(this.#kept).filter(({ revision }) => !pointedAt.has(revision));
+    for (const { revision } of tooOld) {
+      this.#database.orm.delete(revisions)
+        .where(and(eq(revisions.replicaSet, name), eq(revisions.revision, revision))).run();
+    }
+    if (tooOld.length > 0) this.#pruneModules();
+  }
+
+  #pruneModules(): void {
+    this.#database.orm.delete(modules).where(
+      sql`${modules.sha256} NOT IN (
+        SELECT json_extract(file.value, '$.sha256')
+        FROM ${revisions}, json_each(${revisions.specification}, '$.modules') AS file)`,
+    ).run();
+  }
+
+  #require(name: string, revision: number): Revision {
+    const found = this.revision(name, revision);
+    if (found) return found;
+    if (!this.#exists(name)) throw noSuchSet(name);
+    const kept = this.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  }
+
+  #exists(name: string): boolean {
+    return this.#database.orm.select({ name: replicaSets.name }).from(replicaSets)
+      .where(eq(replicaSets.name, name)).get() !== undefined;
+  }
+
+  #updateSet(name: string, change: Partial<typeof replicaSets.$inferInsert>): void {
+    const { changes } = this.#database.orm.update(replicaSets).set(change).where(eq(replicaSets.name, name))
+      .run();
+    if (Number(changes) === 0) throw noSuchSet(name);
+  }
+}
+
+function noSuchSet(name: string): SqwishError {
+  return new SqwishError("not_found", `There is no replicaSet named ${name}`);
+}
+
+function toRevision(row: typeof revisions.$inferSelect): Revision {
+  const { replicaSet, revision, createdAtMs, createdBy, specification } = row;
+  return { replicaSet, revision, createdAtMs, createdBy, specification };
+}
+
+function toRollout(row: typeof rollouts.$inferSelect): RolloutRecord {
+  const { reason, endedAtMs, ...rest } = row;
+  return { ...rest, ...(reason === null ? {} : { reason }), ...(endedAtMs === null ? {} : { endedAtMs }) };
+}

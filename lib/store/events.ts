@@ -1,0 +1,71 @@
+/**
+ * What the cluster decided and noticed, for people: appended one by one, read newest last, the oldest dropped.
+ * Appending is one insert without a disk sync (write-ahead log), so callers need no batching.
+ */
+import { and, asc, desc, eq, gt, gte, lte, type SQL } from "drizzle-orm";
+import { limits } from "../limits.ts";
+import type { EventView } from "../protocol/views.ts";
+import type { Database } from "./database.ts";
+import { events } from "./schema.ts";
+
+export interface EventFilter {
+  /** At most this many, the newest of those that match; 100 unless said. */
+  limit?: number;
+  /** Only events after this id, for following; then the oldest of those come first. */
+  afterId?: number;
+  sinceMs?: number;
+  kind?: string;
+  subject?: string;
+}
+
+/** How often the oldest are dropped: once per so many appended. */
+const pruneEvery = 500;
+const limitDefault = 100;
+const limitMax = 5000;
+const messageCharactersMax = 4096;
+
+export class EventStore {
+  readonly #database: Database;
+  readonly #keptMax: number;
+
+  constructor(database: Database, keptMax: number = limits.eventsKept) {
+    this.#database = database;
+    this.#keptMax = keptMax;
+  }
+
+  /** Stores an event and returns it with its id. Ids only grow, also over restarts. */
+  append(event: Omit<EventView, "id">): EventView {
+    const { atMs, level, kind, subject } = event;
+    const message = event.message.slice(0, messageCharactersMax);
+    const stored = this.#database.orm.insert(events).values({ atMs, level, kind, subject, message })
+      .returning().get();
+    if (stored.id % pruneEvery === 0) this.prune();
+    return stored;
+  }
+
+  /** In the order they were appended. */
+  list(filter: EventFilter = {}): EventView[] {
+    const limit = Math.min(filter.limit ?? limitDefault, limitMax);
+    const conditions: SQL[] = [];
+    if (filter.afterId !== undefined) conditions.push(gt(events.id, filter.afterId));
+    if (filter.sinceMs !== undefined) conditions.push(gte(events.atMs, filter.sinceMs));
+    if (filter.kind !== undefined) conditions.push(eq(events.kind, filter.kind));
+    if (filter.subject !== undefined) conditions.push(eq(events.subject, filter.subject));
+    const isFollowing = filter.afterId !== undefined;
+    const rows = this.#database.orm.select().from(events).where(and(...conditions))
+      .orderBy(isFollowing ? asc(events.id) : desc(events.id)).limit(limit).all();
+    return isFollowing ? rows : rows.reverse();
+  }
+
+  /** The newest event's id; 0 when there is none. */
+  lastId(): number {
+    return this.#database.orm.select({ id: events.id }).from(events).orderBy(desc(events.id)).get()?.id ?? 0;
+  }
+
+  /** Drops all but the newest; returns how many went. Happens by itself while appending. */
+  prune(): number {
+    const dropUpTo = this.lastId() - this.#keptMax;
+    if (dropUpTo <= 0) return 0;
+    return Number(this.#database.orm.delete(events).where(lte(events.id, dropUpTo)).run().changes);
+  }
+}

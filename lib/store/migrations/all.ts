@@ -1,0 +1,7 @@
+/**
+ * Every change of the database's format, oldest first; the format's number is the count of those applied
+ * (`PRAGMA user_version`). Append-only: a released migration is never edited.
+ */
+import { initial } from "./0001_initial.ts";
+
+export const migrations: readonly string[] = [initial];

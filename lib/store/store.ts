@@ -1,0 +1,91 @@
+/**
+ * The manager's whole memory in one SQLite file: users, keys, agents, replicaSets with their modules, events
+ * and samples. `manager.ts` opens it once; everything else is handed the repository it needs.
+ * Invariant: every write is a synchronous transaction, so what a method did is committed when it returns.
+ */
+import { AgentStore } from "./agents.ts";
+import { backUp } from "./backup.ts";
+import { databasePath, explain, lockFolder, makeDatabaseFile, makeFolder } from "./data_folder.ts";
+import { Database, type Durability } from "./database.ts";
+import { DeploymentStore } from "./deployments.ts";
+import { EventStore } from "./events.ts";
+import { isCurrentFormat, migrate } from "./migrate.ts";
+import { SampleStore } from "./samples.ts";
+import { SettingStore } from "./settings.ts";
+import { UserStore } from "./users.ts";
+
+export interface Store {
+  readonly settings: SettingStore;
+  readonly users: UserStore;
+  readonly agents: AgentStore;
+  readonly deployments: DeploymentStore;
+  readonly events: EventStore;
+  readonly samples: SampleStore;
+  /** All of `work`'s writes, over any repositories, or none. `work` must be synchronous. */
+  transaction<T>(work: () => T, durability?: Durability): T;
+  /** Writes the whole cluster into the new file `path` (mode 0600) while everything goes on; see `backup.ts`. */
+  backup(path: string): void;
+  /** Ends all use; calling it again does nothing. */
+  close(): void;
+}
+
+export interface StoreOptions {
+  /** Made when missing, mode 0700. `null`: in memory, gone when closed. */
+  folder: string | null;
+  /**
+   * True for commands that run beside a manager (`manager user add`): takes no lock, unless the data must
+   * first be brought to this program's format, which needs the folder alone.
+   */
+  shared?: boolean;
+}
+
+/**
+ * Opens the store and brings it to the current format. Throws `conflict` when another manager holds the folder or
+ * the data is of a newer format, `internal` when it is damaged or can't be written; each says what to do.
+ */
+export function openStore(options: StoreOptions): Store {
+  const folder = options.folder;
+  if (folder === null) {
+    const database = new Database(":memory:");
+    migrate(database, "memory");
+    return assemble(database, () => {});
+  }
+  makeFolder(folder);
+  let release = options.shared ? undefined : lockFolder(folder);
+  let database: Database | undefined;
+  try {
+    makeDatabaseFile(folder);
+    database = new Database(databasePath(folder));
+    if (options.shared && !isCurrentFormat(database)) release = lockFolder(folder);
+    migrate(database, folder);
+    if (options.shared) {
+      release?.();
+      release = undefined;
+    }
+    return assemble(database, release ?? (() => {}));
+  } catch (thrown) {
+    database?.close();
+    release?.();
+    throw explain(thrown, folder);
+  }
+}
+
+function assemble(database: Database, release: () => void): Store {
+  let open = true;
+  return {
+    settings: new SettingStore(database),
+    users: new UserStore(database),
+    agents: new AgentStore(database),
+    deployments: new DeploymentStore(database),
+    events: new EventStore(database),
+    samples: new SampleStore(database),
+    transaction: (work, durability) => database.transaction(work, durability),
+    backup: (path) => backUp(database, path),
+    close() {
+      if (!open) return;
+      open = false;
+      database.close();
+      release();
+    },
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * The manager: everyone connects to it; it routes and queues requests, deploys modules, watches health and shows.
+ * `createManager(deps)` wires the parts; its command line is in `lib/manager/command_line.ts`.
+ */
+import { createDashboard } from "./dashboard/serve.ts";
+import type { Clock } from "./lib/clock.ts";
+import type { Configuration } from "./lib/deployment/specification.ts";
+import type { Log } from "./lib/log.ts";
+import { Accounts, type TokenWish } from "./lib/manager/accounts.ts";
+import {
+  certificateNames,
+  reachableAddresses,
+  reachableHosts,
+  readMachine,
+} from "./lib/manager/addresses.ts";
+import { main } from "./lib/manager/command_line.ts";
+import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
+import { createCore } from "./lib/manager/core.ts";
+import { Deployments } from "./lib/manager/deployments.ts";
+import { createFront } from "./lib/manager/front.ts";
+import { openIdentity } from "./lib/manager/identity.ts";
+import { openListener } from "./lib/manager/listener.ts";
+import { createSignIn } from "./lib/manager/sign_in.ts";
+import type { Random } from "./lib/random.ts";
+import type { Store } from "./lib/store/store.ts";
+import { version } from "./lib/version.ts";
+
+export interface ManagerDeps {
+  clock: Clock;
+  random: Random;
+  log: Log;
+  store: Store;
+  listen: { host: string; port: number };
+  advertise: string[];
+  /** Absent: the name stored at the first start, or "sqwish". */
+  cluster?: string;
+  /** A validated configuration and the file it came from; watched from then on. */
+  configuration?: { file: string; value: Configuration };
+}
+
+export interface Manager {
+  readonly port: number;
+  readonly fingerprint: string;
+  readonly caPem: string;
+  /** True when this start made the cluster. */
+  readonly firstStart: boolean;
+  readonly accounts: Accounts;
+  addresses(): string[];
+  createToken(token: TokenWish): Promise<string>;
+  /** Reads the configuration file again. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the port and resolves when it serves. Throws one clear error when it can't. */
+export async function createManager(deps: ManagerDeps): Promise<Manager> {
+  const { clock, random, log, store } = deps;
+  const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
+  const identity = await openIdentity(store.settings, {
+    cluster: deps.cluster,
+    names: certificateNames(hosts()),
+    clock,
+    random,
+  });
+  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
+  const { controller, events: { record } } = core;
+  const accounts = new Accounts({ users: store.users, clock, random });
+  const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
+  const deployments = new Deployments({
+    clock,
+    store: store.deployments,
+    record,
+    changed: () => controller.reload(),
+  });
+  const configuration = deps.configuration &&
+    new ConfigurationFile({ file: deps.configuration.file, clock, deployments, record });
+  const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
+  const createToken: Manager["createToken"] = (token) =>
+    accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
+  const front = createFront({
+    ...deps,
+    version,
+    identity,
+    core,
+    accounts,
+    signIn,
+    deployments,
+    addresses,
+    createToken,
+    configurationErrors: () => configuration?.errors ?? [],
+    dashboard: createDashboard(),
+  });
+  const listener = await openListener({
+    ...deps.listen,
+    certPem: identity.certificate.certPem,
+    keyPem: identity.certificate.keyPem,
+    log,
+    handle: front.handle,
+    join: front.join,
+  });
+  if (configuration) {
+    await configuration.reload();
+    configuration.watch(deps.configuration!.value);
+  }
+  return {
+    port: listener.port,
+    fingerprint: identity.fingerprint,
+    caPem: identity.authority.caCertPem,
+    firstStart: identity.firstStart,
+    accounts,
+    addresses,
+    createToken,
+    reload: () => configuration?.reload() ?? Promise.resolve(),
+    async close() {
+      await configuration?.close();
+      front.close();
+      core.close();
+      await listener.close();
+    },
+  };
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, createManager));

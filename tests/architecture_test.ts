@@ -1,0 +1,226 @@
+/**
+ * The house rules as code: who may import whom, what may touch the outside world, how large things get.
+ * A rule that stands in somebody's way is changed here, in the same commit and with the reason.
+ */
+import assert from "node:assert/strict";
+import {
+  functionsOf,
+  importsOf,
+  readSourceFiles,
+  repositoryRoot,
+  resolveImport,
+  type SourceFile,
+} from "./support/source_files.ts";
+
+const fileLinesMax = 400;
+const functionLinesMax = 70;
+const headerLinesMax = 12;
+
+const files = readSourceFiles([".ts", ".js"]);
+const product = files.filter(({ path }) => !path.startsWith("tests/") && !path.endsWith(".d.ts"));
+
+/** For each folder of lib/, the folders it may import besides itself; "base" is the files directly in lib/. */
+const mayImport: Record<string, string[]> = {
+  base: [],
+  protocol: ["base"],
+  security: ["base", "protocol"],
+  cluster: ["base", "protocol"],
+  store: ["base", "protocol"],
+  metrics: ["base", "protocol"],
+  scheduling: ["base", "protocol", "cluster"],
+  deployment: ["base", "protocol", "cluster"],
+  hosting: ["base", "protocol"],
+  // What the three programs are made of: these put the domains together.
+  client: ["base", "protocol", "security"],
+  cli: ["base", "protocol", "client", "deployment", "metrics", "security"],
+  // An agent dials as a client does.
+  agent: ["base", "protocol", "security", "hosting", "metrics", "client", "cli"],
+  manager: ["base", "protocol", "security", "cluster", "store", "metrics", "scheduling", "deployment", "cli"],
+};
+
+/** What reaches outside of the process or makes a run unrepeatable. */
+const outsideWorld: Record<string, RegExp> = {
+  Deno: /\bDeno\./,
+  timers: /\bset(?:Timeout|Interval|Immediate)\(/,
+  time: /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/,
+  randomness: /\bMath\.random\(|\brandomUUID\(|\bgetRandomValues\(/,
+};
+
+/** The files of lib/ that may, and what. Everything else gets it handed in through a seam. */
+const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
+  "lib/clock.ts": ["timers", "time"],
+  "lib/random.ts": ["randomness"],
+};
+
+function folderOf(path: string): string | null {
+  const parts = path.split("/");
+  if (parts[0] !== "lib") return null;
+  return parts.length === 2 ? "base" : parts[1];
+}
+
+/** Paths in the repository; data such as deno.json has no direction. */
+function relativeImports(file: SourceFile, options: { types: boolean } = { types: true }): string[] {
+  return importsOf(file, options)
+    .filter((specifier) => specifier.startsWith(".") && !specifier.endsWith(".json"))
+    .map((specifier) => resolveImport(file.path, specifier));
+}
+
+/** Fails with every finding at once, so that one run shows all there is to do. */
+function assertNone(findings: string[]): void {
+  assert.equal(findings.length, 0, `\n${findings.join("\n")}`);
+}
+
+Deno.test("imports in lib/ point only in the directions of the table", () => {
+  const findings: string[] = [];
+  for (const file of product) {
+    const from = folderOf(file.path);
+    if (from === null) continue;
+    if (!mayImport[from]) findings.push(`${file.path}: the table has no row for the folder ${from}`);
+    for (const target of relativeImports(file)) {
+      const to = folderOf(target);
+      const dashboard = from === "manager" && target.startsWith("dashboard/");
+      if (to !== from && !dashboard && !mayImport[from]?.includes(to ?? "")) {
+        findings.push(`${file.path} must not import ${target}`);
+      }
+    }
+  }
+  assertNone(findings);
+});
+
+Deno.test("no file loads itself by way of others", () => {
+  const graph = new Map(product.map((file) => [file.path, relativeImports(file, { types: false })]));
+  const done = new Set<string>();
+  const findings: string[] = [];
+  const visit = (path: string, trail: string[]) => {
+    if (trail.includes(path)) {
+      findings.push([...trail.slice(trail.indexOf(path)), path].join(" → "));
+      return;
+    }
+    if (done.has(path)) return;
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of graph.keys()) visit(path, []);
+  assertNone(findings);
+});
+
+Deno.test("relative imports name files of the repository", () => {
+  const known = new Set(files.map(({ path }) => path));
+  const findings = product.flatMap((file) =>
+    relativeImports(file)
+      .filter((target) => /\.(ts|js)$/.test(target) && !known.has(target) && !target.includes("/vendor/"))
+      .map((target) => `${file.path} imports ${target}, which does not exist`)
+  );
+  assertNone(findings);
+});
+
+Deno.test("packages come from npm, in lib/ only by names of the import map", () => {
+  const configuration = JSON.parse(Deno.readTextFileSync(`${repositoryRoot}/deno.json`));
+  const mapped = Object.keys(configuration.imports);
+  const isMapped = (specifier: string) =>
+    mapped.some((name) => specifier === name || specifier.startsWith(name.endsWith("/") ? name : `${name}/`));
+  const findings = product.flatMap((file) =>
+    importsOf(file)
+      .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
+      .filter((specifier) =>
+        !(specifier.startsWith("npm:") && !file.path.startsWith("lib/")) && !isMapped(specifier)
+      )
+      .map((specifier) => `${file.path} must not import "${specifier}"`)
+  );
+  assertNone(findings);
+});
+
+Deno.test("only the listed files of lib/ touch Deno, timers, the time or randomness", () => {
+  const findings = product.filter((file) => file.path.startsWith("lib/")).flatMap((file) => {
+    const used = Object.keys(outsideWorld).filter((what) => outsideWorld[what].test(file.code));
+    const allowed = allowedOutside[file.path] ?? [];
+    return [
+      ...used.filter((what) => !allowed.includes(what)).map((what) => `${file.path} must not touch ${what}`),
+      ...allowed.filter((what) => !used.includes(what)).map((what) => `${file.path} no longer needs ${what}`),
+    ];
+  });
+  const gone = Object.keys(allowedOutside).filter((path) => !product.some((file) => file.path === path));
+  assertNone([...findings, ...gone.map((path) => `${path} is listed but does not exist`)]);
+});
+
+Deno.test(`files have at most ${fileLinesMax} lines, and functions at most ${functionLinesMax}`, () => {
+  const findings = files.flatMap((file) => {
+    const lines = file.text.split("\n").length - 1;
+    const long = functionsOf(file).filter((found) => found.lines > functionLinesMax);
+    return [
+      ...(lines > fileLinesMax ? [`${file.path} has ${lines} lines`] : []),
+      ...long.map(({ name, lines: count }) => `${file.path}: ${name} has ${count} lines`),
+    ];
+  });
+  assertNone(findings);
+});
+
+Deno.test(`every file begins with a header comment of at most ${headerLinesMax} lines`, () => {
+  const findings = product.flatMap((file) => {
+    const header = /^(?:#!.*\n)?(?:\/\/ @ts-check\n)?\/\*\*([\s\S]*?)\*\//.exec(file.text);
+    if (!header) return [`${file.path} has no header`];
+    const lines = header[1].split("\n").filter((line) => line.trim() !== "").length;
+    return lines > headerLinesMax ? [`${file.path} has a header of ${lines} lines`] : [];
+  });
+  assertNone(findings);
+});
+
+Deno.test("no file names a folder of the machine it was written on", () => {
+  const home = Deno.env.get("HOME");
+  const everything = readSourceFiles([".ts", ".js", ".json", ".jsonc", ".md", ".css", ".html", ".sh"]);
+  const findings = everything.flatMap((file) =>
+    [repositoryRoot, home]
+      .filter((folder): folder is string => folder !== undefined && folder.length > 4)
+      .filter((folder) => file.text.includes(`${folder}/`))
+      .map((folder) => `${file.path} names ${folder}`)
+  );
+  assertNone(findings);
+});
+
+Deno.test("nothing is left for later", () => {
+  // Written in two halves, so that this file does not find itself.
+  const marks = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"].join("|")})\\b`);
+  assertNone(
+    files.filter((file) => marks.test(file.text)).map((file) => `${file.path} has something left open`),
+  );
+});
+
+Deno.test("`functionsOf()` counts a function's own lines, not those of functions inside it", () => {
+  const text = [
+    "export async function outer(",
+    "  first: number,",
+    "): Promise<void> {",
+    "  function inner() {",
+    "    return 1;",
+    "  }",
+    "  await call(inner, () => {",
+    "  });",
+    "}",
+    "class Thing {",
+    "  async #method(value: number): Promise<void> {",
+    "    if (value > 0) {",
+    "    }",
+    "  }",
+    "}",
+  ].join("\n");
+  assert.deepEqual(functionsOf({ path: "a.ts", text, code: text }), [
+    { name: "outer", lines: 6 },
+    { name: "inner", lines: 3 },
+    { name: "#method", lines: 4 },
+  ]);
+});
+
+Deno.test("`importsOf()` tells what is loaded from what are only types", () => {
+  const text = [
+    'import { a, type B } from "./a.ts";',
+    'import type { C } from "./c.ts";',
+    "import {",
+    "  type D,",
+    '} from "./d.ts";',
+    '// import "./comment.ts";',
+    'const e = await import("./e.ts");',
+  ].join("\n");
+  const file = { path: "x.ts", text, code: text };
+  assert.deepEqual(importsOf(file), ["./a.ts", "./c.ts", "./d.ts", "./e.ts"]);
+  assert.deepEqual(importsOf(file, { types: false }), ["./a.ts", "./e.ts"]);
+});

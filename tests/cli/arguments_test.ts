@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import {
+  addExamples,
+  createProgram,
+  durationMs,
+  keyValue,
+  runProgram,
+  UsageError,
+  wholeNumber,
+} from "../../lib/cli/arguments.ts";
+import { SqwishError } from "../../lib/errors.ts";
+
+async function run(
+  argv: string[],
+  action: (kind: string, options: unknown) => void | Promise<void> = () => {},
+) {
+  const lines: string[] = [];
+  let printed = "";
+  const program = createProgram({
+    name: "tool",
+    description: "A tool.",
+    version: "1.2.3",
+    examples: ["tool get it"],
+  });
+  program.configureOutput({ writeOut: (text) => printed += text, writeErr: (text) => printed += text });
+  const command = program.command("get").argument("<kind>").option("--json").option(
+    "--wait <d>",
+    "",
+    durationMs(),
+  )
+    .action(action);
+  addExamples(command, ["tool get agents"]);
+  const nested = program.command("rollout");
+  nested.command("undo").option("--version <v>").action(() => {});
+  const code = await runProgram(program, argv, {
+    writeError: (line) => lines.push(line),
+    showCodes: true,
+    hint: (thrown) => thrown instanceof SqwishError ? "a hint" : undefined,
+  });
+  return { code, lines, printed };
+}
+
+Deno.test("`runProgram()` gives 0 when the action is done, and waits for it", async () => {
+  let seen: unknown;
+  const { code, lines } = await run(["get", "agents", "--json", "--wait", "1.5s"], async (kind, options) => {
+    await Promise.resolve();
+    seen = { kind, options };
+  });
+  assert.equal(code, 0);
+  assert.deepEqual(seen, { kind: "agents", options: { json: true, wait: 1500 } });
+  assert.deepEqual(lines, []);
+});
+
+Deno.test("`--help` and `--version` work on the program and on every command", async () => {
+  for (const argv of [["--help"], ["get", "--help"], ["rollout", "undo", "--help"], ["help"]]) {
+    const { code, printed, lines } = await run(argv);
+    assert.equal(code, 0);
+    assert.match(printed, /^Usage: tool/);
+    assert.deepEqual(lines, []);
+  }
+  assert.match((await run(["get", "--help"])).printed, /Examples:\n {2}tool get agents/);
+  assert.equal((await run(["--version"])).printed, "1.2.3\n");
+  assert.equal((await run(["get", "--version"])).printed, "1.2.3\n");
+});
+
+Deno.test("a command's own `--version` option is its own", async () => {
+  const { code, printed } = await run(["rollout", "undo", "--version", "7"]);
+  assert.equal(code, 0);
+  assert.equal(printed, "");
+});
+
+Deno.test("wrong usage is one line with a suggestion, and exit code 2", async () => {
+  const cases: [string[], RegExp][] = [
+    [["gte"], /^tool: unknown command 'gte' \(did you mean get\?\)$/],
+    [["get", "x", "--jsno"], /^tool: unknown option '--jsno' \(did you mean --json\?\)$/],
+    [["get"], /^tool: missing required argument 'kind'$/],
+    [["get", "x", "y"], /^tool: too many arguments/],
+    [["get", "x", "--wait", "5"], /^tool: .*'5' is invalid.*e\.g\. 5s$/],
+  ];
+  for (const [argv, expected] of cases) {
+    const { code, lines } = await run(argv);
+    assert.equal(code, 2, argv.join(" "));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0], expected);
+  }
+});
+
+Deno.test("no command at all prints the help and is wrong usage", async () => {
+  const { code, printed, lines } = await run([]);
+  assert.equal(code, 2);
+  assert.match(printed, /^Usage: tool/);
+  assert.deepEqual(lines, []);
+});
+
+Deno.test("a failure is one line with its causes and code, then the hint, and exit code 1", async () => {
+  const { code, lines } = await run(["get", "x"], () => {
+    throw new SqwishError("manager_lost", "The manager can't be reached", {
+      cause: new Error("refused\nby it"),
+    });
+  });
+  assert.equal(code, 1);
+  assert.deepEqual(lines, ["tool: The manager can't be reached: refused by it (manager_lost)", "a hint"]);
+});
+
+Deno.test("a `UsageError` of an action is exit code 2", async () => {
+  const { code, lines } = await run(["get", "x"], () => Promise.reject(new UsageError("get needs more")));
+  assert.equal(code, 2);
+  assert.deepEqual(lines, ["tool: get needs more"]);
+});
+
+Deno.test("`durationMs()` reads every unit and refuses the rest", () => {
+  const parse = durationMs({ max: 24 * 3600_000 });
+  assert.deepEqual(["250ms", "5s", "1.5m", "24h", "1d"].map(parse), [
+    250,
+    5000,
+    90_000,
+    86_400_000,
+    86_400_000,
+  ]);
+  for (const text of ["", "5", "s", "-5s", "5 s", "1e3s", "0s", "25h", "5w"]) {
+    assert.throws(() => parse(text), { code: "commander.invalidArgument" }, text);
+  }
+});
+
+Deno.test("`wholeNumber()` holds its bounds", () => {
+  const parse = wholeNumber({ min: 1, max: 10 });
+  assert.deepEqual(["1", "10"].map(parse), [1, 10]);
+  for (const text of ["0", "11", "1.5", "x", "", "-1", "1e1"]) {
+    assert.throws(() => parse(text), /whole number, 1 to 10/, text);
+  }
+});
+
+Deno.test("`keyValue()` gathers pairs, and values may hold an equals sign", () => {
+  assert.deepEqual(keyValue("b=2=3", keyValue("a=1")), { a: "1", b: "2=3" });
+  assert.deepEqual(keyValue("a="), { a: "" });
+  assert.throws(() => keyValue("=1"), /key=value/);
+  assert.throws(() => keyValue("a"), /key=value/);
+});

@@ -1,0 +1,234 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { judgeRollout } from "../../lib/cli/follow_rollout.ts";
+import { SqwishError } from "../../lib/errors.ts";
+import type { DeployRequest, ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
+import { eventually } from "../support/eventually.ts";
+import { runClient } from "./command_line.ts";
+
+function viewOf(
+  rollout: Partial<RolloutView> | undefined,
+  fields: Partial<ReplicaSetView> = {},
+): ReplicaSetView {
+  return {
+    name: "images",
+    version: "1.0.0",
+    revision: 2,
+    owner: "api",
+    replicas: 2,
+    ready: 2,
+    wanted: 2,
+    queued: 0,
+    outstanding: 0,
+    endpoints: [],
+    placements: [],
+    rollout: rollout && {
+      replicaSet: "images",
+      fromRevision: 1,
+      toRevision: 2,
+      state: "progressing",
+      ready: 1,
+      total: 2,
+      startedAtMs: 0,
+      ...rollout,
+    },
+    ...fields,
+  };
+}
+
+async function inFolder(
+  files: Record<string, string>,
+  action: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(join(folder, name), text);
+    await action(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const module = "export function resize(input: number): number { return input; }\n";
+
+Deno.test("`judgeRollout()` tells done, failed, superseded and under way apart", () => {
+  assert.deepEqual(judgeRollout(viewOf({ state: "done", ready: 2 }), 2), {
+    state: "done",
+    text: "2 of 2 ready",
+    share: 1,
+  });
+  assert.deepEqual(judgeRollout(viewOf({ state: "failed", reason: "ready() threw" }), 2), {
+    state: "failed",
+    text: "ready() threw",
+  });
+  assert.equal(judgeRollout(viewOf({ toRevision: 3 }), 2).state, "failed");
+  assert.deepEqual(judgeRollout(viewOf({}, { pendingReason: "no agent has 64 GiB" }), 2), {
+    state: "progressing",
+    text: "1 of 2 ready (no agent has 64 GiB)",
+    share: 0.5,
+  });
+  assert.equal(
+    judgeRollout(viewOf({ toRevision: 1, state: "done" }, { revision: 1 }), 2).state,
+    "progressing",
+  );
+  assert.equal(judgeRollout(viewOf(undefined), 2).state, "done");
+  assert.equal(judgeRollout(viewOf(undefined, { ready: 0 }), 2).state, "progressing");
+});
+
+Deno.test("`deploy` sends the collected modules and follows the rollout to its end", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    let request: DeployRequest | undefined;
+    let polls = 0;
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
+    const { code, out, error } = await runClient([...argv, "--replicas", "all", "--label", "arch=aarch64"], {
+      answers: {
+        "POST /v1/replicasets": (body: unknown) => {
+          request = body as DeployRequest;
+          return { replicaSet: "images", revision: 2, changed: true };
+        },
+        "GET /v1/replicasets/images": () => viewOf(++polls < 3 ? {} : { state: "done", ready: 2 }),
+      },
+    });
+    assert.equal(code, 0, error);
+    assert.deepEqual(request?.replicaSet, {
+      name: "images",
+      version: "1.0.0",
+      replicas: "all",
+      placement: { arch: "aarch64" },
+    });
+    assert.deepEqual(request?.modules.map(({ path, entry }) => ({ path, entry })), [{
+      path: "resize.ts",
+      entry: true,
+    }]);
+    assert.equal(atob(request?.modules[0].base64 ?? ""), module);
+    assert.equal(out, "images: revision 2\n");
+    assert.match(error, /^images revision 2: 1 of 2 ready\nimages revision 2: 2 of 2 ready, after .*\n$/);
+  });
+});
+
+Deno.test("`deploy -f` reads everything from a file, relative to it, and options win over it", async () => {
+  const file =
+    '{\n // one set\n "name": "images", "version": "1.0.0", "modules": ["./resize.ts"], "memoryMb": 64 }';
+  await inFolder({ "resize.ts": module, "set.jsonc": file }, async (folder) => {
+    let request: DeployRequest | undefined;
+    const argv = [
+      "deploy",
+      "-f",
+      join(folder, "set.jsonc"),
+      "--version",
+      "1.1.0",
+      "--replicas",
+      "3",
+      "--no-wait",
+    ];
+    const { code, error } = await runClient(argv, {
+      answers: {
+        "POST /v1/replicasets": (body: unknown) => {
+          request = body as DeployRequest;
+          return { replicaSet: "images", revision: 2, changed: true };
+        },
+      },
+    });
+    assert.deepEqual([code, error], [0, ""]);
+    const { name, version, replicas, memoryMb }: Record<string, unknown> = request?.replicaSet ?? {};
+    assert.deepEqual({ name, version, replicas, memoryMb }, {
+      name: "images",
+      version: "1.1.0",
+      replicas: 3,
+      memoryMb: 64,
+    });
+    assert.equal(request?.replicaSet.modules, undefined);
+    assert.equal(request?.modules.length, 1);
+  });
+});
+
+Deno.test("`deploy` of what has not changed follows nothing", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
+    const { code, out } = await runClient(argv, {
+      answers: { "POST /v1/replicasets": { replicaSet: "images", revision: 2, changed: false } },
+    });
+    assert.deepEqual([code, out], [0, "images: nothing has changed since revision 2\n"]);
+  });
+});
+
+Deno.test("a failed rollout is exit code 1 with its reason", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
+    const { code, error } = await runClient(argv, {
+      answers: {
+        "POST /v1/replicasets": { replicaSet: "images", revision: 2, changed: true },
+        "GET /v1/replicasets/images": viewOf({
+          state: "failed",
+          reason: "attic-pi: ready() threw: no camera",
+        }),
+      },
+    });
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /^client: The rollout of images revision 2 failed: attic-pi: ready\(\) threw: no camera \(/,
+    );
+  });
+});
+
+Deno.test("`deploy` finds what is wrong before anything is sent, all of it", async () => {
+  await inFolder({ "bad.jsonc": '{ "name": "Images", "version": "", "modulse": [] }' }, async (folder) => {
+    const usage = [["deploy"], ["deploy", "x.ts", "--version", "1"], ["deploy", "x.ts", "--name", "a"]];
+    for (const argv of [...usage, ["deploy", "x.ts", "-f", "y.jsonc"]]) {
+      const { code, manager } = await runClient(argv);
+      assert.deepEqual([code, manager.dials], [2, 0], argv.join(" "));
+    }
+    const missing = await runClient(["deploy", join(folder, "gone.ts"), "--name", "a", "--version", "1"]);
+    assert.equal(missing.code, 1);
+    assert.match(missing.error, /gone\.ts: does not exist.*\(invalid_request\)/);
+    const file = await runClient(["deploy", "-f", join(folder, "bad.jsonc")]);
+    assert.equal(file.code, 1);
+    assert.match(file.error, /name/);
+    assert.match(file.error, /modulse/);
+    assert.equal(missing.manager.dials + file.manager.dials, 0);
+  });
+});
+
+Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () => {
+  const bodies: unknown[] = [];
+  const answers = {
+    "PUT /v1/replicasets/images/replicas": (body: unknown) => bodies.push(body),
+    "DELETE /v1/replicasets/images": {},
+    "POST /v1/replicasets/images/rollback": (body: unknown) => {
+      bodies.push(body);
+      return { replicaSet: "images", revision: 2, changed: true };
+    },
+    "GET /v1/replicasets/images": viewOf({ state: "done", ready: 2 }),
+  };
+  assert.equal((await runClient(["scale", "images", "3"], { answers })).out, "images: 3 replicas wanted\n");
+  assert.equal((await runClient(["scale", "images", "all"], { answers })).code, 0);
+  assert.equal((await runClient(["delete", "images"], { answers })).out, "images: deleted\n");
+  assert.equal((await runClient(["rollout", "undo", "images", "--to", "1"], { answers })).code, 0);
+  assert.equal((await runClient(["rollout", "undo", "images"], { answers })).code, 0);
+  assert.deepEqual(bodies, [{ replicas: 3 }, { replicas: "all" }, { toRevision: 1 }, {}]);
+  assert.equal((await runClient(["scale", "images", "many"], { answers })).code, 2);
+});
+
+Deno.test("what the configuration file owns is refused in the manager's words", async () => {
+  const refusal = new SqwishError("conflict", "images belongs to the configuration file cluster.jsonc");
+  const { code, error } = await runClient(["delete", "images"], {
+    answers: { "DELETE /v1/replicasets/images": refusal },
+  });
+  assert.deepEqual([code, error], [
+    1,
+    "client: images belongs to the configuration file cluster.jsonc (conflict)\n",
+  ]);
+});
+
+Deno.test("Ctrl-C stops following; the rollout goes on and the message says so", async () => {
+  const { code, error } = await runClient(["rollout", "status", "images"], {
+    answers: { "GET /v1/replicasets/images": viewOf({}) },
+    async meanwhile({ terminal }) {
+      await eventually("the first line", () => terminal.error.includes("1 of 2 ready"));
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 1);
+  assert.match(error, /(the rollout itself goes on|cancelled)/);
+});

@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { SqwishError } from "../../lib/errors.ts";
+import type {
+  AgentView,
+  EndpointView,
+  EventView,
+  ReplicaSetView,
+  RevisionView,
+} from "../../lib/protocol/views.ts";
+import { eventually } from "../support/eventually.ts";
+import { runClient } from "./command_line.ts";
+
+const agent: AgentView = {
+  name: "attic-pi",
+  health: "ready",
+  cordoned: true,
+  address: "10.0.0.2:4711",
+  version: "0.1.0",
+  labels: { arch: "aarch64" },
+  cores: 4,
+  slots: 4,
+  outstanding: 1,
+  host: {
+    cpu: 0.37,
+    load1: 1.5,
+    memoryUsedBytes: 2 ** 30,
+    memoryTotalBytes: 4 * 2 ** 30,
+    temperatureC: 61.4,
+  },
+  agentCpuCores: 0.02,
+  agentMemoryBytes: 50 * 2 ** 20,
+  replicas: [{
+    replicaSet: "images",
+    revision: 2,
+    version: "1.2.0",
+    agent: "attic-pi",
+    state: "ready",
+    slots: 4,
+    outstanding: 1,
+    runners: 1,
+    cpuCores: 0.5,
+    memoryBytes: 30 * 2 ** 20,
+    restarts: 0,
+  }],
+  joinedAtMs: 0,
+  lastSeenAtMs: 1000,
+};
+const set: ReplicaSetView = {
+  name: "images",
+  version: "1.2.0",
+  revision: 2,
+  owner: "api",
+  replicas: 2,
+  ready: 1,
+  wanted: 2,
+  queued: 3,
+  outstanding: 1,
+  endpoints: ["images/resize"],
+  placements: agent.replicas,
+  pendingReason: "one agent only",
+};
+const endpoint: EndpointView = {
+  name: "resize",
+  endpoint: "images/resize",
+  replicaSet: "images",
+  revision: 2,
+  description: "Makes it smaller",
+  stream: false,
+  readyReplicas: 1,
+  requestsPerSecond: 2.5,
+  errorsPerSecond: 0,
+  p50Ms: 12,
+  totalRequests: 100,
+  totalErrors: 1,
+};
+const revision: RevisionView = {
+  replicaSet: "images",
+  revision: 2,
+  version: "1.2.0",
+  current: true,
+  createdAtMs: 0,
+  createdBy: "ada",
+  replicas: 2,
+  placement: {},
+  permissions: {},
+  memoryMb: 256,
+  timeoutMs: 30_000,
+  modules: [],
+};
+const events: EventView[] = [2, 1].map((id) => ({
+  id,
+  atMs: id * 1000,
+  level: "info",
+  kind: "agent_joined",
+  subject: "attic-pi",
+  message: `event ${id}`,
+}));
+const answers = {
+  "GET /v1/agents": { agents: [agent] },
+  "GET /v1/agents/attic-pi": agent,
+  "GET /v1/replicasets": { replicaSets: [set] },
+  "GET /v1/replicasets/images": set,
+  "GET /v1/endpoints": { endpoints: [endpoint] },
+  "GET /v1/endpoints/images/resize": endpoint,
+  "GET /v1/revisions": { revisions: [revision] },
+  "GET /v1/revisions?replicaSet=images": { revisions: [revision] },
+  "GET /v1/events": { events },
+  "GET /v1/events?limit=50": { events },
+  "GET /v1/events?subject=attic-pi&limit=10": { events },
+  "GET /v1/events?subject=images&limit=10": { events: [] },
+  "GET /v1/users": { users: [{ name: "ada", role: "admin", endpoints: [], createdAtMs: 0 }] },
+};
+
+Deno.test("`get` prints a table of every kind", async () => {
+  const expected: Record<string, RegExp> = {
+    agents:
+      /^NAME +HEALTH .*\nattic-pi +ready,cordoned +37 % +1\.0 GiB of 4\.0 GiB +61 °C +1\/4 +1 +0\.1\.0 +arch=aarch64\n$/,
+    replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +one agent only\n$/,
+    endpoints: /^ENDPOINT .*\nimages\/resize +1 +2\.5 +0 +12 ms +- +- +100 +Makes it smaller\n$/,
+    revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +1970-01-01 00:00:00 +ada +2\n$/,
+    events: /^TIME .*\n.* info +agent_joined +attic-pi +event 2\n/,
+    users: /^NAME .*\nada +admin +- +1970/,
+  };
+  for (const [kind, pattern] of Object.entries(expected)) {
+    const { code, out, error } = await runClient(["get", kind], { answers });
+    assert.deepEqual([code, error], [0, ""], kind);
+    assert.match(out, pattern);
+  }
+});
+
+Deno.test("`get --json` prints the API's answer on one line", async () => {
+  const { out } = await runClient(["get", "agents", "--json"], { answers });
+  assert.deepEqual(JSON.parse(out), { agents: [agent] });
+  assert.equal(out.split("\n").length, 2);
+});
+
+Deno.test("`get` of an unknown kind is wrong usage and names the kinds", async () => {
+  const { code, error } = await runClient(["get", "pods"], { answers });
+  assert.equal(code, 2);
+  assert.match(error, /Allowed choices are agents, replicasets, /);
+});
+
+Deno.test("`get` of nothing says what to do", async () => {
+  const { out } = await runClient(["get", "agents"], { answers: { "GET /v1/agents": { agents: [] } } });
+  assert.match(out, /^no agents have joined; .*manager token agent/);
+});
+
+Deno.test("a refusal by role reaches the user in the manager's words", async () => {
+  const refusal = new SqwishError("forbidden", "Reading users needs the role admin, ada has viewer");
+  const { code, error } = await runClient(["get", "users"], { answers: { "GET /v1/users": refusal } });
+  assert.deepEqual([code, error], [
+    1,
+    "client: Reading users needs the role admin, ada has viewer (forbidden)\n",
+  ]);
+});
+
+Deno.test("`get --watch` writes changes until Ctrl-C, which is a good end", async () => {
+  let reads = 0;
+  const { code, out } = await runClient(["get", "users", "--watch"], {
+    answers: {
+      "GET /v1/users": () => ({
+        users: [{ name: `user${++reads}`, role: "viewer", endpoints: [], createdAtMs: 0 }],
+      }),
+    },
+    async meanwhile({ terminal }) {
+      await eventually("two tables", () => terminal.out.includes("user2"));
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 0);
+  assert.match(out, /user1[\s\S]*user2/);
+});
+
+Deno.test("`describe` prints what is known of an agent, a replicaSet and an endpoint", async () => {
+  const shownAgent = await runClient(["describe", "agent", "attic-pi"], { answers });
+  assert.match(shownAgent.out, /Health: +ready, cordoned/);
+  assert.match(shownAgent.out, /Temperature: +61\.4 °C/);
+  assert.match(shownAgent.out, /images +ready +2 +1\.2\.0 +1\/4/);
+  assert.match(shownAgent.out, /event 1\n.*event 2\n$/);
+  const shownSet = await runClient(["describe", "replicaset", "images"], { answers });
+  assert.match(shownSet.out, /Replicas: +1 ready of 2\n/);
+  assert.match(shownSet.out, /Pending: +one agent only/);
+  assert.match(shownSet.out, /nothing has happened yet\n$/);
+  const shownEndpoint = await runClient(["describe", "endpoint", "images/resize"], { answers });
+  assert.match(shownEndpoint.out, /Description: +Makes it smaller/);
+  const json = await runClient(["describe", "endpoint", "images/resize", "--json"], { answers });
+  assert.deepEqual(JSON.parse(json.out), endpoint);
+});
+
+Deno.test("`describe` of what isn't there fails in the manager's words", async () => {
+  const { code, error } = await runClient(["describe", "agent", "nobody"], { answers });
+  assert.equal(code, 1);
+  assert.match(error, /\(not_found\)/);
+});
+
+Deno.test("`events` prints the oldest first, and `-f` goes on with new ones only", async () => {
+  const once = await runClient(["events"], { answers });
+  assert.match(once.out, /event 1\n.*event 2\n$/);
+  let extra: EventView[] = [];
+  const { code, out } = await runClient(["events", "-f"], {
+    answers: {
+      "GET /v1/events?limit=50": { events },
+      "GET /v1/events?limit=1000&afterId=2": () => ({ events: extra }),
+      "GET /v1/events?limit=1000&afterId=3": { events: [] },
+    },
+    async meanwhile({ terminal }) {
+      await eventually("old events", () => terminal.out.includes("event 2"));
+      extra = [{ ...events[0], id: 3, level: "error", message: "event 3" }];
+      await eventually("the new event", () => terminal.out.includes("event 3"));
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 0);
+  assert.equal(out.match(/event \d/g)?.join(), "event 1,event 2,event 3");
+});

@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { reconnectDelayMs } from "../../lib/client/backoff.ts";
+import { limits } from "../../lib/limits.ts";
+import { createSeededRandom } from "../../lib/random.ts";
+
+Deno.test("`reconnectDelayMs()` stays between half of the doubled minimum and the maximum", () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 1_000_000 }), fc.integer(), (failures, seed) => {
+    const delayMs = reconnectDelayMs(failures, createSeededRandom(seed));
+    const wholeMs = Math.min(limits.reconnectMsMax, limits.reconnectMsMin * 2 ** (failures - 1));
+    assert.ok(delayMs >= wholeMs / 2 && delayMs <= wholeMs, `${failures}: ${delayMs}`);
+  }));
+});
+
+Deno.test("`reconnectDelayMs()` spreads the peers of one restarted manager", () => {
+  const delays = Array.from({ length: 100 }, (_, seed) => reconnectDelayMs(8, createSeededRandom(seed)));
+  assert.ok(Math.max(...delays) - Math.min(...delays) > limits.reconnectMsMax / 4);
+});

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { SqwishError } from "../../lib/errors.ts";
+import { limits } from "../../lib/limits.ts";
+import { Flag, Op } from "../../lib/protocol/frame.ts";
+import { createSeededRandom } from "../../lib/random.ts";
+import { Sqwish } from "../../lib/client/sqwish.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { type ManagerScript, ScriptedManager, settle } from "./scripted_manager.ts";
+
+async function connected(script: ManagerScript = {}) {
+  const clock = new ManualClock();
+  const manager = new ScriptedManager(script);
+  const sqwish = new Sqwish({
+    clock,
+    random: createSeededRandom(7),
+    version: "0.1.0",
+    dial: () => manager.dial(),
+    enroll: () => false,
+  });
+  await sqwish.open(0);
+  return { clock, manager, sqwish };
+}
+
+async function collect(parts: AsyncIterable<unknown>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for await (const part of parts) all.push(part);
+  return all;
+}
+
+Deno.test("`stream()` hands out the parts in order and ends with the reply", async () => {
+  const { sqwish, manager } = await connected({
+    onFrame(frame, connection) {
+      if (frame.op !== Op.request) return;
+      for (const part of [3, 2, 1]) connection.part(frame.id, part);
+      connection.end(frame.id);
+    },
+  });
+  assert.deepEqual(await collect(sqwish.stream("text/countdown", { from: 3 })), [3, 2, 1]);
+  assert.equal(manager.last.frames[0].flags, Flag.stream);
+  await sqwish.close();
+});
+
+Deno.test("a producer that keeps to its credit is never more than a window ahead, and never starves", async () => {
+  const total = 1000;
+  let sent = 0;
+  let allowed: number = limits.streamWindowParts;
+  let taken = 0;
+  const { sqwish } = await connected({
+    onFrame(frame, connection) {
+      if (frame.op === Op.credit) allowed += frame.a;
+      while (sent < Math.min(allowed, total)) connection.part(frame.id, sent++);
+      if (sent === total) {
+        connection.end(frame.id);
+        sent++;
+      }
+    },
+  });
+  for await (const part of sqwish.stream("a/b")) {
+    assert.equal(part, taken++);
+    assert.ok(sent - taken <= limits.streamWindowParts, `${sent - taken} parts ahead`);
+    if (taken % 100 === 0) await settle();
+  }
+  assert.equal(taken, total);
+  await sqwish.close();
+});
+
+Deno.test("a consumer that takes nothing gives no credit", async () => {
+  const { sqwish, manager } = await connected({
+    onFrame: (frame, connection) => {
+      for (let i = 0; i < limits.streamWindowParts; i++) connection.part(frame.id, i);
+    },
+  });
+  const parts = sqwish.stream("a/b")[Symbol.asyncIterator]();
+  await parts.next();
+  await settle();
+  assert.equal(manager.last.ofOp(Op.credit).length, 0);
+  await parts.return?.();
+  await sqwish.close();
+});
+
+Deno.test("leaving the loop cancels the request", async () => {
+  const { sqwish, manager } = await connected({
+    onFrame: (frame, connection) => {
+      if (frame.op === Op.request) { for (let i = 0; i < 10; i++) connection.part(frame.id, i); }
+    },
+  });
+  for await (const part of sqwish.stream("a/b")) if (part === 4) break;
+  await settle();
+  assert.equal(manager.last.ofOp(Op.cancel).length, 1);
+  assert.equal(sqwish.pendingRequests, 0);
+  await sqwish.close();
+});
+
+Deno.test("an error ends the stream after the parts that came before it", async () => {
+  const { sqwish } = await connected({
+    onFrame(frame, connection) {
+      connection.part(frame.id, "first");
+      connection.error(frame.id, new SqwishError("module_failed", "It broke halfway"));
+    },
+  });
+  const seen: unknown[] = [];
+  await assert.rejects(async () => {
+    for await (const part of sqwish.stream("a/b")) seen.push(part);
+  }, /It broke halfway/);
+  assert.deepEqual(seen, ["first"]);
+  await sqwish.close();
+});
+
+Deno.test("a stream that has begun is not repeated after a lost connection, even when idempotent", async () => {
+  const { sqwish, clock, manager } = await connected({
+    onFrame: (frame, connection) => connection.part(frame.id, 1),
+  });
+  const parts = sqwish.stream("a/b", null, { idempotent: true });
+  assert.deepEqual(await parts.next(), { done: false, value: 1 });
+  manager.last.channel.abandon("power cut");
+  await assert.rejects(
+    parts.next(),
+    (thrown) => thrown instanceof SqwishError && thrown.code === "manager_lost",
+  );
+  clock.advance(limits.reconnectMsMin);
+  await settle();
+  assert.equal(manager.last.frames.length, 0);
+  await sqwish.close();
+});
+
+Deno.test("a stream that has not begun is repeated when idempotent", async () => {
+  const { sqwish, clock, manager } = await connected();
+  const all = collect(sqwish.stream("a/b", null, { idempotent: true }));
+  await settle();
+  manager.last.channel.abandon("power cut");
+  await settle();
+  manager.script.onFrame = (frame, connection) => {
+    connection.part(frame.id, "whole");
+    connection.end(frame.id);
+  };
+  clock.advance(limits.reconnectMsMin);
+  assert.deepEqual(await all, ["whole"]);
+  await sqwish.close();
+});

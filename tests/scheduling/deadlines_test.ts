@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type DeadlineEntry, Deadlines } from "../../lib/scheduling/deadlines.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+
+const entryAt = (deadlineMs: number): DeadlineEntry => ({ deadlineMs, heapIndex: -1 });
+
+Deno.test("entries fall due in order, at their own moment, behind one timer", () => {
+  const clock = new ManualClock();
+  const due: [number, number][] = [];
+  const deadlines = new Deadlines<DeadlineEntry>(
+    clock,
+    (entry) => due.push([entry.deadlineMs, clock.monotonicMs()]),
+  );
+  for (const deadlineMs of [300, 100, 200, 100]) deadlines.add(entryAt(deadlineMs));
+  assert.equal(clock.pendingTimers, 1);
+  clock.advance(250);
+  assert.deepEqual(due, [[100, 100], [100, 100], [200, 200]]);
+  clock.advance(50);
+  assert.equal(due.length, 4);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("a fraction of a millisecond is waited out, never cut off", () => {
+  const clock = new ManualClock();
+  const due: number[] = [];
+  const deadlines = new Deadlines<DeadlineEntry>(clock, () => due.push(clock.monotonicMs()));
+  deadlines.add(entryAt(10.25));
+  clock.advance(20);
+  assert.deepEqual(due, [11]);
+});
+
+Deno.test("an entry added or removed while others fall due is treated like any other", () => {
+  const clock = new ManualClock();
+  const due: number[] = [];
+  const late = entryAt(10);
+  const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => {
+    due.push(entry.deadlineMs);
+    if (entry.deadlineMs !== 5) return;
+    deadlines.remove(late);
+    deadlines.add(entryAt(7));
+  });
+  deadlines.add(entryAt(5));
+  deadlines.add(late);
+  clock.advance(20);
+  assert.deepEqual(due, [5, 7]);
+});
+
+Deno.test("`close()` forgets everything and stops the timer", () => {
+  const clock = new ManualClock();
+  const deadlines = new Deadlines<DeadlineEntry>(clock, () => assert.fail("closed"));
+  const entry = entryAt(5);
+  deadlines.add(entry);
+  deadlines.close();
+  deadlines.remove(entry);
+  assert.equal(clock.pendingTimers, 0);
+  clock.advance(10);
+});
+
+const step = fc.oneof(
+  fc.record({ add: fc.nat(200) }),
+  fc.record({ remove: fc.nat(100) }),
+  fc.record({ advance: fc.nat(40) }),
+);
+
+Deno.test("any history: exactly those not removed fall due, each once, none early, none late", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+      const clock = new ManualClock();
+      const waiting = new Set<DeadlineEntry>();
+      let lastMs = 0;
+      const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => {
+        assert.ok(waiting.delete(entry));
+        assert.equal(entry.deadlineMs, clock.monotonicMs());
+        assert.ok(entry.deadlineMs >= lastMs);
+        lastMs = entry.deadlineMs;
+      });
+      for (const step of steps) {
+        if ("add" in step) {
+          const entry = entryAt(clock.monotonicMs() + step.add);
+          waiting.add(entry);
+          deadlines.add(entry);
+        } else if ("remove" in step) {
+          const entry = [...waiting][step.remove % Math.max(1, waiting.size)];
+          if (!entry) continue;
+          waiting.delete(entry);
+          deadlines.remove(entry);
+          deadlines.remove(entry);
+        } else clock.advance(step.advance);
+        assert.equal(deadlines.size, waiting.size);
+        // One that is due now falls due with the next turn of the clock.
+        for (const entry of waiting) assert.ok(entry.deadlineMs >= clock.monotonicMs());
+      }
+      clock.advance(200);
+      assert.equal(waiting.size, 0);
+      assert.equal(clock.pendingTimers, 0);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("whatever is removed from the middle, the rest falls due in order", () => {
+  const arbitrary = fc.array(fc.record({ deadlineMs: fc.nat(500), keep: fc.boolean() }), { maxLength: 60 });
+  fc.assert(
+    fc.property(arbitrary, (plan) => {
+      const clock = new ManualClock();
+      const due: number[] = [];
+      const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => due.push(entry.deadlineMs));
+      const entries = plan.map(({ deadlineMs }) => entryAt(deadlineMs));
+      for (const entry of entries) deadlines.add(entry);
+      entries.forEach((entry, index) => plan[index].keep || deadlines.remove(entry));
+      clock.advance(500);
+      const kept = plan.filter(({ keep }) => keep).map(({ deadlineMs }) => deadlineMs);
+      assert.deepEqual(due, kept.sort((left, right) => left - right));
+    }),
+    { numRuns: 300 },
+  );
+});

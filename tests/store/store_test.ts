@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { Database } from "../../lib/store/database.ts";
+import { isCurrentFormat, migrate } from "../../lib/store/migrate.ts";
+import { migrations } from "../../lib/store/migrations/all.ts";
+import { openStore } from "../../lib/store/store.ts";
+import { specificationOf, withFolder } from "./support.ts";
+
+const nowMs = 1_800_000_000_000;
+
+Deno.test("`openStore()` makes a private folder with a private database", async () => {
+  await withFolder((parent) => {
+    const folder = `${parent}/a/data`;
+    const store = openStore({ folder });
+    store.settings.set("cluster", "attic");
+    const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
+    const modes = files.map((name) => (Deno.statSync(`${folder}/${name}`).mode ?? 0) & 0o777);
+    store.close();
+    assert.deepEqual(files, ["manager.lock", "sqwish.db", "sqwish.db-shm", "sqwish.db-wal"]);
+    assert.deepEqual(modes, [0o600, 0o600, 0o600, 0o600]);
+    assert.equal((Deno.statSync(folder).mode ?? 0) & 0o777, 0o700);
+  });
+});
+
+Deno.test("everything is there when the store is opened again", async () => {
+  await withFolder((folder) => {
+    const { specification, files, sha256 } = specificationOf("images", "export const x = 1;");
+    const store = openStore({ folder });
+    store.settings.set("cluster", "attic");
+    store.users.add({ name: "mia", role: "admin", passwordHash: "x" }, nowMs);
+    store.agents.observeJoin({ name: "pi-1", identity: "one", labels: {} }, nowMs);
+    store.deployments.addRevision(specification, files, { owner: "file", createdBy: "file", nowMs });
+    store.events.append({ atMs: nowMs, level: "info", kind: "started", subject: "", message: "up" });
+    store.samples.write(10_000, [{ kind: "agent", subject: "pi-1", atMs: nowMs, value: [1] }]);
+    store.close();
+    store.close();
+
+    const again = openStore({ folder });
+    assert.equal(again.settings.get("cluster"), "attic");
+    assert.equal(again.users.find("mia")?.role, "admin");
+    assert.equal(again.agents.list().length, 1);
+    assert.deepEqual(again.deployments.loadAll()[0].current.specification, specification);
+    assert.ok(again.deployments.module(sha256));
+    assert.equal(again.events.lastId(), 1);
+    assert.equal(again.samples.lastBefore(10_000, "agent", "pi-1", nowMs + 1).length, 1);
+    again.close();
+  });
+});
+
+Deno.test("a transaction over several repositories is undone whole", () => {
+  const store = openStore({ folder: null });
+  assert.throws(() =>
+    store.transaction(() => {
+      store.users.add({ name: "mia", role: "viewer", passwordHash: "x" }, nowMs);
+      store.events.append({ atMs: nowMs, level: "info", kind: "user_added", subject: "mia", message: "" });
+      throw new Error("no");
+    }), /no/);
+  assert.deepEqual([store.users.list(), store.events.list()], [[], []]);
+  store.close();
+});
+
+Deno.test("a second manager on the same folder is refused until the first one is gone", async () => {
+  await withFolder((folder) => {
+    const first = openStore({ folder });
+    assert.throws(() => openStore({ folder }), { code: "conflict", message: /another one is running on it/ });
+    first.close();
+    openStore({ folder }).close();
+  });
+});
+
+Deno.test("a shared store works beside a running manager and sees and makes its changes", async () => {
+  await withFolder((folder) => {
+    const manager = openStore({ folder });
+    const command = openStore({ folder, shared: true });
+    command.users.add({ name: "mia", role: "viewer", passwordHash: "x" }, nowMs);
+    assert.equal(manager.users.find("mia")?.role, "viewer");
+    manager.users.remove("mia");
+    assert.equal(command.users.find("mia"), undefined);
+    command.close();
+    manager.close();
+  });
+});
+
+Deno.test("a shared store on an empty folder makes the data and leaves it free", async () => {
+  await withFolder((folder) => {
+    const command = openStore({ folder, shared: true });
+    command.settings.set("cluster", "attic");
+    const manager = openStore({ folder });
+    assert.equal(manager.settings.get("cluster"), "attic");
+    manager.close();
+    command.close();
+  });
+});
+
+Deno.test("data of a newer format is refused unchanged", async () => {
+  await withFolder((folder) => {
+    openStore({ folder }).close();
+    const newer = new DatabaseSync(`${folder}/sqwish.db`);
+    newer.exec("PRAGMA user_version = 99");
+    newer.close();
+    for (const shared of [false, true]) {
+      assert.throws(() => openStore({ folder, shared }), {
+        code: "conflict",
+        message: `The data in ${folder} is of format 99, this manager knows up to ${migrations.length}; ` +
+          "use a newer manager or restore a backup",
+      });
+    }
+  });
+});
+
+Deno.test("a damaged database is one clear error and is left as it is", async () => {
+  await withFolder((folder) => {
+    const garbage = new TextEncoder().encode("this is no database\n".repeat(500));
+    Deno.writeFileSync(`${folder}/sqwish.db`, garbage);
+    assert.throws(() => openStore({ folder }), {
+      code: "internal",
+      message: /sqwish\.db is damaged; restore/,
+    });
+    assert.deepEqual(Deno.readFileSync(`${folder}/sqwish.db`), garbage);
+  });
+});
+
+Deno.test("a folder that can't be written to is one clear error", async () => {
+  await withFolder((parent) => {
+    Deno.writeTextFileSync(`${parent}/file`, "");
+    // Also the superuser can't make a folder within a file or within /proc.
+    for (const folder of [`${parent}/file`, `${parent}/file/data`, "/proc/sqwish-data"]) {
+      assert.throws(() => openStore({ folder }), {
+        code: "internal",
+        message: new RegExp(`^The data folder ${folder} must be a folder this user can write to`),
+      });
+    }
+  });
+});
+
+Deno.test("a read-only folder is refused to ordinary users", { ignore: Deno.uid() === 0 }, async () => {
+  await withFolder((parent) => {
+    const folder = `${parent}/data`;
+    Deno.mkdirSync(folder, { mode: 0o500 });
+    assert.throws(() => openStore({ folder }), { message: /must be a folder this user can write to/ });
+  });
+});
+
+Deno.test("an interrupted migration leaves the old format whole", () => {
+  const database = new Database(":memory:");
+  assert.equal(isCurrentFormat(database), false);
+  migrate(database, "memory");
+  assert.equal(isCurrentFormat(database), true);
+  const broken = [...migrations, "CREATE TABLE extra (a TEXT); CREATE TABLE extra (a TEXT)"];
+  assert.throws(() => migrate(database, "memory", broken), /extra already exists/);
+  assert.equal(isCurrentFormat(database), true);
+  assert.equal(database.scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"), 0);
+  assert.equal(migrate(database, "memory", [...migrations, "CREATE TABLE extra (a TEXT)"]), 1);
+  database.close();
+});

@@ -1,0 +1,78 @@
+/**
+ * A real Chromium for the browser tests and for the screenshots. Says what to install when there is none: a test
+ * that can't run must fail.
+ */
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const places = [
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/snap/bin/chromium",
+];
+
+/** `CHROMIUM_BIN` names another one. Throws when there is no Chromium. */
+export async function launchBrowser(): Promise<Browser> {
+  const executablePath = Deno.env.get("CHROMIUM_BIN") ?? await firstThatExists(places);
+  if (!executablePath) {
+    throw new Error(
+      `The browser tests need Chromium at one of ${
+        places.join(", ")
+      } or named by CHROMIUM_BIN, there is none; ` +
+        "on Debian: apt-get install -y chromium",
+    );
+  }
+  return await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+async function firstThatExists(paths: string[]): Promise<string | undefined> {
+  for (const path of paths) {
+    if (await Deno.stat(path).then(() => true, () => false)) return path;
+  }
+}
+
+/** What a page did that a good one does not. */
+export interface Watched {
+  page: Page;
+  /** Uncaught errors, and errors and warnings on the console. */
+  complaints: string[];
+  /** Origins of all requests. */
+  origins: Set<string>;
+  close(): Promise<void>;
+}
+
+/** A page of its own, with its own cookies, in which everything suspicious is written down. */
+export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const origins = new Set<string>();
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack ?? error.message}`));
+  page.on("console", (message) => {
+    if (message.type() !== "error" && message.type() !== "warning") return;
+    complaints.push(`${message.type()}: ${message.text()} (${message.location().url})`);
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol !== "blob:" && url.protocol !== "data:") origins.add(url.origin);
+  });
+  return { page, complaints, origins, close: () => context.close() };
+}
+
+/** Fills in the sign-in form and sends it. */
+export async function signIn(page: Page, user: string, password: string): Promise<void> {
+  await page.getByLabel("Name").fill(user);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
