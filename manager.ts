@@ -4,7 +4,6 @@
  */
 import { createDashboard } from "./dashboard/serve.ts";
 import type { Clock } from "./lib/clock.ts";
-import type { Configuration } from "./lib/deployment/specification.ts";
 import type { Log } from "./lib/log.ts";
 import { Accounts, type TokenWish } from "./lib/manager/accounts.ts";
 import {
@@ -34,8 +33,8 @@ export interface ManagerDeps {
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
   cluster?: string;
-  /** A validated configuration and the file it came from; watched from then on. */
-  configuration?: { file: string; value: Configuration };
+  /** Its replicaSets are applied, now and after every change. */
+  configurationFile?: string;
 }
 
 export interface Manager {
@@ -72,8 +71,9 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     record,
     changed: () => controller.reload(),
   });
-  const configuration = deps.configuration &&
-    new ConfigurationFile({ file: deps.configuration.file, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined
+    ? undefined
+    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -98,10 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     handle: front.handle,
     join: front.join,
   });
-  if (configuration) {
-    await configuration.reload();
-    configuration.watch(deps.configuration!.value);
-  }
+  await configuration?.start();
   return {
     port: listener.port,
     fingerprint: identity.fingerprint,

@@ -54,6 +54,11 @@ export class Load {
     return count;
   }
 
+  /** In ms; the histogram is right within 1 %, so the slowest reply bounds it. 0 when there is none. */
+  quantileMs(q: number): number {
+    return Math.min((this.latency.quantile(q) ?? 0) / 1000, this.maxMs);
+  }
+
   /** Resolves when the time is over (or the signal aborted) and every request has its outcome. */
   async run(): Promise<void> {
     const { clock, concurrency, rate, durationMs } = this.#options;

@@ -108,15 +108,16 @@ function tokenTarget(text: string, options: ConnectOptions): Target {
 
 /** `https://pi.local`, `wss://pi.local:7443/` or `pi.local:7443` as `host:port`. */
 export function addressOf(url: string): string {
-  const bare = url.trim().replace(/^(https|wss):\/\//, "").replace(/\/.*$/, "");
+  const bare = url.trim().replace(/^(https|wss):\/\//, "");
   if (bare.includes("://")) {
     throw new SqwishError(
       "invalid_request",
       `A manager's address starts with https:// or nothing, is ${url}`,
     );
   }
-  const hasPort = /^(\[[^\]]*\]|[^:]*):\d+$/.test(bare);
-  const { host, port } = parseAddress(hasPort ? bare : `${bare}:${portDefault}`);
+  const authority = bare.replace(/\/.*$/, "");
+  const hasPort = /^(\[[^\]]*\]|[^:]*):\d+$/.test(authority);
+  const { host, port } = parseAddress(hasPort ? authority : `${authority}:${portDefault}`);
   return formatAddress(host, port);
 }
 

@@ -277,7 +277,9 @@ function lostError(message: string, mayHaveRun: MayHaveRun): SqwishError {
   return said("manager_lost", message, mayHaveRun);
 }
 
-function cancelledError(mayHaveRun: MayHaveRun, cause: unknown): SqwishError {
+function cancelledError(mayHaveRun: MayHaveRun, reason: unknown): SqwishError {
+  // Without a reason of its own a signal gives an `AbortError`, which says nothing that the message doesn't.
+  const cause = reason instanceof DOMException && reason.name === "AbortError" ? undefined : reason;
   return new SqwishError("cancelled", "The request was cancelled by its caller", {
     cause,
     details: { mayHaveRun, saidBy: "client" },

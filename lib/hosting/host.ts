@@ -5,6 +5,7 @@
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { EndpointDescription, LogLine, ReplicaSpecification } from "../protocol/messages.ts";
+import type { Random } from "../random.ts";
 import type { ProcessSample } from "./process_sample.ts";
 import { startRunnerProcess } from "./runner_process.ts";
 import { chooseRunnerUser, type RunnerUser } from "./runner_user.ts";
@@ -60,7 +61,7 @@ export interface ModuleHost {
 
 /** `scratchFolder` takes the sockets; the runner's user must be able to reach it. */
 export function createProcessHost(
-  options: { command: RunnerCommand; scratchFolder: string; clock: Clock; log: Log },
+  options: { command: RunnerCommand; scratchFolder: string; clock: Clock; random: Random; log: Log },
 ): ModuleHost {
   const user = chooseRunnerUser(options.command, options.scratchFolder, options.log);
   return {

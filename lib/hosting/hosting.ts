@@ -86,6 +86,7 @@ export async function createHosting(options: HostingOptions): Promise<Hosting> {
       command: options.runnerCommand,
       scratchFolder: scratch.folder,
       clock: options.clock,
+      random: options.random,
       log: options.log,
     });
   return new ProcessHosting(options, host, modules, () => scratch.remove());

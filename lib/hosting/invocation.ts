@@ -123,27 +123,28 @@ export class Invocation {
   }
 
   #context(): Context {
-    const self = this;
     const host = this.#host;
-    const { name, requestId, b } = this.#frame;
+    const { name, requestId, b, meta } = this.#frame;
+    const remainingMs = () => this.remainingMs;
+    const signal = () => this.#signal();
     let headers: Readonly<Record<string, string>> | null = null;
     return {
       endpoint: name,
       requestId,
       attempt: Math.max(1, b & 0xff),
       get remainingMs() {
-        return self.remainingMs;
+        return remainingMs();
       },
       get signal() {
-        return self.#signal();
+        return signal();
       },
       get headers() {
-        return headers ??= parseHeaders(self.#frame.meta);
+        return headers ??= parseHeaders(meta);
       },
       env: host.env,
       log: host.log.contextLog,
       invoke: (endpoint, input, options) =>
-        host.invoke(self, endpoint, input, options ?? {}) as Promise<never>,
+        host.invoke(this, endpoint, input, options ?? {}) as Promise<never>,
     };
   }
 

@@ -62,6 +62,8 @@ export class Replica {
   #ended: Promise<void> | null = null;
   #wakeStop: () => void = () => {};
   #sampledAtMs: number;
+  /** No second runner before this. */
+  #growAtMs = 0;
 
   constructor(specification: ReplicaSpecification, deps: ReplicaDeps) {
     this.specification = specification;
@@ -72,7 +74,7 @@ export class Replica {
       {
         ...deps,
         revision: specification.revision,
-        startRunner: () => this.#startRunner(),
+        startRunner: () => this.#grow(),
         endRunner: (slot, reason) => void this.#endRunner(slot, reason),
         onQuiet: () => this.#wakeStop(),
         checkMemory: () => this.#checkMemory(),
@@ -183,13 +185,22 @@ export class Replica {
     return this.#requests.outstanding === 0;
   }
 
+  /** After a failure the files are laid out anew: they may be what was wrong. */
   async #load(): Promise<void> {
     try {
+      if (this.#folder && this.#failures > 0) {
+        await this.#deps.modules.remove(this.#folder);
+        this.#folder = null;
+      }
       this.#folder ??= await this.#deps.modules.layOut(this.specification);
     } catch (thrown) {
       return this.#loadFailed(`The modules could not be brought here: ${describeError(thrown)}`);
     }
     if (this.#state !== "stopping") this.#startRunner();
+  }
+
+  #grow(): void {
+    if (this.#deps.clock.monotonicMs() >= this.#growAtMs) this.#startRunner();
   }
 
   #startRunner(): void {
@@ -256,8 +267,12 @@ export class Replica {
   }
 
   #loadFailed(reason: string): void {
-    // While another runner serves, a failed second one is only a missed help.
-    if (this.#state === "stopping" || this.#slots.some((slot) => slot.state === "ready")) return;
+    if (this.#state === "stopping") return;
+    if (this.#slots.some((slot) => slot.state === "ready")) {
+      // While another runner serves, a failed second one is only a missed help.
+      this.#growAtMs = this.#deps.clock.monotonicMs() + runnerTimes.retryMsMax;
+      return;
+    }
     this.#failures++;
     this.#change("failed", reason);
     this.#requests.refuseWaiting(reason);

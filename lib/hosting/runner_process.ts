@@ -3,10 +3,12 @@
  * what to load over standard input; connected by a unix socket of its own that takes one connection and is then
  * unlinked. Says exactly once how it ended.
  */
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { describeError, SqwishError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import type { Random } from "../random.ts";
 import type { ReplicaSpecification } from "../protocol/messages.ts";
 import { decodeFrame, frameOp, Op } from "../protocol/frame.ts";
 import {
@@ -31,6 +33,7 @@ export interface RunnerProcessOptions {
   command: RunnerCommand;
   scratchFolder: string;
   clock: Clock;
+  random: Random;
   log: Log;
   user: RunnerUser | null;
   specification: ReplicaSpecification;
@@ -47,7 +50,7 @@ class RunnerProcess implements Runner {
   readonly #options: RunnerProcessOptions;
   readonly #events: RunnerEvents;
   readonly #socketPath: string;
-  readonly #secret = crypto.randomUUID();
+  readonly #secret: string;
   #listener: Deno.UnixListener | null = null;
   #child: Deno.ChildProcess | null = null;
   #input: WritableStreamDefaultWriter<Uint8Array> | null = null;
@@ -61,7 +64,8 @@ class RunnerProcess implements Runner {
   constructor(options: RunnerProcessOptions) {
     this.#options = options;
     this.#events = options.events;
-    this.#socketPath = join(options.scratchFolder, `${this.#secret.slice(0, 13)}.sock`);
+    this.#secret = Buffer.from(options.random.secret(16)).toString("hex");
+    this.#socketPath = join(options.scratchFolder, `${this.#secret.slice(0, 12)}.sock`);
     // In the next turn, so that the caller has the runner in hand before the first event.
     queueMicrotask(() => void this.#run());
   }

@@ -65,8 +65,11 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
       options.changed(name);
     },
     onControl: (text) => receiveControl(options, channel, name, text),
-    onFrames: (message) =>
-      forEachFrame(message, (at, end) => receiveFrame(options, channel, name, requester, message, at, end)),
+    onFrames(message) {
+      // A reply is a sign of life too: an agent that is late with its telemetry but answers is busy, not gone.
+      agents.observeTraffic(name, channel);
+      forEachFrame(message, (at, end) => receiveFrame(options, channel, name, requester, message, at, end));
+    },
     onClose: (close) => gone(options, channel, name, requester, close),
   };
 }

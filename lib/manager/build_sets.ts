@@ -1,4 +1,5 @@
 /** From sources to specifications: what a deployment over the API and the configuration file have in common. */
+import { resolve } from "node:path";
 import { collectModules } from "../deployment/collect.ts";
 import {
   buildModules,
@@ -28,20 +29,25 @@ export async function buildSet(
   return { specification: createSpecification(settings, result.modules), blobs: result.blobs };
 }
 
-/** Builds every set of a configuration file, from the files that it names. All errors of all sets at once, in words. */
+/**
+ * Builds every set of a configuration file, from the files that it names. All errors of all sets at once, in
+ * words; `files` are those that were read, imported ones included.
+ */
 export async function buildSets(
   sets: readonly ConfiguredReplicaSet[],
   baseFolder: string,
   pause?: () => Promise<void>,
-): Promise<{ built: BuiltSet[]; errors: string[] }> {
+): Promise<{ built: BuiltSet[]; errors: string[]; files: string[] }> {
   const built: BuiltSet[] = [];
   const errors: string[] = [];
+  const files: string[] = [];
   for (const { modules, ...settings } of sets) {
     const collected = await collectModules(modules, { baseFolder });
     if (!collected.ok) {
       errors.push(...collected.errors.map(describeModuleError));
       continue;
     }
+    files.push(...collected.modules.map((module) => resolve(baseFolder, module.source)));
     try {
       built.push(await buildSet(settings, collected.modules, pause));
     } catch (thrown) {
@@ -49,5 +55,5 @@ export async function buildSets(
       errors.push(...(thrown.details.errors as string[] | undefined ?? [thrown.message]));
     }
   }
-  return { built, errors };
+  return { built, errors, files };
 }

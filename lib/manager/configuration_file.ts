@@ -58,6 +58,7 @@ export async function checkConfiguration(file: string): Promise<{ errors: string
 export class ConfigurationFile {
   readonly #options: ConfigurationFileOptions;
   #errors: string[] = [];
+  #watched = new Set<string>();
   #watcher: ConfigurationWatch | null = null;
   /** Applying is slow (types are stripped); changes that come meanwhile make it run once more. */
   #running: Promise<void> | null = null;
@@ -72,10 +73,10 @@ export class ConfigurationFile {
     return this.#errors;
   }
 
-  /** Watches the file and its modules from now on. */
-  watch(configuration: Configuration): void {
-    const { file, clock, record } = this.#options;
-    this.#watcher ??= watchConfiguration({
+  /** Reads and applies the file, and does so again after each change of it or of a module that it uses. */
+  async start(): Promise<void> {
+    const { clock, record } = this.#options;
+    this.#watcher = watchConfiguration({
       clock,
       onChange: () => void this.reload(),
       onError: (folder) =>
@@ -86,11 +87,7 @@ export class ConfigurationFile {
           `${folder} can't be watched; send SIGHUP after a change`,
         ),
     });
-    const base = dirname(resolve(file));
-    const modules = configuration.replicaSets.flatMap((set) => set.modules).map((path) =>
-      resolve(base, path)
-    );
-    this.#watcher.watch([resolve(file), ...modules]);
+    await this.reload();
   }
 
   /** Reads and applies the file now. Never throws: a refusal is recorded. */
@@ -116,16 +113,25 @@ export class ConfigurationFile {
   }
 
   async #reloadOnce(): Promise<void> {
-    const { file, deployments } = this.#options;
+    const file = resolve(this.#options.file);
+    const base = dirname(file);
+    const watched = [file];
     let errors: string[];
     try {
-      const configuration = await readConfiguration(file);
-      errors = await deployments.applyFile(configuration.replicaSets, dirname(resolve(file)));
-      if (errors.length === 0 && this.#watcher) this.watch(configuration);
+      const { replicaSets } = await readConfiguration(file);
+      const applied = await this.#options.deployments.applyFile(replicaSets, base);
+      errors = applied.errors;
+      watched.push(
+        ...replicaSets.flatMap((set) => set.modules).map((path) => resolve(base, path)),
+        ...applied.files,
+      );
     } catch (thrown) {
       if (!(thrown instanceof SqwishError)) throw thrown;
       errors = thrown.details.errors as string[] | undefined ?? [thrown.message];
     }
+    // A file that can't be read says nothing of its modules: what was watched before still counts.
+    if (watched.length > 1 || this.#watched.size === 0) this.#watched = new Set(watched);
+    this.#watcher?.watch([...this.#watched]);
     this.#tell(errors);
   }
 

@@ -54,7 +54,7 @@ export function createCore(options: CoreOptions): Core {
     routes: () => routes,
     onOutcome: (outcome) => metrics.observeRequest(outcome),
   });
-  const metrics = createMetrics(store, clock, function* () {
+  const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
   const controller = new Controller({

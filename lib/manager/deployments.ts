@@ -66,11 +66,14 @@ export class Deployments {
 
   /**
    * Makes the configuration file's sets the ones in force: all, or none when any has an error, which are then returned
-   * in words. Sets of an earlier file that this one no longer names are deleted.
+   * in words. `files` are all that were read. Sets of an earlier file that this one no longer names are deleted.
    */
-  async applyFile(sets: readonly ConfiguredReplicaSet[], baseFolder: string): Promise<string[]> {
-    const { built, errors } = await buildSets(sets, baseFolder, this.#pause);
-    if (errors.length > 0) return errors;
+  async applyFile(
+    sets: readonly ConfiguredReplicaSet[],
+    baseFolder: string,
+  ): Promise<{ errors: string[]; files: string[] }> {
+    const { built, errors, files } = await buildSets(sets, baseFolder, this.#pause);
+    if (errors.length > 0) return { errors, files };
     const { store, record } = this.#options;
     const named = new Set(sets.map((set) => set.name));
     for (const set of store.loadAll()) {
@@ -85,7 +88,7 @@ export class Deployments {
     }
     for (const one of built) this.#addWhenNew(one);
     this.#options.changed();
-    return [];
+    return { errors: [], files };
   }
 
   /** Throws `not_found` or `conflict`. */

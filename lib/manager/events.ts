@@ -1,5 +1,6 @@
 /** Every decision of the cluster, told once: into the store, the log and the live view. */
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { EventView } from "../protocol/views.ts";
 import type { EventStore } from "../store/events.ts";
@@ -17,9 +18,18 @@ export interface EventLog {
 
 export function createEventLog(store: EventStore, clock: Clock, log: Log): EventLog {
   const recent = store.list({ limit: recentMax });
+  /** A full disk must not stop the cluster from deciding: the event is then only in the log and in memory. */
+  function append(event: Omit<EventView, "id">): EventView {
+    try {
+      return store.append(event);
+    } catch (thrown) {
+      log.error("an event could not be stored", { error: describeError(thrown) });
+      return { ...event, id: recent.at(-1)?.id ?? 0 };
+    }
+  }
   return {
     record(level, kind, subject, message) {
-      const event = store.append({ atMs: clock.nowMs(), level, kind, subject, message });
+      const event = append({ atMs: clock.nowMs(), level, kind, subject, message });
       recent.push(event);
       if (recent.length > recentMax) recent.shift();
       log[level](message, { event: kind });

@@ -34,31 +34,17 @@ const requestBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBy
 
 /** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const sockets = new Map<Duplex, string>();
-  const perAddress = new Map<string, number>();
+  const sockets = new SocketCount();
   const server = https.createServer(
     // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
     { key: options.keyPem, cert: options.certPem, minVersion: "TLSv1.2" } as any,
     (request, response) => void serve(options, request, response),
   );
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
-    upgrade(options, request, socket, head);
+    upgrade(options, sockets, request, socket, head);
   });
   server.on("secureConnection", (socket: Duplex & { remoteAddress?: string }) => {
-    const address = socket.remoteAddress ?? "";
-    const open = perAddress.get(address) ?? 0;
-    if (sockets.size >= limits.connectionsMax || open >= limits.connectionsPerAddressMax) {
-      socket.destroy();
-      return;
-    }
-    sockets.set(socket, address);
-    perAddress.set(address, open + 1);
-    socket.on("close", () => {
-      if (!sockets.delete(socket)) return;
-      const left = (perAddress.get(address) ?? 1) - 1;
-      if (left === 0) perAddress.delete(address);
-      else perAddress.set(address, left);
-    });
+    if (!sockets.add(socket, socket.remoteAddress ?? "unknown")) socket.destroy();
   });
   server.on("tlsClientError", (error: Error) => options.log.debug("TLS handshake failed", { error }));
   server.on("clientError", (_error: Error, socket: Duplex) => socket.destroy());
@@ -74,9 +60,43 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections?.();
-        for (const socket of sockets.keys()) socket.destroy();
+        sockets.destroyAll();
       }),
   };
+}
+
+/** The connections that are open, counted by address and bounded. A socket counts once, however often it is added. */
+class SocketCount {
+  readonly #addresses = new Map<Duplex, string>();
+  readonly #perAddress = new Map<string, number>();
+
+  get size(): number {
+    return this.#addresses.size;
+  }
+
+  /** False when there is no room for it. */
+  add(socket: Duplex, address: string): boolean {
+    if (this.#addresses.has(socket)) return true;
+    const open = this.#perAddress.get(address) ?? 0;
+    if (this.size >= limits.connectionsMax || open >= limits.connectionsPerAddressMax) return false;
+    this.#addresses.set(socket, address);
+    this.#perAddress.set(address, open + 1);
+    socket.on("close", () => this.#remove(socket));
+    return true;
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#addresses.keys()) socket.destroy();
+  }
+
+  #remove(socket: Duplex): void {
+    const address = this.#addresses.get(socket);
+    if (address === undefined) return;
+    this.#addresses.delete(socket);
+    const left = this.#perAddress.get(address)! - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+  }
 }
 
 function listen(server: Server, options: ListenerOptions): Promise<void> {
@@ -109,20 +129,37 @@ function listen(server: Server, options: ListenerOptions): Promise<void> {
   });
 }
 
-function upgrade(options: ListenerOptions, request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+function upgrade(
+  options: ListenerOptions,
+  sockets: SocketCount,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): void {
   try {
+    const address = remoteAddressOf(request);
+    if (!sockets.add(socket, address)) {
+      throw new SqwishError("queue_full", `Too many connections from ${address}; try again later`);
+    }
     if (new URL(request.url ?? "/", "https://manager").pathname !== joinPath) {
       throw new SqwishError("not_found", `Only ${joinPath} takes WebSockets, asked was ${request.url}`);
     }
     checkUpgrade(request);
-    options.join(request, socket, head, remoteAddressOf(request));
+    options.join(request, socket, head, address);
   } catch (thrown) {
     refuseUpgrade(socket, asSqwishError(thrown, "Joining"));
   }
 }
 
 function remoteAddressOf(request: IncomingMessage): string {
-  return request.socket?.remoteAddress ?? "unknown";
+  return request.socket?.remoteAddress ?? upgradedAddress(request.socket) ?? "unknown";
+}
+
+/** Runtimes before 2.8 give an upgraded socket no address; the connection inside its handle has it. */
+function upgradedAddress(socket: unknown): string | undefined {
+  const handle = (socket as { _handle?: Record<symbol, { remoteAddr?: Deno.NetAddr } | undefined> })?._handle;
+  if (!handle) return undefined;
+  return Object.getOwnPropertySymbols(handle).map((key) => handle[key]?.remoteAddr?.hostname).find(Boolean);
 }
 
 async function serve(
@@ -163,6 +200,10 @@ async function serve(
 }
 
 async function readBody(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+  // Some of the runtimes served never end the stream of a request that has no body.
+  if (request.headers["content-length"] === undefined && request.headers["transfer-encoding"] === undefined) {
+    return new Uint8Array(0);
+  }
   const declared = Number(request.headers["content-length"] ?? 0);
   const chunks: Uint8Array[] = [];
   let length = 0;

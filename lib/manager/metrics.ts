@@ -1,5 +1,7 @@
 /** The manager's metrics: outcomes, telemetry and queue depths in; rates, history and the Prometheus text out. */
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
+import type { Log } from "../log.ts";
 import { Ingest, type RequestOutcome } from "../metrics/ingest.ts";
 import { queryMetrics } from "../metrics/query.ts";
 import type { Telemetry } from "../protocol/messages.ts";
@@ -20,18 +22,13 @@ export interface Metrics {
 
 /** `queueDepths` is asked once a second. */
 export function createMetrics(
-  store: Store,
-  clock: Clock,
+  { store, clock, log }: { store: Store; clock: Clock; log: Log },
   queueDepths: () => Iterable<[string, number]>,
 ): Metrics {
-  const samples = {
-    transaction: <T>(work: () => T) => store.transaction(work),
-    write: store.samples.write.bind(store.samples),
-    read: store.samples.read.bind(store.samples),
-    lastBefore: store.samples.lastBefore.bind(store.samples),
-    prune: store.samples.prune.bind(store.samples),
-  };
-  const ingest = new Ingest(samples, clock.nowMs());
+  const { samples } = store;
+  const ingest = new Ingest(samples, clock.nowMs(), (cause) => {
+    log.warn("metrics could not be stored; they are kept and tried again", { error: describeError(cause) });
+  });
   const stop = clock.every(1000, () => {
     for (const [set, depth] of queueDepths()) ingest.observeQueue(set, depth);
     ingest.tick(clock.nowMs());

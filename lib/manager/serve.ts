@@ -48,7 +48,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       listen,
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
-      ...(configuration ? { configuration: { file: options.config!, value: configuration } } : {}),
+      configurationFile: options.config,
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());

@@ -27,7 +27,7 @@ export type Values = (number | null)[];
 export type Columns = Map<string, Values>;
 
 /** The quantiles that are shown, by label. */
-export const quantiles = { p50: 0.5, p95: 0.95, p99: 0.99 } as const;
+const quantiles = { p50: 0.5, p95: 0.95, p99: 0.99 } as const;
 
 /** Requests or errors per second, a column per endpoint; a step without rows is 0. */
 export function rateColumns(series: "requests" | "errors", rows: readonly SpanRow[], grid: Grid): Columns {

@@ -163,7 +163,7 @@ export class Ingest {
     const totals = [...this.endpoints.values(), this.other];
     return {
       ...this.#ratesOf(this.cluster),
-      totalRequests: totals.reduce((sum, series) => sum + requestsOf(series), 0),
+      totalRequests: totals.reduce((sum, series) => sum + series.totalRequests(), 0),
       totalErrors: totals.reduce((sum, series) => sum + series.totalErrors, 0),
     };
   }
@@ -180,7 +180,7 @@ export class Ingest {
       ...(this.#scratch.count === 0
         ? {}
         : { p50Ms: quantileMs(0.5), p95Ms: quantileMs(0.95), p99Ms: quantileMs(0.99) }),
-      totalRequests: requestsOf(series),
+      totalRequests: series.totalRequests(),
       totalErrors: series.totalErrors,
     };
   }
@@ -233,8 +233,9 @@ export class Ingest {
     if (this.other.isWindowTouched) {
       rows.push({ kind: "endpoint", subject: otherEndpoints, atMs, value: this.other.closeWindow(atMs) });
     }
-    // The cluster's rows are the sum of its endpoints' and not stored.
-    if (this.cluster.isWindowTouched) this.cluster.closeWindow(atMs);
+    if (this.cluster.isWindowTouched) {
+      rows.push({ kind: "cluster", subject: "", atMs, value: this.cluster.closeWindow(atMs) });
+    }
     for (const [subject, series] of this.agents) {
       const gauges = series.windowGauges();
       if (this.#shouldWrite(series, gauges)) {
@@ -277,8 +278,4 @@ const noRates: Rates = { requestsPerSecond: 0, errorsPerSecond: 0, totalRequests
 /** The start, ms, of the 10 s window that a second is in. */
 function windowOf(second: number): number {
   return Math.floor(second / windowSeconds) * limits.sampleMs;
-}
-
-function requestsOf(series: EndpointSeries): number {
-  return series.totalByCode.reduce((sum, count) => sum + count, 0);
 }

@@ -6,8 +6,16 @@
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { MetricsView } from "../protocol/views.ts";
-import { columnOf, type Columns, gaugeColumns, type Grid, latencyColumns, queueColumns } from "./grid.ts";
-import { rateColumns, type SpanRow } from "./grid.ts";
+import {
+  columnOf,
+  type Columns,
+  gaugeColumns,
+  type Grid,
+  latencyColumns,
+  queueColumns,
+  rateColumns,
+  type SpanRow,
+} from "./grid.ts";
 import type { Ingest } from "./ingest.ts";
 import { agentColumns, type Sample, type SampleKind } from "./sample.ts";
 import type { SampleStorage } from "./sample_writer.ts";
@@ -43,6 +51,8 @@ export type SeriesName = keyof typeof seriesKinds;
 const pointsMax = 1500;
 /** Columns of a query without a subject; those beyond are left out. */
 const columnsMax = 50;
+/** Stored rows one query may read, about 10 µs each on a PC and 50 on a Pi. */
+const rowsMax = 10_000;
 const liveStepMs = 1000;
 /** How far a browser's clock may be behind and still get "the last 15 minutes" by the second. */
 const clockSlackMs = 10_000;
@@ -68,7 +78,7 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
     );
   }
   const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs);
-  const columns = columnsOf(series, readRows(seriesKinds[series], query.subject, grid, sources), grid);
+  const columns = columnsOf(series, readRows(series, query.subject, grid, sources), grid);
   // A subject that was asked for has its column also when there is nothing to say of it.
   if (query.subject !== undefined && series !== "latency") {
     columnOf(columns, query.subject, grid, emptyOf(series));
@@ -104,7 +114,7 @@ function gridOf(stepMs: number, fromMs: number, endMs: number): Grid {
 
 /** The rows that the grid needs, in time for each subject: from the store, then what `ingest` hasn't flushed yet. */
 function readRows(
-  kind: SampleKind,
+  series: SeriesName,
   subject: string | undefined,
   grid: Grid,
   sources: MetricsSources,
@@ -113,21 +123,42 @@ function readRows(
   // What the rings cover needs no rows.
   const endMs = grid.stepMs === liveStepMs ? Math.min(grid.endMs, ingest.liveSpan().fromMs) : grid.endMs;
   if (grid.startMs >= endMs) return [];
-  const read = (resolutionMs: number, fromMs: number, toMs: number) =>
-    withSpan(resolutionMs, samples.read({ resolutionMs, kind, subject, fromMs, toMs }));
+  const isWhole = series === "latency" && subject === undefined;
+  const kind = isWhole ? "cluster" : seriesKinds[series];
   const isCoarse = grid.stepMs >= limits.rolledUpMs;
   const fineFromMs = isCoarse
     ? Math.max(grid.startMs, ingest.rolledUpToMs())
     : grid.startMs - limits.sampleMs + 1;
-  const pending = ingest.pending.filter((row) =>
-    row.kind === kind && (subject === undefined || row.subject === subject) && row.atMs < endMs
-  );
-  const rows = [
-    ...(isCoarse ? read(limits.rolledUpMs, grid.startMs, Math.min(fineFromMs, endMs)) : []),
-    ...read(limits.sampleMs, fineFromMs, endMs),
-    ...withSpan(limits.sampleMs, pending),
-  ];
-  return kind === "agent" ? [...readHeld(subject, grid.startMs, samples), ...rows] : rows;
+  const read = (resolutionMs: number, subject: string, fromMs: number, toMs: number) =>
+    withSpan(resolutionMs, samples.read({ resolutionMs, kind, subject, fromMs, toMs }));
+  const subjects = subject === undefined ? chooseSubjects(kind, grid, endMs, sources) : [subject];
+  return subjects.flatMap((each) => [
+    ...(kind === "agent" ? readHeld(each, grid.startMs, samples) : []),
+    ...(isCoarse ? read(limits.rolledUpMs, each, grid.startMs, Math.min(fineFromMs, endMs)) : []),
+    ...read(limits.sampleMs, each, fineFromMs, endMs),
+    ...withSpan(
+      limits.sampleMs,
+      ingest.pending.filter((row) => row.kind === kind && row.subject === each && row.atMs < endMs),
+    ),
+  ]);
+}
+
+/** All subjects of a kind, or as many of the busiest as can be read without stalling the manager; it has one thread. */
+function chooseSubjects(
+  kind: SampleKind,
+  grid: Grid,
+  endMs: number,
+  { ingest, samples }: MetricsSources,
+): string[] {
+  const stored = [limits.sampleMs, limits.rolledUpMs]
+    .flatMap((resolutionMs) => samples.lastBefore(resolutionMs, kind, undefined, endMs));
+  const pending = ingest.pending.filter((row) => row.kind === kind);
+  const subjects = [...new Set([...stored, ...pending].map((row) => row.subject))].sort();
+  const rowMs = grid.stepMs >= limits.rolledUpMs ? limits.rolledUpMs : limits.sampleMs;
+  const subjectsMax = Math.max(1, Math.floor(rowsMax * rowMs / (endMs - grid.startMs)));
+  if (subjects.length <= subjectsMax) return subjects;
+  const requests = new Map([...ingest.endpoints].map(([name, series]) => [name, series.totalRequests()]));
+  return subjects.sort((a, b) => (requests.get(b) ?? 0) - (requests.get(a) ?? 0)).slice(0, subjectsMax);
 }
 
 /** Each agent's values from before the grid, which hold until its first row within. */

@@ -5,8 +5,9 @@
  */
 import { Histogram, type HistogramBuckets } from "./histogram.ts";
 
-export type SampleKind = "endpoint" | "agent" | "replicaSet";
-export const sampleKinds: readonly SampleKind[] = ["endpoint", "agent", "replicaSet"];
+/** "cluster" has the form of an endpoint and is the sum of all, so that a chart of the whole reads one row per step. */
+export type SampleKind = "endpoint" | "cluster" | "agent" | "replicaSet";
+export const sampleKinds: readonly SampleKind[] = ["endpoint", "cluster", "agent", "replicaSet"];
 
 /** A row as the store keeps it; its value's form follows from its kind. */
 export interface Sample {
@@ -71,6 +72,7 @@ export function lastOf(value: AgentValue): AgentGauges | null {
 export function mergeSamples(kind: SampleKind, rows: readonly Sample[], endMs: number): unknown {
   switch (kind) {
     case "endpoint":
+    case "cluster":
       return mergeEndpointValues(rows.map((row) => row.value as EndpointValue));
     case "replicaSet":
       return { m: Math.max(...rows.map((row) => (row.value as QueueValue).m)) } satisfies QueueValue;
@@ -79,7 +81,7 @@ export function mergeSamples(kind: SampleKind, rows: readonly Sample[], endMs: n
   }
 }
 
-export function mergeEndpointValues(values: readonly EndpointValue[]): EndpointValue {
+function mergeEndpointValues(values: readonly EndpointValue[]): EndpointValue {
   const histogram = new Histogram();
   let [n, e] = [0, 0];
   for (const value of values) {

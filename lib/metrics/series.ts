@@ -115,6 +115,11 @@ export class EndpointSeries {
     this.totalByDuration[bucket] += 1;
   }
 
+  /** Requests since the manager's start, whatever became of them. */
+  totalRequests(): number {
+    return this.totalByCode.reduce((sum, count) => sum + count, 0);
+  }
+
   /** Adds the running second of another series: how the cluster's own series is filled. */
   absorb(other: EndpointSeries): void {
     this.#secondRequests += other.#secondRequests;

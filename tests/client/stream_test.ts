@@ -2,24 +2,8 @@ import assert from "node:assert/strict";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import { Flag, Op } from "../../lib/protocol/frame.ts";
-import { createSeededRandom } from "../../lib/random.ts";
-import { Sqwish } from "../../lib/client/sqwish.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { type ManagerScript, ScriptedManager, settle } from "./scripted_manager.ts";
-
-async function connected(script: ManagerScript = {}) {
-  const clock = new ManualClock();
-  const manager = new ScriptedManager(script);
-  const sqwish = new Sqwish({
-    clock,
-    random: createSeededRandom(7),
-    version: "0.1.0",
-    dial: () => manager.dial(),
-    enroll: () => false,
-  });
-  await sqwish.open(0);
-  return { clock, manager, sqwish };
-}
+import { connected } from "./connected.ts";
+import { settle } from "./scripted_manager.ts";
 
 async function collect(parts: AsyncIterable<unknown>): Promise<unknown[]> {
   const all: unknown[] = [];

@@ -7,6 +7,7 @@ import {
   createHistory,
   createLivePoints,
   hasValue,
+  isEmptyBefore,
   othersLabel,
   stackColumns,
   sumColumns,
@@ -120,6 +121,14 @@ function overview(
     events: [],
   } as unknown as OverviewView;
 }
+
+Deno.test("only what is above zero before a moment counts as older data", () => {
+  const history = createHistory();
+  appendView(history, view([1000, 2000, 3000], { a: [0, null, 4], b: [null, 0, 0] }));
+  assert.equal(isEmptyBefore(history, 3000), true);
+  assert.equal(isEmptyBefore(history, 3001), false);
+  assert.equal(isEmptyBefore(createHistory(), 3000), true);
+});
 
 Deno.test("rates come from the totals of two overviews, exact also over a gap", () => {
   const toPoints = createLivePoints();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import {
   configurationJsonSchema,
   configurationRefused,
@@ -203,3 +204,21 @@ Deno.test("`configurationJsonSchema()` closes its objects and knows every key", 
   assert.deepEqual(set.required.toSorted(), ["modules", "name", "version"]);
   assert.ok("permissions" in set.properties);
 });
+
+Deno.test("docs/configuration.md names every key of the schema", async () => {
+  const file = await readFile(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+  const text = file.replace(/^```[^]*?^```/gm, "");
+  const documented = new Set([...text.matchAll(/`([^`]+)`/g)].flatMap(([, code]) => code.split(".")));
+  const missing = keysOf(configurationJsonSchema()).filter((key) => !documented.has(key));
+  assert.deepEqual(missing, []);
+});
+
+/** Every property name of a JSON Schema, however deep. */
+function keysOf(schema: unknown): string[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  const { properties = {}, ...rest } = schema as { properties?: Record<string, unknown> };
+  return [
+    ...Object.keys(properties),
+    ...[...Object.values(properties), ...Object.values(rest)].flatMap(keysOf),
+  ];
+}

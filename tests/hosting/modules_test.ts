@@ -241,7 +241,7 @@ Deno.test("nothing is allowed that is not listed, and the error says what to lis
       export function denoRead(path) { return Deno.readTextFileSync(path).length; }
       export function write(path) { Deno.writeTextFileSync(path, "x"); }
       export function env(name) { return Deno.env.get(name); }
-      export function run() { new Deno.Command("ls").outputSync(); }
+      export function run() { new Deno.Command("/bin/ls").outputSync(); }
       export function own() { return Deno.readTextFileSync(new URL(import.meta.url)).length > 0; }
       export async function dynamic(path) { return Object.keys(await import(path)); }`,
   }, { permissions: { env: ["QUALITY"] }, env: { QUALITY: "80" } });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
 import { Hosted } from "../support/hosted.ts";
 
 function plugin(name: string): Promise<Uint8Array> {
@@ -48,7 +49,7 @@ Deno.test("an endless loop in a plug-in is ended at its deadline", async () => {
 Deno.test("a WASI plug-in's output goes to the log", async () => {
   await using hosted = await Hosted.ready({ "speak.wasm": await plugin("wasi") });
   await hosted.value("set/speak");
-  assert.ok(hosted.logs.some((line) => line.text === "printed by wasi"));
+  await eventually("the line", () => hosted.logs.some((line) => line.text === "printed by wasi"));
 });
 
 Deno.test("bytes that are no plug-in are refused by name", async () => {

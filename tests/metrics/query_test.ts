@@ -165,3 +165,37 @@ Deno.test("a subject that nothing is known of has a column of zeros or gaps", ()
     );
   });
 });
+
+Deno.test("a window over many endpoints reads those with most requests", () => {
+  withRecording((recording) => {
+    recording.run(3600, (second) => {
+      for (let at = 0; at < 40; at++) {
+        if (at === 39 || second % 10 === 0) recording.request({ endpoint: `set/f${at}`, totalMs: at });
+      }
+    });
+    const span = { fromMs: startMs, toMs: recording.nowMs };
+    const view = recording.query({ ...span, series: "requests" });
+    assert.ok(view.columns.length >= 20 && view.columns.length < 40, `${view.columns.length} columns`);
+    assert.deepEqual(new Set(view.byLabel.get("set/f39")), new Set([1]));
+    const latency = recording.query({ ...span, series: "latency" });
+    assert.deepEqual([...latency.byLabel.keys()], ["p50", "p95", "p99"]);
+    assert.ok(Math.abs(latency.byLabel.get("p99")![100]! - 39) < 0.4, "over all endpoints");
+  });
+});
+
+Deno.test("the ring keeps 15 minutes and no more", () => {
+  withRecording((recording) => {
+    recording.run(2000, (second) => {
+      for (let at = 0; at <= second % 5; at++) recording.request();
+    });
+    const view = recording.query({
+      series: "requests",
+      subject: "images/resize",
+      fromMs: recording.nowMs - 905_000,
+      toMs: recording.nowMs,
+    });
+    assert.equal(view.resolutionMs, 1000);
+    const expected = Array.from({ length: 900 }, (_, at) => (1100 + at) % 5 + 1);
+    assert.deepEqual(view.byLabel.get("images/resize"), expected);
+  });
+});

@@ -275,18 +275,18 @@ class Model {
 
 Deno.test("any history: one outcome each, no second run of what isn't idempotent, slots and queue within bounds, none idle", () => {
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), (steps) => {
       const model = new Model();
       for (const step of steps) model.apply(step);
       model.finish();
     }),
-    { numRuns: 600 },
+    { numRuns: 400 },
   );
 });
 
 Deno.test("any mix of clients: none waits longer than one turn of each other client", () => {
   fc.assert(
-    fc.property(fc.array(fc.nat(3), { minLength: 2, maxLength: 80 }), (arrivals) => {
+    fc.property(fc.array(fc.nat(3), { minLength: 2, maxLength: 80, size: "max" }), (arrivals) => {
       const rig = new Rig([revisionOf("set", { queueMax: 100 })]);
       const agent = rig.connect("a0", [reportOf("set", ["main"], { slots: 1 })]);
       const clients = [0, 1, 2, 3].map((index) => requesterNamed(`c${index}`));

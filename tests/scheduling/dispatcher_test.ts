@@ -210,6 +210,45 @@ Deno.test("a request that the agent gives back unrun goes elsewhere without coun
   rig.dispatcher.close();
 });
 
+Deno.test("a stream that ends with no_ready_replica after a part is passed on, not started again", () => {
+  const rig = new Rig(images());
+  const agent = rig.connect("pi-1", [reportOf("images", ["count"])]);
+  const client = requesterNamed("c1");
+  rig.request(client, "images/count", { id: 1, flags: Flag.stream });
+  const runId = agent.sink.frames[0].id;
+  rig.answer("pi-1", { op: Op.part, id: runId });
+  rig.error("pi-1", runId, "no_ready_replica");
+  assert.deepEqual(client.sink.frames.map((frame) => frame.op), [Op.part, Op.error]);
+  rig.dispatcher.close();
+});
+
+Deno.test("a cancelled request of a lost agent gives its slot back once, though its grace comes later", () => {
+  const rig = new Rig(images());
+  const agent = rig.connect("pi-1", [reportOf("images", ["resize"])]);
+  const client = requesterNamed("c1");
+  rig.request(client, "images/resize", { id: 1 });
+  rig.dispatcher.cancel(client, 1);
+  rig.dispatcher.agentConnected("pi-1", agent.sink);
+  rig.clock.advance(limits.cancelGraceMs);
+  assert.equal(rig.dispatcher.snapshot().outstanding, 0);
+  rig.dispatcher.close();
+});
+
+Deno.test("what is past its deadline gets no slot, even when the timer is late", () => {
+  const rig = new Rig(images());
+  const agent = rig.connect("pi-1", [reportOf("images", ["resize"], { slots: 1 })]);
+  const client = requesterNamed("c1");
+  rig.request(client, "images/resize", { id: 1 });
+  rig.request(client, "images/resize", { id: 2, a: 50 });
+  rig.request(client, "images/resize", { id: 3, a: 500 });
+  // The manager was busy for 100 ms: time has passed, no timer has fired yet.
+  rig.clock.monotonicMs = () => 100;
+  rig.reply("pi-1", agent.sink.frames[0].id);
+  assert.deepEqual(client.sink.frames.map((frame) => [frame.op, frame.id]), [[Op.reply, 1], [Op.error, 2]]);
+  assert.equal(agent.sink.of(Op.request)[1].a, 400);
+  rig.dispatcher.close();
+});
+
 Deno.test("late replies, double replies and replies from the wrong agent are dropped", () => {
   const rig = new Rig(images());
   const agent = rig.connect("pi-1", [reportOf("images", ["resize"])]);

@@ -103,7 +103,7 @@ const operation = fc.oneof(
 
 Deno.test("any history: first in first out per client among what can be served, nothing lost, nothing twice", () => {
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 120 }), (operations) => {
+    fc.property(fc.array(operation, { maxLength: 120, size: "max" }), (operations) => {
       const queue = new FairQueue<Entry>();
       const waiting = new Map<Entry, QueueNode<Entry>>();
       let order = 0;

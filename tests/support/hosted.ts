@@ -90,6 +90,7 @@ export class Hosted implements AsyncDisposable {
   static async create(options: Partial<HostingOptions> = {}): Promise<Hosted> {
     const hosted = new Hosted();
     hosted.folder = await Deno.makeTempDir({ prefix: "sqwish-hosting-" });
+    await Deno.chmod(hosted.folder, 0o711);
     hosted.hosting = await createHosting({
       dataFolder: hosted.folder,
       clock: createSystemClock(),

@@ -87,14 +87,13 @@ async function bench(
 
 function oneLine(load: Load, elapsedMs: number): string {
   const rate = formatRate(load.ok / Math.max(elapsedMs, 1) * 1000);
-  const p99 = load.latency.quantile(0.99);
-  return `${rate}/s  p99 ${p99 === undefined ? "-" : formatMs(p99 / 1000)}  ${load.failed} errors`;
+  return `${rate}/s  p99 ${load.ok === 0 ? "-" : formatMs(load.quantileMs(0.99))}  ${load.failed} errors`;
 }
 
 /** What `--json` prints; times in ms. */
 export function summary(endpoint: string, load: Load): Record<string, unknown> {
   const latencyMs = Object.fromEntries(
-    Object.entries(percentiles).map(([name, q]) => [name, round((load.latency.quantile(q) ?? 0) / 1000)]),
+    Object.entries(percentiles).map(([name, q]) => [name, round(load.quantileMs(q))]),
   );
   return {
     endpoint,
@@ -115,9 +114,7 @@ export function report(endpoint: string, load: Load): string {
       formatMs(load.elapsedMs)
     }, ${perSecond}/s`,
     "",
-    ...Object.entries(percentiles).map(([name, q]) =>
-      `  ${name.padEnd(6)} ${formatMs((load.latency.quantile(q) ?? 0) / 1000)}`
-    ),
+    ...Object.entries(percentiles).map(([name, q]) => `  ${name.padEnd(6)} ${formatMs(load.quantileMs(q))}`),
     `  ${"max".padEnd(6)} ${formatMs(load.maxMs)}`,
     "",
     ...bars(load),

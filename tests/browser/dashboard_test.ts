@@ -1,0 +1,345 @@
+/**
+ * The dashboard in a real Chromium on a real cluster: a manager and two agents as processes of their own. Steps share
+ * the cluster; each opens pages of its own. A page that complains on its console fails its step.
+ */
+import assert from "node:assert/strict";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { launchBrowser, openPage, signIn, type Watched } from "../support/browser.ts";
+import { type Cluster, startCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
+
+const moduleText = `
+/** Greets by name; <b>markup</b> in this line must stay text. */
+export function greet(input: { name: string }, ctx: { log: { info(text: string): void } }) {
+  ctx.log.info("greeting " + input.name);
+  return { greeting: "Hello " + input.name };
+}
+/** Fails each time. */
+export function fail() {
+  throw new Error("no dictionary");
+}
+/** Counts down in parts. */
+export async function* countdown(input: { from: number }) {
+  for (let n = input.from; n > 0; n--) yield n;
+}
+/** A picture of one pixel. */
+export function dot() {
+  return Uint8Array.from(atob("${"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="}"), (char) => char.charCodeAt(0));
+}
+export const endpoints = {
+  greet: { input: { type: "object", properties: { name: { type: "string", default: "Ada" } }, required: ["name"] } },
+};
+`;
+
+const configuration = `{
+  "cluster": "attic",
+  "replicaSets": [
+    { "name": "hello", "version": "1.0.0", "modules": ["./hello.ts"], "replicas": "all" },
+    { "name": "numbers", "version": "2.1.0", "modules": ["./numbers.ts"], "replicas": 1 }
+  ]
+}`;
+
+const views = ["overview", "agents", "replicasets", "endpoints", "events"];
+const details = ["agents/agent-1", "replicasets/hello", "endpoints/hello/greet"];
+
+/** A page with a signed-in user on one view, and a check at its end that it was well-behaved. */
+async function withPage(
+  { cluster, browser }: { cluster: Cluster; browser: Browser },
+  options: BrowserContextOptions & { user?: string; password?: string; hash?: string },
+  use: (page: Page, watched: Watched) => Promise<void>,
+): Promise<void> {
+  const { user = "admin", password = cluster.adminPassword, hash = "#/overview", ...context } = options;
+  const watched = await openPage(browser, context);
+  try {
+    await watched.page.goto(`${cluster.url}/${hash}`);
+    await signIn(watched.page, user, password);
+    await watched.page.locator(".shell").waitFor();
+    await use(watched.page, watched);
+    assert.deepEqual([...watched.origins], [cluster.url], "requests to other origins");
+    assert.deepEqual(unexpected(watched.complaints), []);
+  } finally {
+    await watched.close();
+  }
+}
+
+/** Chromium notes every refused request; the question whether someone is signed in is one by design. */
+function unexpected(complaints: string[]): string[] {
+  return complaints.filter((text) => !/status of 401 .*\/v1\/session\)/.test(text));
+}
+
+/** Requests to endpoints, so that the charts have something to draw. */
+async function invokeSome(cluster: Cluster, count: number): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    const reply = await cluster.http("/v1/invoke/hello/greet", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name: `visitor ${index}` }),
+    });
+    assert.equal(reply.status, 200, reply.text);
+  }
+}
+
+/** Pixels of a canvas that are not transparent. */
+function drawnPixels(page: Page, selector: string): Promise<number> {
+  return page.locator(selector).first().evaluate((node) => {
+    const canvas = node as HTMLCanvasElement;
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    let drawn = 0;
+    for (let index = 3; index < data.length; index += 4) if (data[index] > 0) drawn++;
+    return drawn;
+  });
+}
+
+async function signsIn({ cluster, browser }: { cluster: Cluster; browser: Browser }): Promise<void> {
+  const { page, close, complaints } = await openPage(browser);
+  await page.goto(cluster.url);
+  await signIn(page, "admin", "not the password");
+  await page.getByRole("alert").filter({ hasText: "don't match" }).waitFor();
+  assert.equal(await page.locator(".shell").count(), 0);
+  await signIn(page, "admin", cluster.adminPassword);
+  await page.locator(".brand-cluster", { hasText: "attic" }).waitFor();
+  const [cookie] = await page.context().cookies();
+  assert.deepEqual([cookie.httpOnly, cookie.secure, cookie.sameSite], [true, true, "Strict"]);
+  await page.reload();
+  await page.locator(".shell").waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Password").waitFor();
+  await page.reload();
+  await page.getByLabel("Password").waitFor();
+  assert.deepEqual(unexpected(complaints), []);
+  await close();
+}
+
+async function showsTheCluster(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await invokeSome(rig.cluster, 12);
+  await withPage(rig, {}, async (page) => {
+    await page.getByText("2 agents ready").waitFor();
+    for (const name of ["agent-1", "agent-2"]) {
+      await page.locator(".agent-rows .name", { hasText: name }).waitFor();
+    }
+    await page.locator(".legend-label", { hasText: "hello/greet" }).first().waitFor();
+    for (const title of ["Requests", "Latency", "CPU", "Memory"]) {
+      const canvas = `figure[aria-label="${title}"] canvas`;
+      await page.locator(canvas).waitFor();
+      await eventually(`the chart of ${title} is drawn`, async () => await drawnPixels(page, canvas) > 1000);
+    }
+    await page.getByRole("link", { name: "Agents", exact: false }).first().click();
+    await page.locator(".agent", { hasText: "agent-2" }).getByText("ready", { exact: true }).waitFor();
+    await page.locator(".agent", { hasText: "agent-2" }).locator(".chip", { hasText: "hello" }).waitFor();
+    await page.goto(`${rig.cluster.url}/#/replicasets/hello`);
+    await page.getByText("2 of 2 ready").waitFor();
+    await page.locator(".revisions").getByText("current").waitFor();
+    await page.locator(".log").getByText("greeting visitor 11").waitFor();
+    await page.goto(`${rig.cluster.url}/#/events`);
+    await page.locator(".event", { hasText: "agent-1" }).first().waitFor();
+  });
+}
+
+async function keepsTextAsText(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, { hash: "#/endpoints" }, async (page) => {
+    const row = page.getByRole("row", { name: /hello\/greet/ });
+    await row.getByText("<b>markup</b>").waitFor();
+    assert.equal(await page.locator("td b, th b").count(), 0);
+  });
+}
+
+async function movesWithoutReloading(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, { hash: "#/endpoints" }, async (page) => {
+    const row = page.getByRole("row", { name: /hello\/greet/ });
+    const total = row.locator('[data-column="totalRequests"]');
+    await total.waitFor();
+    const before = Number(await total.textContent());
+    await page.evaluate(() => document.documentElement.dataset.untouched = "yes");
+    const node = await row.elementHandle();
+    await invokeSome(rig.cluster, 3);
+    await eventually(
+      "three more are counted",
+      async () => Number(await total.textContent()) === before + 3,
+      5000,
+    );
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.untouched), "yes");
+    assert.equal(await node!.evaluate((element) => element.isConnected), true, "the row was made anew");
+  });
+}
+
+async function triesOut(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, { hash: "#/endpoints/hello/greet" }, async (page, { complaints }) => {
+    const invoke = page.getByRole("button", { name: "Invoke" });
+    const output = page.locator(".output");
+    assert.match(await page.getByLabel("Input, JSON").inputValue(), /"name": "Ada"/);
+    await page.getByLabel("Input, JSON").fill('{"name": "Grace"}');
+    await invoke.click();
+    await output.getByText('"greeting": "Hello Grace"').waitFor();
+    assert.match(
+      await page.locator(".timing").textContent() ?? "",
+      /queue [\d.]+ ms · run [\d.]+ m?s · total/,
+    );
+    await page.getByLabel("Input, JSON").fill("{oops");
+    await invoke.click();
+    await page.getByRole("alert").filter({ hasText: "must be JSON" }).waitFor();
+    await page.goto(`${rig.cluster.url}/#/endpoints/hello/countdown`);
+    await page.getByLabel("Input, JSON").fill('{"from": 3}');
+    await invoke.click();
+    await eventually("all parts are shown", async () => await output.textContent() === "3\n2\n1\n");
+    await page.goto(`${rig.cluster.url}/#/endpoints/hello/dot`);
+    await invoke.click();
+    await page.locator("img.picture:visible").waitFor();
+    assert.equal(
+      await page.locator("img.picture").evaluate((node) => (node as HTMLImageElement).naturalWidth),
+      1,
+    );
+    await page.goto(`${rig.cluster.url}/#/endpoints/hello/fail`);
+    await invoke.click();
+    await page.getByRole("alert").filter({ hasText: "module_failed" }).filter({ hasText: "no dictionary" })
+      .waitFor();
+    // The refused invocation is on the console, as Chromium notes every status of failure.
+    complaints.splice(0, complaints.length, ...complaints.filter((text) => !/502 .*hello\/fail/.test(text)));
+  });
+}
+
+async function scales(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, { hash: "#/replicasets/numbers" }, async (page, { complaints }) => {
+    await page.getByRole("button", { name: "Scale" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Replicas").fill("2");
+    await dialog.getByRole("button", { name: "Scale" }).click();
+    // A set of the configuration file may refuse; then the dialog stays and says so.
+    const outcome = page.locator(".notice, dialog .error:visible").first();
+    await outcome.waitFor();
+    const text = await outcome.textContent() ?? "";
+    if (/scaled/.test(text)) await page.getByText("2 of 2 ready").waitFor();
+    else assert.match(text, /configuration file/);
+    complaints.splice(0, complaints.length, ...complaints.filter((line) => !/409 .*\/replicas/.test(line)));
+  });
+}
+
+async function offersViewersNothingToPress(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  const password = "only-for-looking";
+  const made = await rig.cluster.http("/v1/users", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ name: "guest", role: "viewer", password }),
+  });
+  assert.equal(made.status, 200, made.text);
+  await withPage(rig, { user: "guest", password }, async (page) => {
+    await page.getByText("2 agents ready").waitFor();
+    for (const hash of [...views, ...details]) {
+      await page.goto(`${rig.cluster.url}/#/${hash}`);
+      await page.locator(".main .card").first().waitFor();
+      for (const name of ["Scale", "Undo", "Go back", "Cordon", "Invoke", "Add a machine"]) {
+        assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, `${name} on ${hash}`);
+      }
+    }
+  });
+}
+
+async function fitsAPhone(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
+  await withPage(rig, phone, async (page) => {
+    for (const hash of [...views, ...details]) {
+      await page.goto(`${rig.cluster.url}/#/${hash}`);
+      await page.locator(".main .card").first().waitFor();
+      const surplus = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(surplus <= 0, `${hash} is ${surplus} px too wide`);
+      assert.equal(await page.getByRole("navigation").isVisible(), true);
+    }
+  });
+}
+
+async function hasTwoThemes(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  const lightness = (page: Page) =>
+    page.evaluate(() => {
+      const [red, green, blue] = getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g)!
+        .map(Number);
+      return (red + green + blue) / 765;
+    });
+  await withPage(rig, { colorScheme: "dark" }, async (page) => {
+    assert.ok(await lightness(page) < 0.2, "the system's dark theme is not followed");
+    await page.getByRole("button", { name: "Theme: system" }).click();
+    assert.ok(await lightness(page) > 0.8, "light was not chosen");
+    await page.reload();
+    await page.getByRole("button", { name: "Theme: light" }).waitFor();
+    assert.ok(await lightness(page) > 0.8, "the choice was not kept");
+    await page.getByRole("button", { name: "Theme: light" }).click();
+    assert.ok(await lightness(page) < 0.2, "dark was not chosen");
+  });
+}
+
+async function worksByKeyboard(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, {}, async (page) => {
+    await page.locator(".tile").first().waitFor();
+    await page.getByRole("link", { name: "ReplicaSets" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Undo" }).first().focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const unnamed = await page.evaluate(() =>
+      [...document.querySelectorAll("button, input, a")].filter((node) => {
+        const labels = (node as HTMLInputElement).labels?.length ?? 0;
+        return !node.getAttribute("aria-label") && !node.textContent?.trim() && labels === 0;
+      }).map((node) => node.outerHTML)
+    );
+    assert.deepEqual(unnamed, []);
+  });
+}
+
+async function showsALostAgent(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, {}, async (page) => {
+    await page.getByText("2 agents ready").waitFor();
+    rig.cluster.agents.get("agent-2")!.signal("SIGKILL");
+    await page.locator(".agent-rows li", { hasText: "agent-2" }).getByText("lost", { exact: true })
+      .waitFor({ timeout: 5000 });
+    await page.getByText("1 of 2 agents ready").waitFor();
+    await page.locator(".face[data-health=lost]").waitFor();
+    rig.cluster.startAgent("agent-2");
+    await page.getByText("2 agents ready").waitFor();
+  });
+}
+
+async function outlivesTheManager(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+  await withPage(rig, {}, async (page, { complaints }) => {
+    await page.locator(".live", { hasText: "live" }).waitFor();
+    await page.evaluate(() => document.documentElement.dataset.untouched = "yes");
+    await rig.cluster.manager.end();
+    await page.locator(".live", { hasText: "reconnecting… data is" }).waitFor();
+    await rig.cluster.startManager();
+    await page.locator(".live", { hasText: /^live$/ }).waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.untouched), "yes");
+    // Chromium notes each attempt while the manager is away.
+    const refused = /ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_INCOMPLETE|ERR_EMPTY_RESPONSE|ERR_NETWORK/;
+    complaints.splice(0, complaints.length, ...complaints.filter((text) => !refused.test(text)));
+  });
+}
+
+Deno.test("the dashboard in a browser", async (test) => {
+  const folder = await Deno.makeTempDir({ prefix: "sqwish-browser-" });
+  await Deno.writeTextFile(`${folder}/hello.ts`, moduleText);
+  await Deno.writeTextFile(
+    `${folder}/numbers.ts`,
+    "export function double(n: number) {\n  return 2 * n;\n}\n",
+  );
+  const cluster = await startCluster({ agents: 2, configuration, folder });
+  const browser = await launchBrowser();
+  const rig = { cluster, browser };
+  const step = (name: string, run: (given: typeof rig) => Promise<void>) => test.step(name, () => run(rig));
+  try {
+    await step("refuses a wrong password in words, signs in with the right one, and out again", signsIn);
+    await step("shows agents, replicaSets, endpoints, events and charts that are not blank", showsTheCluster);
+    await step("shows markup in descriptions as text", keepsTextAsText);
+    await step("counts an invocation without reloading, in the same row", movesWithoutReloading);
+    await step("tries endpoints out: JSON, bad JSON, a stream, a picture, a failure", triesOut);
+    await step("scales by a dialog, or says why not", scales);
+    await step("shows a viewer no buttons that a viewer may not press", offersViewersNothingToPress);
+    await step("fits a phone in every view", fitsAPhone);
+    await step("follows the system's theme and remembers another choice", hasTwoThemes);
+    await step("can be used by keyboard, and every control has a name", worksByKeyboard);
+    await step("shows a killed agent as lost within five seconds, and its return", showsALostAgent);
+    await step("says that the manager is away, and goes on by itself when it is back", outlivesTheManager);
+  } finally {
+    await browser.close();
+    await cluster.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
