@@ -82,8 +82,17 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
   return {
     path: Deno.execPath(),
-    // Only what is cached: a module must not make Deno fetch a package.
-    args: ["run", "-A", "--no-prompt", "--cached-only", "--no-lock", mainModule, "runner"],
+    // Only what is cached: a module must not make Deno fetch a package. The small nursery halves what a runner takes.
+    args: [
+      "run",
+      "-A",
+      "--v8-flags=--max-semi-space-size=4",
+      "--no-prompt",
+      "--cached-only",
+      "--no-lock",
+      mainModule,
+      "runner",
+    ],
     env: { ...quiet, DENO_DIR: cache },
     reads: [cache, new URL(mainModule).pathname],
     user,

@@ -4,7 +4,6 @@
  * while the Worker is busy. Requests go from the agent straight to the Worker.
  * Standard input ends when the agent does, even if that was killed; the runner then exits at once.
  */
-import { setFlagsFromString } from "node:v8";
 import { type Claims, createClaims, revoke } from "./claims.ts";
 import {
   encodeLine,
@@ -43,8 +42,6 @@ function startWorker(start: StartMessage, claims: Claims): Worker {
   for (const name of start.permissions.env ?? []) {
     if (Object.hasOwn(start.env, name)) Deno.env.set(name, start.env[name]);
   }
-  setFlagsFromString("--max-semi-space-size=2");
-  setFlagsFromString("--max-old-space-size=" + (Deno.env.get("OLDMB") ?? "256"));
   // The literal form below is what `deno compile --bundle` looks for to embed the Worker.
   const worker = new Worker(new URL("./runner_worker.ts", import.meta.url), {
     type: "module",

@@ -3,7 +3,7 @@
  * and agents' reports → `deployment/plan` → `desired` to each agent → routing table, swapped whole.
  * Invariant: a request can only reach a replica that this manager asked for and that has shown itself ready.
  */
-import type { Agents } from "../cluster/agents.ts";
+import type { AgentRecord, Agents } from "../cluster/agents.ts";
 import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import {
@@ -113,6 +113,7 @@ export class Controller {
 
   #step(): void {
     const { clock, agents } = this.#options;
+    const known = agents.list();
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
@@ -123,9 +124,9 @@ export class Controller {
         replicas: set.replicasOverride ?? set.current.specification.replicas,
         rollout: this.#rollouts.get(set.name),
       })),
-      agents: agents.list().map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
+      agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
       assigned: this.#assignments,
-      placeAfterMs: this.#placeAfterMs,
+      placeAfterMs: known.every(hasJoined) ? undefined : this.#placeAfterMs,
     });
     this.#assignments = step.assignments;
     this.#pending = step.pending;
@@ -231,6 +232,11 @@ export class Controller {
   #ownReports<Report extends { replicaSet: string }>(agent: { reports: readonly Report[] }): Report[] {
     return agent.reports.filter((report) => this.set(report.replicaSet) !== undefined);
   }
+}
+
+/** False for an agent that only the store remembers: what it runs is not known before it has joined again. */
+function hasJoined(agent: AgentRecord): boolean {
+  return agent.address !== "";
 }
 
 function handleKey(agent: string, replicaSet: string, revision: number): string {

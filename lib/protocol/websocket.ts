@@ -1,7 +1,8 @@
 /**
  * The channel over a WebSocket: server side on an upgraded `node:https` socket, dialling side on `Deno.startTls`.
  * Frames gather while one write is under way and leave together as one binary message, so batches grow with the
- * load by themselves. A peer that does not read is not read from; one that never catches up is dropped.
+ * load by themselves. The manager
+ * does not read from a peer that does not read; one that never catches up is dropped.
  */
 import { limits } from "../limits.ts";
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
@@ -41,6 +42,7 @@ const encoder = new TextEncoder();
 export class WebSocketChannel implements Channel {
   readonly #stream: ByteStream;
   readonly #masks: boolean;
+  readonly #sheds: boolean;
   readonly #parser: MessageParser;
   #handlers: ChannelHandlers | null = null;
   #outgoing: Outgoing[] = [];
@@ -55,10 +57,14 @@ export class WebSocketChannel implements Channel {
   #ended = false;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `side` decides masking: a client masks, a server demands it. */
+  /**
+   * `side` decides masking: a client masks, a server demands it. Only the server stops reading from who does not
+   * read: if both sides did, each could wait for the other.
+   */
   constructor(stream: ByteStream, side: "client" | "server") {
     this.#stream = stream;
     this.#masks = side === "client";
+    this.#sheds = side === "server";
     this.#parser = new MessageParser({
       expectMasked: side === "server",
       messageBytesMax: limits.messageBytesMax,
@@ -139,7 +145,7 @@ export class WebSocketChannel implements Channel {
       );
       return;
     }
-    if (!this.#overHigh && this.bufferedBytes > limits.sendBufferBytesHigh) {
+    if (this.#sheds && !this.#overHigh && this.bufferedBytes > limits.sendBufferBytesHigh) {
       this.#overHigh = true;
       this.#stream.pause();
     }

@@ -28,24 +28,18 @@ export interface DialOptions {
  */
 export async function dialWebSocket(options: DialOptions): Promise<Channel> {
   const where = `${options.host}:${options.port}`;
-  let connection: Deno.Conn | undefined;
-  let late = false;
+  const attempt = new Attempt();
+  const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    late = true;
-    connection?.close();
+    attempt.abandon();
+    timedOut.reject(new Error("timed out"));
   }, options.timeoutMs);
   try {
-    const tcp = await Deno.connect({ hostname: options.host, port: options.port });
-    connection = tcp;
-    if (late) tcp.close();
-    tcp.setNoDelay(true);
-    const tls = await Deno.startTls(tcp, { hostname: managerServerName, caCerts: [options.caPem] });
-    connection = tls;
-    await tls.handshake();
-    const rest = await upgrade(tls, options, where);
-    return new WebSocketChannel(new ConnStream(tls, where, rest), "client");
+    // A connect to an address that swallows packets can't be interrupted; it is left to end by itself.
+    return await Promise.race([open(options, where, attempt), timedOut.promise]);
   } catch (thrown) {
-    closeQuietly(connection);
+    const late = attempt.abandoned;
+    attempt.abandon();
     if (thrown instanceof SqwishError && !late) throw thrown;
     throw new SqwishError("manager_lost", describeFailure(where, late ? options.timeoutMs : 0, thrown), {
       cause: thrown,
@@ -54,6 +48,38 @@ export async function dialWebSocket(options: DialOptions): Promise<Channel> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The connection under way, so that giving up closes whatever there is of it, now or later. */
+class Attempt {
+  abandoned = false;
+  #connection: Deno.Conn | undefined;
+
+  /** Throws when the attempt was given up meanwhile. */
+  take<Connection extends Deno.Conn>(connection: Connection): Connection {
+    this.#connection = connection;
+    if (this.abandoned) {
+      closeQuietly(connection);
+      throw new Error("given up");
+    }
+    return connection;
+  }
+
+  abandon(): void {
+    this.abandoned = true;
+    closeQuietly(this.#connection);
+  }
+}
+
+async function open(options: DialOptions, where: string, attempt: Attempt): Promise<Channel> {
+  const tcp = attempt.take(await Deno.connect({ hostname: options.host, port: options.port }));
+  tcp.setNoDelay(true);
+  const tls = attempt.take(
+    await Deno.startTls(tcp, { hostname: managerServerName, caCerts: [options.caPem] }),
+  );
+  await tls.handshake();
+  const rest = await upgrade(tls, options, where);
+  return new WebSocketChannel(new ConnStream(tls, where, rest), "client");
 }
 
 function describeFailure(where: string, timedOutMs: number, thrown: unknown): string {

@@ -77,7 +77,7 @@ Deno.test("the eight busiest are shown by name and the rest as others, with noth
     history,
     view([1000, 2000], Object.fromEntries(names.map((name, index) => [name, [index, index]]))),
   );
-  const columns = topColumns(history, 8);
+  const columns = topColumns(history, 8, "sum");
   assert.equal(columns.length, 9);
   assert.deepEqual(columns.at(-1), { label: othersLabel, values: [0 + 1 + 2, 0 + 1 + 2] });
   assert.deepEqual(columns.slice(0, 8).map(({ label }) => label), names.slice(3));
@@ -87,13 +87,19 @@ Deno.test("the eight busiest are shown by name and the rest as others, with noth
   );
 });
 
+Deno.test("shares are averaged, not added up, over those that have a value", () => {
+  const history = createHistory();
+  appendView(history, view([1000, 2000], { a: [0.9, 0.9], b: [0.2, null], c: [0.4, 0.4] }));
+  assert.deepEqual(topColumns(history, 1, "mean").at(-1)?.values, [0.6000000000000001 / 2, 0.4]);
+});
+
 Deno.test("a line that is shown stays until another is a fifth busier", () => {
   const history = createHistory();
   appendView(history, view([1000], { shown: [10], slightly: [11] }));
-  assert.equal(topColumns(history, 1, ["shown"])[0].label, "shown");
+  assert.equal(topColumns(history, 1, "sum", ["shown"])[0].label, "shown");
   const busier = createHistory();
   appendView(busier, view([1000], { shown: [10], much: [13] }));
-  assert.equal(topColumns(busier, 1, ["shown"])[0].label, "much");
+  assert.equal(topColumns(busier, 1, "sum", ["shown"])[0].label, "much");
 });
 
 Deno.test("a stack counts a later gap as zero and starts where the first value is", () => {

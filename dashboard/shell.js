@@ -1,0 +1,170 @@
+// @ts-check
+/** The frame around every view: navigation with counts, the title, the time range, liveness, theme and sign-out. */
+import { h, setAttribute, setText, setVisible } from "./dom.js";
+import { ranges } from "./feed.js";
+import { formatDuration } from "./format.js";
+import { icon, logo } from "./icons.js";
+import { levelOf, linkTo } from "./parts.js";
+
+/** @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView */
+
+const views = [
+  { name: "overview", title: "Overview" },
+  { name: "agents", title: "Agents" },
+  { name: "replicasets", title: "ReplicaSets" },
+  { name: "endpoints", title: "Endpoints" },
+  { name: "events", title: "Events" },
+];
+
+/** Data older than this is not called live. */
+const liveAgeMsMax = 3500;
+
+/**
+ * @param {object} options
+ * @param {import("./api.js").Session} options.session
+ * @param {import("./feed.js").Range} options.range
+ * @param {(range: import("./feed.js").Range) => void} options.onRange
+ * @param {() => void} options.onSignOut
+ */
+export function createShell({ session, range, onRange, onSignOut }) {
+  const cluster = h("span", { class: "brand-cluster" });
+  const version = h("span", { class: "dim" });
+  const face = logo();
+  const links = views.map(({ name, title }) => createLink(name, title));
+  const role = session.name === session.role ? null : h("span", { class: "dim" }, ` ${session.role}`);
+  const user = h("span", { class: "user" }, session.name, role);
+  const out = h(
+    "button",
+    { class: "quiet", type: "button", title: "Sign out", on: { click: onSignOut } },
+    icon("out"),
+  );
+  out.setAttribute("aria-label", "Sign out");
+  const brand = h("a", { class: "brand", href: linkTo("overview") }, face, h("span", {}, "Sqwish"), cluster);
+  const nav = h("nav", { "aria-label": "Views" }, ...links.map(({ element }) => element));
+  const foot = h("div", { class: "side-foot" }, user, createThemeButton(), out);
+  const side = h("header", { class: "side" }, brand, nav, h("div", { class: "side-space" }), foot, version);
+
+  const title = h("h1");
+  const actions = h("div", { class: "actions" });
+  const live = createLiveMark();
+  const rangePicker = createRangePicker(range, onRange);
+  const bar = h("div", { class: "bar" }, title, live.element, actions, rangePicker);
+  const main = h("main", { class: "main", id: "main", tabindex: "-1" });
+  const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, main));
+
+  return {
+    element,
+    main,
+    /** @param {{ view: string, title: string, name?: string, charts: boolean, actions?: HTMLElement }} route */
+    showRoute(route) {
+      for (const link of links) {
+        setAttribute(link.element, "aria-current", link.name === route.view ? "page" : null);
+      }
+      if (route.name === undefined) title.replaceChildren(route.title);
+      else {
+        const back = h("a", { class: "crumb", href: linkTo(route.view) }, icon("back"), route.title);
+        title.replaceChildren(back, route.name);
+      }
+      actions.replaceChildren(...(route.actions ? [route.actions] : []));
+      setVisible(rangePicker, route.charts);
+    },
+    /** @param {number | null} ageMs */
+    showAge: live.update,
+    /** @param {OverviewView} overview */
+    update(overview) {
+      const ready = overview.agents.filter(({ health }) => health === "ready").length;
+      setText(cluster, overview.cluster.cluster);
+      setText(version, `manager ${overview.cluster.version}`);
+      setAttribute(face, "data-level", levelOf(overview.cluster.health));
+      /** @type {Record<string, string>} */
+      const counts = {
+        agents: ready === overview.agents.length ? `${ready}` : `${ready}/${overview.agents.length}`,
+        replicasets: String(overview.replicaSets.length),
+        endpoints: String(overview.endpoints.length),
+      };
+      for (const link of links) setText(link.count, counts[link.name] ?? "");
+      const mark = overview.cluster.health === "ok" ? "" : "⚠ ";
+      document.title =
+        `${mark}${overview.cluster.cluster} · ${ready}/${overview.agents.length} agents · Sqwish`;
+    },
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {string} title
+ */
+function createLink(name, title) {
+  const count = h("span", { class: "nav-count" });
+  const element = h("a", { href: linkTo(name) }, icon(name), h("span", { class: "nav-title" }, title), count);
+  return { name, element, count };
+}
+
+function createLiveMark() {
+  const text = h("span");
+  const element = h("span", { class: "live", role: "status" }, h("span", { class: "dot" }), text);
+  return {
+    element,
+    /** @param {number | null} ageMs null: nothing has arrived yet */
+    update(ageMs) {
+      const isLive = ageMs !== null && ageMs < liveAgeMsMax;
+      setAttribute(element, "data-level", isLive ? "good" : ageMs === null ? "busy" : "warn");
+      setText(
+        text,
+        isLive
+          ? "live"
+          : ageMs === null
+          ? "connecting…"
+          : `reconnecting… data is ${formatDuration(ageMs)} old`,
+      );
+    },
+  };
+}
+
+/**
+ * @param {import("./feed.js").Range} current
+ * @param {(range: import("./feed.js").Range) => void} onRange
+ */
+function createRangePicker(current, onRange) {
+  const inputs = ranges.map((range) => {
+    const choose = () => onRange(range);
+    const input = h("input", {
+      type: "radio",
+      name: "range",
+      checked: range === current,
+      on: { change: choose },
+    });
+    return h("label", { title: range.title }, input, h("span", {}, range.label));
+  });
+  return h("fieldset", { class: "segments", "aria-label": "Time range of the charts" }, ...inputs);
+}
+
+/** Steps through the system's theme, light and dark; the choice is kept in this browser. */
+function createThemeButton() {
+  const root = document.documentElement;
+  const order = ["system", "light", "dark"];
+  const button = h("button", { class: "quiet", type: "button", on: { click: step } });
+
+  function step() {
+    const next = order[(order.indexOf(root.dataset.theme ?? "system") + 1) % order.length];
+    if (next === "system") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    try {
+      localStorage.setItem("sqwish.theme", next);
+    } catch {
+      // Without storage the choice lasts until the page is closed.
+    }
+    dispatchEvent(new Event("sqwish-theme"));
+    show();
+  }
+
+  function show() {
+    const name = root.dataset.theme ?? "system";
+    button.replaceChildren(icon(name));
+    button.title = `Theme: ${name}`;
+    button.setAttribute("aria-label", `Theme: ${name}`);
+  }
+
+  show();
+  return button;
+}
