@@ -17,7 +17,7 @@ import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
 import { createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
-import { openIdentity } from "./lib/manager/identity.ts";
+import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
 import { openListener } from "./lib/manager/listener.ts";
 import { createSignIn } from "./lib/manager/sign_in.ts";
 import type { Random } from "./lib/random.ts";
@@ -94,11 +94,21 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     ...deps.listen,
     certPem: identity.certificate.certPem,
     keyPem: identity.certificate.keyPem,
+    clock,
     log,
     handle: front.handle,
     join: front.join,
   });
   await configuration?.start();
+  const stopRenewing = keepCertificate({
+    store,
+    clock,
+    record,
+    log,
+    identity,
+    names: () => certificateNames(hosts()),
+    listener,
+  });
   return {
     port: listener.port,
     fingerprint: identity.fingerprint,
@@ -109,6 +119,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     createToken,
     reload: () => configuration?.reload() ?? Promise.resolve(),
     async close() {
+      stopRenewing();
       await configuration?.close();
       front.close();
       core.close();

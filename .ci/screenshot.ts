@@ -12,7 +12,7 @@ import { launchBrowser, openPage, signIn } from "../tests/support/browser.ts";
 const root = join(import.meta.dirname!, "..");
 const docs = join(root, "docs");
 /** How long the cluster works before the pictures are taken; the charts show the last five minutes. */
-const workMs = 150_000;
+const workMs = 240_000;
 
 const agents = [
   { name: "attic", labels: { zone: "attic" } },
@@ -42,15 +42,27 @@ const shots: Shot[] = [
   },
 ];
 
-/** Sends the demo's work in waves of changing width, so that the curves have hills, until aborted. */
+/** Requests a second, one after another: the curves get hills. */
+const rates = [2, 3, 5, 7, 8, 6, 4, 3, 2, 4, 6, 4];
+/** How long each rate lasts. */
+const rateMs = 9000;
+
+/** Sends the demo's work at gentle rates until aborted. */
 async function keepBusy(cluster: DemoCluster, signal: AbortSignal): Promise<void> {
   const jobs = await demoJobs();
-  for (let wave = 0; !signal.aborted; wave++) {
-    const some = jobs.filter((_job, index) => (index + wave) % 3 === 0);
-    const atOnce = [2, 5, 12, 4, 3, 8][wave % 6];
-    // Each round ends with a rejection when the pictures are done.
-    await runJobs(cluster.sqwish, some, { atOnce, signal }).catch(() => {});
+  const running = new Set<Promise<unknown>>();
+  let sent = 0;
+  const startedMs = performance.now();
+  while (!signal.aborted) {
+    const rate = rates[Math.floor((performance.now() - startedMs) / rateMs) % rates.length];
+    const some = Array.from({ length: rate }, () => jobs[sent++ % jobs.length]);
+    // Work that is under way when the pictures are done ends with a rejection.
+    const work = runJobs(cluster.sqwish, some, { atOnce: rate, signal }).catch(() => {});
+    running.add(work);
+    work.then(() => running.delete(work));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
+  await Promise.all(running);
 }
 
 async function take(browser: Browser, url: string, password: string, shot: Shot): Promise<void> {

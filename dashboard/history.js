@@ -106,10 +106,8 @@ export function topColumns(history, countMax, rest, shown = []) {
   }));
   entries.sort((a, b) => (weights.get(b.label) ?? 0) - (weights.get(a.label) ?? 0) || byLabel(a, b));
   const top = entries.slice(0, countMax).sort(byLabel);
-  return [...top, {
-    label: othersLabel,
-    values: sumColumns(entries.slice(countMax), history.timesMs.length),
-  }];
+  const combine = rest === "sum" ? sumColumns : meanColumns;
+  return [...top, { label: othersLabel, values: combine(entries.slice(countMax), history.timesMs.length) }];
 }
 
 /**

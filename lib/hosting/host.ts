@@ -2,6 +2,7 @@
  * The ModuleHost seam: where runners come from. The real one starts the agent's own executable again as a child
  * (runner_process.ts); tests hand in one without processes. Replica → host → runner process → Worker → user code.
  */
+import { fileURLToPath } from "node:url";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { EndpointDescription, LogLine, ReplicaSpecification } from "../protocol/messages.ts";
@@ -94,7 +95,7 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
       "runner",
     ],
     env: { ...quiet, DENO_DIR: cache },
-    reads: [cache, new URL(mainModule).pathname],
+    reads: [cache, fileURLToPath(mainModule)],
     user,
   };
 }

@@ -255,10 +255,11 @@ function toJson(value: unknown): string {
 }
 
 function tooLarge(what: string, bytes: number): SqwishError {
+  // Unlike an input that is refused, it comes after the run.
   return new SqwishError(
-    "module_failed",
+    "too_large",
     `${what} may have at most ${limits.bodyBytesMax} bytes, the module returned ${bytes}`,
-    { details: { bytes, bytesMax: limits.bodyBytesMax } },
+    { details: { mayHaveRun: "yes", bytes, bytesMax: limits.bodyBytesMax } },
   );
 }
 

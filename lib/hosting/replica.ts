@@ -201,7 +201,8 @@ export class Replica {
     } catch (thrown) {
       return this.#loadFailed(`The modules could not be brought here: ${describeError(thrown)}`);
     }
-    if (this.#state !== "stopping") this.#startRunner();
+    if (this.#state !== "stopping") return this.#startRunner();
+    await this.#deps.modules.remove(this.#folder);
   }
 
   #grow(): void {

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { type ErrorCode, type ErrorDetails, errorTable } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { encodeFrame, Flag, frameA, frameId, frameOp, Op, setFrameId } from "../protocol/frame.ts";
 import { CancelReason } from "./control.ts";
 import { countLoss, type HostedRequest } from "./hosted_request.ts";
@@ -86,6 +87,9 @@ export class ReplicaRequests {
   }
 
   add(request: HostedRequest): void {
+    if (this.#waiting.length >= limits.requestsPerConnectionMax) {
+      return this.refuse(request, "Too many requests wait for this replica");
+    }
     this.#outstanding++;
     this.#waiting.push(request);
     this.dispatch();

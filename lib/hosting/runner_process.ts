@@ -23,8 +23,8 @@ import type { Runner, RunnerCommand, RunnerEvents } from "./host.ts";
 import { readProcessSample } from "./process_sample.ts";
 import type { RunnerUser } from "./runner_user.ts";
 
-/** How long a runner may take from its start to its first word on the socket. */
-const connectMsMax = 15_000;
+/** How long a runner may take from its start to its first word on the socket: a slow card or an emulated machine takes half a minute. */
+const connectMsMax = 60_000;
 /** How long a process may live on once its socket is closed. */
 const exitMsMax = 100;
 const errorTextMax = 4096;

@@ -33,13 +33,22 @@ export function chooseRunnerUser(needs: Needs, scratchFolder: string, log: Log):
   return null;
 }
 
-/** The first folder on the way to `path`, or `path` itself, that others may not enter or read; null when there is none. */
+/** The first folder on the way to `path`, or `path` itself, that others may not enter or read or that is missing; null when there is none. */
 export function unreachable(path: string): string | null {
-  const isFolder = Deno.statSync(path).isDirectory;
+  const isFolder = modeOf(path) === null || Deno.statSync(path).isDirectory;
   for (let at = path;; at = dirname(at)) {
-    const mode = Deno.statSync(at).mode ?? 0;
+    const mode = modeOf(at);
+    if (mode === null) return at;
     const needed = at === path && !isFolder ? 0o004 : 0o001;
     if ((mode & needed) === 0) return at;
     if (dirname(at) === at) return null;
+  }
+}
+
+function modeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).mode ?? 0;
+  } catch {
+    return null;
   }
 }

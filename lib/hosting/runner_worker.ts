@@ -5,7 +5,8 @@
  * here it breaks for its own replica only.
  */
 import { createSystemClock } from "../clock.ts";
-import { decodeFrame, encodeFrame, type Frame, frameId, frameOp, Op } from "../protocol/frame.ts";
+import type { ErrorCode } from "../errors.ts";
+import { decodeFrame, encodeFrame, type Frame, frameA, frameId, frameOp, Op } from "../protocol/frame.ts";
 import { claim, type Claims } from "./claims.ts";
 import { type CancelReason, type MessageFromRunner, type StartMessage } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
@@ -127,6 +128,21 @@ function reportStrays(log: ModuleLog, errors: UserErrorReader): void {
   });
 }
 
+/** A request that waits for its turn; without its frame when that can't be read. */
+interface Queued {
+  id: number;
+  frame: Frame | null;
+}
+
+/** Names and headers come from any client and pass the manager unread: what is wrong with them is the client's error. */
+function decodeRequest(bytes: Uint8Array, at: number): Frame | null {
+  try {
+    return decodeFrame(bytes, at);
+  } catch {
+    return null;
+  }
+}
+
 interface Server {
   /** Requests before this are held. */
   serve(loaded: LoadedModules): void;
@@ -141,7 +157,7 @@ async function connect(
   let loaded: LoadedModules | undefined;
   const running = new Map<number, Invocation>();
   const cancelledInQueue = new Set<number>();
-  const queue: Frame[] = [];
+  const queue: Queued[] = [];
   let pumping = false;
 
   const send = (frame: Uint8Array) => socket.sendFrames(frame);
@@ -155,33 +171,28 @@ async function connect(
     invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
   };
 
-  function begin(frame: Frame): void {
-    const cancelled = cancelledInQueue.delete(frame.id);
-    if (!claim(claims, frame.id)) return;
-    if (cancelled) {
-      const details = { mayHaveRun: "no" as const };
-      send(
-        errorFrame(frame.id, { code: "cancelled", message: "The caller gave up on the request", details }),
-      );
-      return;
-    }
+  function refuse(id: number, code: ErrorCode, message: string): void {
+    send(errorFrame(id, { code, message, details: { mayHaveRun: "no" } }));
+  }
+
+  function begin({ id, frame }: Queued): void {
+    const cancelled = cancelledInQueue.delete(id);
+    if (!claim(claims, id)) return;
+    if (cancelled) return refuse(id, "cancelled", "The caller gave up on the request");
+    if (!frame) return refuse(id, "invalid_request", "A request's name and headers must be UTF-8");
     const name = frame.name.slice(frame.name.indexOf("/") + 1);
     const endpoint = loaded!.endpoints.get(name);
-    if (!endpoint) {
-      const message = `${frame.name} is not an endpoint of this revision`;
-      send(errorFrame(frame.id, { code: "not_found", message, details: { mayHaveRun: "no" } }));
-      return;
-    }
+    if (!endpoint) return refuse(id, "not_found", `${frame.name} is not an endpoint of this revision`);
     const invocation = new Invocation(host, frame, endpoint);
-    running.set(frame.id, invocation);
-    void invocation.run().then(() => running.delete(frame.id));
+    running.set(id, invocation);
+    void invocation.run().then(() => running.delete(id));
   }
 
   async function pump(): Promise<void> {
     pumping = true;
     let turnAtMs = clock.monotonicMs();
-    for (let frame = queue.shift(); frame; frame = queue.shift()) {
-      begin(frame);
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      begin(next);
       if (queue.length > 0 && clock.monotonicMs() - turnAtMs > turnMsMax) {
         await new Promise<void>((resolve) => clock.after(0, resolve));
         turnAtMs = clock.monotonicMs();
@@ -194,18 +205,18 @@ async function connect(
     const id = frameId(bytes, at);
     switch (frameOp(bytes, at)) {
       case Op.request:
-        queue.push(decodeFrame(bytes, at));
+        queue.push({ id, frame: decodeRequest(bytes, at) });
         if (loaded && !pumping) void pump();
         break;
       case Op.cancel: {
-        const reason = decodeFrame(bytes, at).a as CancelReason;
+        const reason = frameA(bytes, at) as CancelReason;
         const invocation = running.get(id);
         if (invocation) invocation.cancel(reason);
-        else if (queue.some((frame) => frame.id === id)) cancelledInQueue.add(id);
+        else if (queue.some((queued) => queued.id === id)) cancelledInQueue.add(id);
         break;
       }
       case Op.credit:
-        running.get(id)?.addCredit(decodeFrame(bytes, at).a);
+        running.get(id)?.addCredit(frameA(bytes, at));
         break;
       case Op.reply:
       case Op.error:

@@ -1,8 +1,10 @@
 /**
  * What makes this manager this cluster: its authority, server certificate, session key and the number of its start.
- * Made at the first start, kept in the store, checked for renewal at every start and once a day after.
+ * Made at the first start, kept in the store, checked for renewal at every start and once an hour after.
  */
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
+import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import {
   type Authority,
@@ -13,6 +15,8 @@ import {
   shouldReissue,
 } from "../security/authority.ts";
 import type { SettingStore } from "../store/settings.ts";
+import type { RecordEvent } from "./events.ts";
+import type { Listener } from "./listener.ts";
 
 export interface Identity {
   cluster: string;
@@ -75,4 +79,41 @@ export async function renewCertificate(
   const certificate = await issueServerCertificate(authority, { names: options.names });
   settings.set("certificate", { ...certificate, issuedAtMs: nowMs } satisfies StoredCertificate);
   return certificate;
+}
+
+const renewalCheckMs = 3600_000;
+
+export interface KeepCertificateOptions {
+  store: { settings: SettingStore };
+  clock: Clock;
+  log: Log;
+  record: RecordEvent;
+  identity: Identity;
+  /** What the certificate must be good for now; addresses change. */
+  names(): string[];
+  listener: Pick<Listener, "renew">;
+}
+
+/** Looks once an hour whether the certificate is still right, and renews it while everything runs. Returns the stop. */
+export function keepCertificate(options: KeepCertificateOptions): () => void {
+  const { store, clock, log, record, identity, listener } = options;
+  async function check(): Promise<void> {
+    const certificate = await renewCertificate(store.settings, identity.authority, {
+      names: options.names(),
+      clock,
+    });
+    if (!certificate) return;
+    await listener.renew(certificate);
+    record(
+      "info",
+      "certificate_renewed",
+      "",
+      `The server certificate was renewed; it is good for ${certificate.names.join(", ")}`,
+    );
+  }
+  return clock.every(renewalCheckMs, () => {
+    check().catch((thrown) =>
+      log.error("the certificate could not be renewed", { error: describeError(thrown) })
+    );
+  });
 }

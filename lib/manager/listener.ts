@@ -1,11 +1,12 @@
 /**
  * The manager's one port: HTTPS requests go to the hono app, upgrades of `/v1/join` to the join handler.
  * `node:https` rather than `Deno.serve`, because its upgraded sockets can switch off Nagle (docs/decisions/0001)
- * and its certificate can be replaced without dropping a connection.
+ * and its port can be opened anew with another certificate without dropping a connection.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import https from "node:https";
 import type { Duplex } from "node:stream";
+import { type Clock, sleep } from "../clock.ts";
 import { asSqwishError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
@@ -17,6 +18,7 @@ export interface ListenerOptions {
   port: number;
   certPem: string;
   keyPem: string;
+  clock: Clock;
   log: Log;
   /** `remoteAddress` is the peer's IP address. */
   handle(request: Request, remoteAddress: string): Promise<Response> | Response;
@@ -26,6 +28,8 @@ export interface ListenerOptions {
 export interface Listener {
   readonly port: number;
   readonly connections: number;
+  /** Serves new connections with another certificate; those that are open stay. */
+  renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,9 +39,52 @@ const requestBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBy
 /** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const sockets = new SocketCount();
+  let server = createServer(options, sockets, options);
+  await listen(server, options.host, options.port);
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+
+  async function renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void> {
+    server.close();
+    const next = createServer(options, sockets, certificate);
+    for (let tries = 1;; tries++) {
+      try {
+        await listen(next, options.host, port);
+        break;
+      } catch (thrown) {
+        // Some runtimes free the port a moment after `close()`.
+        if (tries === renewTriesMax) throw thrown;
+        await sleep(options.clock, 10);
+      }
+    }
+    server = next;
+  }
+
+  return {
+    port,
+    get connections() {
+      return sockets.size;
+    },
+    renew,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections?.();
+        sockets.destroyAll();
+      }),
+  };
+}
+
+const renewTriesMax = 300;
+
+function createServer(
+  options: ListenerOptions,
+  sockets: SocketCount,
+  { certPem, keyPem }: Pick<ListenerOptions, "certPem" | "keyPem">,
+): Server {
   const server = https.createServer(
     // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
-    { key: options.keyPem, cert: options.certPem, minVersion: "TLSv1.2" } as any,
+    { key: keyPem, cert: certPem, minVersion: "TLSv1.2" } as any,
     (request, response) => void serve(options, request, response),
   );
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
@@ -48,21 +95,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   });
   server.on("tlsClientError", (error: Error) => options.log.debug("TLS handshake failed", { error }));
   server.on("clientError", (_error: Error, socket: Duplex) => socket.destroy());
-  await listen(server, options);
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : options.port;
-  return {
-    port,
-    get connections() {
-      return sockets.size;
-    },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections?.();
-        sockets.destroyAll();
-      }),
-  };
+  return server;
 }
 
 /** The connections that are open, counted by address and bounded. A socket counts once, however often it is added. */
@@ -99,15 +132,14 @@ class SocketCount {
   }
 }
 
-function listen(server: Server, options: ListenerOptions): Promise<void> {
+function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: Error & { code?: string }) => {
-      const where = `${options.host}:${options.port}`;
       if (error.code === "EADDRINUSE") {
         reject(
           new SqwishError(
             "conflict",
-            `Port ${options.port} is in use at ${options.host}; choose another with --listen`,
+            `Port ${port} is in use at ${host}; choose another with --listen`,
             {
               cause: error,
             },
@@ -117,7 +149,7 @@ function listen(server: Server, options: ListenerOptions): Promise<void> {
         reject(
           new SqwishError(
             "invalid_request",
-            `Can't listen at ${where}; choose another address with --listen`,
+            `Can't listen at ${host}:${port}; choose another address with --listen`,
             {
               cause: error,
             },
@@ -125,7 +157,7 @@ function listen(server: Server, options: ListenerOptions): Promise<void> {
         );
       }
     });
-    server.listen(options.port, options.host, () => resolve());
+    server.listen(port, host, () => resolve());
   });
 }
 

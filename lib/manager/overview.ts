@@ -120,12 +120,16 @@ function reportedView(
     candidate.agent === agent.name && candidate.replicaSet === report.replicaSet &&
     candidate.revision === report.revision
   );
+  const isWanted = facts.assignments(agent.name).some((assignment) =>
+    assignment.replicaSet === report.replicaSet && assignment.revision === report.revision
+  );
   return {
     replicaSet: report.replicaSet,
     revision: report.revision,
     version,
     agent: agent.name,
-    state: agent.health === "lost" ? "lost" : report.state,
+    // Given up is out of the routes at once, before the agent has heard of it.
+    state: agent.health === "lost" ? "lost" : isWanted ? report.state : "stopping",
     ...(report.reason ? { reason: report.reason } : {}),
     slots: report.slots,
     outstanding: load?.outstanding ?? 0,

@@ -333,6 +333,20 @@ async function outlivesTheManager(rig: { cluster: Cluster; browser: Browser }): 
   });
 }
 
+/** The last step: from then on this address may not sign in for a while. */
+async function saysWhenLocked({ cluster, browser }: { cluster: Cluster; browser: Browser }): Promise<void> {
+  const { page, close } = await openPage(browser);
+  await page.goto(cluster.url);
+  const alert = page.getByRole("alert");
+  for (let attempt = 0; attempt < 5; attempt++) {
+    await signIn(page, "admin", `guess ${attempt}`);
+    await alert.filter({ hasText: "don't match" }).waitFor();
+  }
+  await signIn(page, "admin", cluster.adminPassword);
+  await alert.filter({ hasText: /Too many failed attempts.*Try again in (1 min|\d+ s)/ }).waitFor();
+  await close();
+}
+
 Deno.test("the dashboard in a browser", async (test) => {
   const folder = await Deno.makeTempDir({ prefix: "sqwish-browser-" });
   await Deno.writeTextFile(`${folder}/hello.ts`, moduleText);
@@ -360,6 +374,7 @@ Deno.test("the dashboard in a browser", async (test) => {
     await step("can be used by keyboard, and every control has a name", worksByKeyboard);
     await step("shows a killed agent as lost within five seconds, and its return", showsALostAgent);
     await step("says that the manager is away, and goes on by itself when it is back", outlivesTheManager);
+    await step("says how long a locked address has to wait", saysWhenLocked);
   } finally {
     await browser.close();
     await cluster.close();

@@ -245,3 +245,16 @@ Deno.test("an endpoint that is not there and an id that is in flight are refused
   for (const bytes of [frame(), frame()]) hosted.hosting.request(bytes, 0, bytes.length, sink);
   assert.match(answers[0], /Request id 5 is in flight already/);
 });
+
+Deno.test("a request whose headers are not UTF-8 is refused and harms nothing", async () => {
+  await using hosted = await Hosted.ready({ "m.js": counter });
+  const answers: Record<string, unknown>[] = [];
+  const sink: FrameSink = { sendFrames: (bytes) => void answers.push(JSON.parse(decodeFrame(bytes).meta)) };
+  const frame = encodeFrame({ op: Op.request, id: 5, a: 2000, b: 1 << 8, name: "set/born", meta: "xxxx" });
+  frame[32 + "set/born".length] = 0xff;
+  hosted.hosting.request(frame, 0, frame.length, sink);
+  await eventually("an answer", () => answers.length === 1);
+  assert.equal(answers[0].code, "invalid_request");
+  await hosted.value("set/born");
+  assert.equal(hosted.hosting.samples()[0].restarts, 0);
+});

@@ -38,18 +38,23 @@ Deno.test("values of every kind go in and come out as JSON or bytes", async () =
   assert.equal(await hosted.value("set/echo", longText), longText);
 });
 
-Deno.test("a reply that JSON can't say, or that is too large, is module_failed and says so", async () => {
+Deno.test("a reply that JSON can't say is module_failed, one that is too large too_large", async () => {
   await using hosted = await Hosted.ready({ "values.js": values });
   for (
-    const [endpoint, input, says] of [
-      ["set/big", null, /can't be written as JSON: .*BigInt/],
-      ["set/cycle", null, /can't be written as JSON: .*circular/],
-      ["set/huge", 8 * 1024 * 1024, /The reply may have at most 8388608 bytes, the module returned 8388610/],
-      ["set/throwsText", null, /^threw just text$/],
+    const [endpoint, input, code, says] of [
+      ["set/big", null, "module_failed", /can't be written as JSON: .*BigInt/],
+      ["set/cycle", null, "module_failed", /can't be written as JSON: .*circular/],
+      [
+        "set/huge",
+        8 * 1024 * 1024,
+        "too_large",
+        /The reply may have at most 8388608 bytes, the module returned 8388610/,
+      ],
+      ["set/throwsText", null, "module_failed", /^threw just text$/],
     ] as const
   ) {
     const outcome = failure(await hosted.invoke(endpoint, input));
-    assert.equal(outcome.code, "module_failed");
+    assert.equal(outcome.code, code);
     assert.match(outcome.message, says);
   }
   assert.equal(await hosted.value("set/echo", 1), 1);

@@ -24,9 +24,7 @@ export async function deploy(
     modules: Object.entries(modules).map(([path, content]) => ({
       path,
       entry: !path.includes("/"),
-      base64: typeof content === "string"
-        ? new TextEncoder().encode(content).toBase64()
-        : content.toBase64(),
+      base64: typeof content === "string" ? new TextEncoder().encode(content).toBase64() : content.toBase64(),
     })),
   };
   const reply = await sqwish.call("POST", "/v1/replicasets", request);

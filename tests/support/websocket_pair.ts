@@ -1,5 +1,6 @@
 /** Connected WebSocket channels over real TLS on loopback, through the manager's own listener. */
 import { createAuthority, issueServerCertificate } from "../../lib/security/authority.ts";
+import { createSystemClock } from "../../lib/clock.ts";
 import { createSystemRandom } from "../../lib/random.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Channel } from "../../lib/protocol/channel.ts";
@@ -17,12 +18,15 @@ export async function openWebSocketPairs() {
     port: 0,
     certPem,
     keyPem,
+    clock: createSystemClock(),
     log: silentLog,
     handle: () => new Response("not here", { status: 404 }),
     join: (request, socket, head, address) => accepted(acceptUpgrade(request, socket, head, address)),
   });
   return {
     port: listener.port,
+    authority,
+    listener,
     caPem: authority.caCertPem,
     async open(): Promise<{ left: Channel; right: Channel }> {
       const server = new Promise<Channel>((resolve) => accepted = resolve);

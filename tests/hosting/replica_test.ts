@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import type { ModuleHost, Runner, RunnerEvents } from "../../lib/hosting/host.ts";
+import { readRequest } from "../../lib/hosting/hosted_request.ts";
+import type { ProcessSample } from "../../lib/hosting/process_sample.ts";
+import { Replica } from "../../lib/hosting/replica.ts";
+import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
+import { silentLog } from "../../lib/log.ts";
+import { decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
+import { eventually } from "../support/eventually.ts";
+import { specificationOf } from "../support/hosted.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+
+/** A runner that does what the test says. */
+class ScriptedRunner implements Runner {
+  readonly frames: Frame[] = [];
+  claimed = 0;
+  killedFor: string | null = null;
+  stopped = false;
+  use: ProcessSample = { memoryBytes: 20_000_000, cpuMs: 0 };
+
+  constructor(readonly events: RunnerEvents) {}
+
+  sendFrames(bytes: Uint8Array): void {
+    this.frames.push(decodeFrame(bytes.slice()));
+  }
+  revoke(): Promise<number> {
+    return Promise.resolve(this.claimed);
+  }
+  stop(): void {
+    this.stopped = true;
+    this.events.onExit("stopped");
+  }
+  kill(reason: string): void {
+    if (this.killedFor !== null) return;
+    this.killedFor = reason;
+    this.events.onExit(reason);
+  }
+  sample(): ProcessSample {
+    return this.use;
+  }
+  load(): void {
+    this.events.onOnline();
+    this.events.onLoaded([]);
+  }
+  reply(id: number, op: typeof Op.reply | typeof Op.call = Op.reply): void {
+    const frame = encodeFrame({ op, id });
+    this.events.onFrame(frame, 0, frame.length);
+  }
+  get requests(): number[] {
+    return this.frames.filter((frame) => frame.op === Op.request).map((frame) => frame.id);
+  }
+}
+
+async function scripted(cores = 1) {
+  const clock = new ManualClock();
+  const runners: ScriptedRunner[] = [];
+  const answers: Frame[] = [];
+  const host: ModuleHost = {
+    user: null,
+    start(_specification, _folder, events) {
+      const runner = new ScriptedRunner(events);
+      runners.push(runner);
+      return runner;
+    },
+  };
+  const { specification } = specificationOf({ "m.js": "" }, { memoryMb: 64 });
+  const replica = new Replica(specification, {
+    clock,
+    log: silentLog,
+    host,
+    modules: {
+      layOut: () => Promise.resolve("/none"),
+      remove: () => Promise.resolve(),
+      prune: () => Promise.resolve(),
+    },
+    upstream: { request() {}, cancel() {}, forget() {} },
+    runnersMax: cores,
+    slots: cores,
+    readyMsMax: 60_000,
+    drainMsMax: 30_000,
+    observe() {},
+    onLogLine() {},
+    onChange() {},
+    onDone() {},
+  });
+  await eventually("the first runner", () => runners.length === 1);
+  const sink = { sendFrames: (bytes: Uint8Array) => void answers.push(decodeFrame(bytes.slice())) };
+  function request(id: number, timeoutMs = 10_000, flags = 0): void {
+    const frame = encodeFrame({ op: Op.request, id, a: timeoutMs, b: 1 << 8 | 1, flags, name: "set/f" });
+    replica.request(readRequest(frame, 0, frame.length, sink, clock.monotonicMs()));
+  }
+  async function end(): Promise<void> {
+    const stopping = replica.stop(0);
+    for (let i = 0; i < 5; i++) await undefined;
+    clock.advance(runnerTimes.abortMs);
+    await stopping;
+    assert.equal(clock.pendingTimers, 0);
+  }
+  return { clock, runners, answers, replica, request, end };
+}
+
+/** Lets what was promised happen. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await undefined;
+}
+
+Deno.test("a runner that keeps falling over by itself is started again ever later, and the replica says why", async () => {
+  const { clock, runners, replica, end } = await scripted();
+  runners[0].load();
+  assert.equal(replica.state, "ready");
+  runners[0].events.onExit("ended with exit code 1");
+  await settle();
+  assert.equal(runners.length, 2, "the first time at once");
+  assert.equal(replica.state, "ready");
+  runners[1].load();
+  runners[1].events.onExit("ended with exit code 1");
+  await settle();
+  assert.equal(runners.length, 2);
+  assert.equal(replica.report().state, "failed");
+  assert.equal(replica.report().reason, "The runner ended with exit code 1");
+  clock.advance(30_000);
+  await settle();
+  assert.equal(runners.length, 3);
+  runners[2].load();
+  assert.equal(replica.state, "ready");
+  assert.equal(replica.report().reason, undefined);
+  await end();
+});
+
+Deno.test("loads that fail are tried again after half a second, one, two, four", async () => {
+  const { clock, runners, end } = await scripted();
+  for (const [i, delayMs] of [500, 1000, 2000, 4000].entries()) {
+    runners[i].events.onFailed("no");
+    clock.advance(delayMs - 1);
+    await settle();
+    assert.equal(runners.length, i + 1);
+    clock.advance(1);
+    await settle();
+    assert.equal(runners.length, i + 2);
+  }
+  await end();
+});
+
+Deno.test("what a stalled runner has not claimed goes to another one, what it has claimed stays", async () => {
+  const { clock, runners, answers, request, end } = await scripted(2);
+  runners[0].load();
+  for (const id of [1, 2, 3]) request(id);
+  assert.deepEqual(runners[0].requests, [1, 2, 3]);
+  runners[0].claimed = 1;
+  clock.advance(runnerTimes.probeAfterMs + runnerTimes.stalledMs + runnerTimes.tickMs);
+  await settle();
+  clock.advance(runnerTimes.tickMs);
+  assert.equal(runners.length, 2, "a second runner is started");
+  runners[1].load();
+  assert.deepEqual(runners[1].requests, [1, 2]);
+  request(4);
+  assert.deepEqual(runners[1].requests, [1, 2, 3], "new work goes to the one that answers");
+  runners[1].reply(1);
+  runners[0].reply(1);
+  assert.deepEqual(answers.map((frame) => frame.id), [2, 1]);
+  await end();
+});
+
+Deno.test("a late request is answered at its deadline and its runner killed after the grace, unless it answers", async () => {
+  const { clock, runners, answers, request, end } = await scripted();
+  runners[0].load();
+  request(1, 1000);
+  runners[0].claimed = 1;
+  clock.advance(1000 + runnerTimes.tickMs);
+  await settle();
+  clock.advance(runnerTimes.tickMs);
+  assert.equal(JSON.parse(answers[0].meta).code, "deadline_exceeded");
+  assert.equal(runners[0].killedFor, null);
+  clock.advance(runnerTimes.graceMs);
+  await settle();
+  assert.match(runners[0].killedFor ?? "", /did not return from set\/f by its deadline/);
+  await settle();
+  assert.equal(runners.length, 2);
+  runners[1].load();
+  request(2, 500);
+  for (let i = 0; i < 60; i++) {
+    clock.advance(runnerTimes.tickMs);
+    if (runners[1].frames.at(-1)?.op === Op.call) runners[1].reply(0, Op.call);
+  }
+  assert.equal(JSON.parse(answers[1].meta).code, "deadline_exceeded");
+  assert.equal(runners[1].killedFor, null);
+  assert.equal(runners[1].frames.some((frame) => frame.op === Op.cancel), true);
+  await end();
+});
+
+Deno.test("memory over memoryMb and the working room ends the runner; what had not started runs again", async () => {
+  const { clock, runners, answers, request, end } = await scripted();
+  runners[0].load();
+  request(1);
+  request(2);
+  runners[0].claimed = 1;
+  runners[0].use = { memoryBytes: 20_000_000 + 190 * 1024 * 1024, cpuMs: 0 };
+  clock.advance(runnerTimes.memoryMs * 2);
+  await settle();
+  assert.equal(runners[0].killedFor, null);
+  runners[0].use = { memoryBytes: 20_000_000 + 193 * 1024 * 1024, cpuMs: 0 };
+  clock.advance(runnerTimes.memoryMs * 2);
+  await settle();
+  assert.match(runners[0].killedFor ?? "", /^used 193 MB of memory, memoryMb is 64/);
+  assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
+  assert.equal(answers[0].id, 1);
+  runners[1].load();
+  runners[1].reply(1);
+  assert.equal(answers[1].id, 2);
+  await end();
+});
+
+Deno.test("an idempotent request is run again once after its runner is lost, with the next attempt number", async () => {
+  const { runners, answers, request, end } = await scripted();
+  runners[0].load();
+  request(1, 10_000, Flag.idempotent);
+  runners[0].events.onExit("was ended by SIGKILL");
+  await settle();
+  runners[1].load();
+  assert.equal(runners[1].frames.find((frame) => frame.op === Op.request)?.b, 1 << 8 | 2);
+  assert.equal(answers.length, 0);
+  runners[1].events.onExit("was ended by SIGKILL");
+  assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
+  await settle();
+  await end();
+});
