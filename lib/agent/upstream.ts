@@ -20,16 +20,20 @@ export class UpstreamCalls {
   #channel: Channel | null = null;
   #calls = new Map<number, Call>();
   #nextId = 1;
+  /** Resolved while a manager is connected. */
+  #attached = Promise.withResolvers<void>();
 
   /** The manager is connected: calls go out here from now on. */
   attach(channel: Channel): void {
     this.#channel = channel;
+    this.#attached.resolve();
   }
 
   /** The connection is gone: every call without an answer gets `manager_lost`. */
   detach(channel: Channel): void {
     if (this.#channel !== channel) return;
     this.#channel = null;
+    this.#attached = Promise.withResolvers<void>();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.sink.sendFrames(lostFrame(call.id, "maybe"));
@@ -75,8 +79,19 @@ export class UpstreamCalls {
     call.sink.sendFrames(message.subarray(at, end));
   }
 
-  /** Downloads a module. Rejects with the manager's error or `manager_lost`. */
-  fetchModule(sha256: string): Promise<Uint8Array> {
+  /** Downloads a module, over the next connection when this one breaks. Rejects with the manager's own refusal. */
+  async fetchModule(sha256: string): Promise<Uint8Array> {
+    for (;;) {
+      await this.#attached.promise;
+      try {
+        return await this.#fetchOnce(sha256);
+      } catch (thrown) {
+        if (!(thrown instanceof SqwishError) || thrown.code !== "manager_lost") throw thrown;
+      }
+    }
+  }
+
+  #fetchOnce(sha256: string): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const sink: AnswerSink = {
         sendFrames(bytes) {

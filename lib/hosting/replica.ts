@@ -163,7 +163,7 @@ export class Replica {
       this.#requests.abortAll();
       await this.#quietWithin(runnerTimes.abortMs);
     }
-    for (const slot of this.#slots) {
+    for (const slot of [...this.#slots]) {
       slot.state = "stopping";
       slot.endReason = "was stopped";
       // One that hangs would not hear of it.

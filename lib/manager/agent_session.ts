@@ -24,8 +24,10 @@ export interface AgentSessionOptions {
   module(sha256: string): Uint8Array | undefined;
   /** The registry changed: deployment and routes need another look. */
   changed(agent: string): void;
-  /** Makes the next step send this agent its whole desired state, whatever it was sent before. */
-  resend(agent: string): void;
+  /** The agent has been welcomed and takes its desired state from now on. */
+  welcomed(agent: string): void;
+  /** The agent's connection is gone. */
+  left(agent: string): void;
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   observeLogs(agent: string, lines: LogLine[]): void;
   record: RecordEvent;
@@ -60,10 +62,7 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
       `${hello.cores} cores, ${hello.labels.arch ?? "unknown architecture"}, version ${hello.version}`,
   );
   return {
-    start() {
-      options.resend(name);
-      options.changed(name);
-    },
+    start: () => options.welcomed(name),
     onControl: (text) => receiveControl(options, channel, name, text),
     onFrames(message) {
       // A reply is a sign of life too: an agent that is late with its telemetry but answers is busy, not gone.
@@ -161,5 +160,5 @@ function gone(
   if (change) {
     options.record("warn", "agent_lost", name, `Agent ${name} is lost: ${close.reason || change.reason}`);
   }
-  options.changed(name);
+  options.left(name);
 }

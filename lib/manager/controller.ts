@@ -45,7 +45,7 @@ export class Controller {
   #generation: number;
   #handles = new Map<string, number>();
   #nextHandle = 1;
-  /** What each agent was last sent, to send only changes. */
+  /** What each welcomed agent was last sent, to send only changes. */
   #sent = new Map<string, string>();
   #scheduled = false;
   #cancelWake: () => void = () => {};
@@ -101,9 +101,16 @@ export class Controller {
     this.changed();
   }
 
-  /** The agent's connection is new: it is sent everything again. */
-  resend(agent: string): void {
+  /** The agent has been welcomed on a new connection: it is sent everything it shall run. */
+  welcomed(agent: string): void {
+    this.#sent.set(agent, "");
+    this.changed();
+  }
+
+  /** The agent's connection is gone. */
+  left(agent: string): void {
     this.#sent.delete(agent);
+    this.changed();
   }
 
   close(): void {
@@ -158,7 +165,8 @@ export class Controller {
 
   #sendDesired(): void {
     for (const agent of this.#options.agents.list()) {
-      if (!agent.connection) continue;
+      // Before its welcome an agent takes nothing.
+      if (!agent.connection || !this.#sent.has(agent.name)) continue;
       const replicas = this.assignments(agent.name).map((assignment) =>
         this.#specification(agent.name, assignment)
       );

@@ -125,7 +125,8 @@ function agentSessionOptions({ clock, store, core }: FrontOptions, logs: ModuleL
     dispatcher,
     module: (sha256: string) => store.deployments.module(sha256),
     changed: () => controller.changed(),
-    resend: (agent: string) => controller.resend(agent),
+    welcomed: (agent: string) => controller.welcomed(agent),
+    left: (agent: string) => controller.left(agent),
     observeTelemetry: metrics.observeTelemetry,
     observeLogs: (agent: string, lines: Parameters<ModuleLogs["push"]>[1]) =>
       logs.push(agent, lines, (set) => controller.set(set) !== undefined),

@@ -10,6 +10,7 @@ import { type Clock, sleep } from "../clock.ts";
 import { asSqwishError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
+import { concatBytes } from "../protocol/frame.ts";
 import { joinPath } from "../protocol/messages.ts";
 import { checkUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
 
@@ -94,7 +95,11 @@ function createServer(
     if (!sockets.add(socket, socket.remoteAddress ?? "unknown")) socket.destroy();
   });
   server.on("tlsClientError", (error: Error) => options.log.debug("TLS handshake failed", { error }));
-  server.on("clientError", (_error: Error, socket: Duplex) => socket.destroy());
+  server.on("clientError", (error: Error, socket: Duplex) => {
+    options.log.debug("not HTTP", { error });
+    if (socket.writable) refuseUpgrade(socket, unreadable(error));
+    else socket.destroy();
+  });
   return server;
 }
 
@@ -202,23 +207,8 @@ async function serve(
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   try {
-    const url = new URL(request.url ?? "/", `https://${request.headers.host ?? "manager"}`);
     const body = await readBody(request);
-    const headers = new Headers();
-    for (const [name, value] of Object.entries(request.headers)) {
-      if (value !== undefined && !name.startsWith(":")) {
-        headers.set(name, Array.isArray(value) ? value.join(", ") : value);
-      }
-    }
-    const answer = await options.handle(
-      new Request(url, {
-        method: request.method,
-        headers,
-        body: body.length > 0 && request.method !== "GET" && request.method !== "HEAD" ? body : null,
-        signal: gone.signal,
-      }),
-      remoteAddressOf(request),
-    );
+    const answer = await options.handle(webRequest(request, body, gone.signal), remoteAddressOf(request));
     await writeResponse(answer, response, gone.signal);
   } catch (thrown) {
     const error = asSqwishError(thrown, "The request");
@@ -231,27 +221,54 @@ async function serve(
   }
 }
 
+/** Throws `invalid_request` for an address, a method or headers that no request may have. */
+function webRequest(request: IncomingMessage, body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Request {
+  try {
+    const url = new URL(request.url ?? "/", `https://${request.headers.host ?? "manager"}`);
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(request.headers)) {
+      if (value !== undefined && !name.startsWith(":")) {
+        headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+      }
+    }
+    const hasBody = body.length > 0 && request.method !== "GET" && request.method !== "HEAD";
+    return new Request(url, { method: request.method, headers, body: hasBody ? body : null, signal });
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+function unreadable(cause: unknown): SqwishError {
+  return new SqwishError(
+    "invalid_request",
+    "The manager reads HTTP requests whose method, path and headers are well-formed, this is not one",
+    { cause },
+  );
+}
+
 async function readBody(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
   // Some of the runtimes served never end the stream of a request that has no body.
   if (request.headers["content-length"] === undefined && request.headers["transfer-encoding"] === undefined) {
     return new Uint8Array(0);
   }
   const declared = Number(request.headers["content-length"] ?? 0);
+  if (declared > requestBytesMax) throw tooLarge(declared);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  if (declared > requestBytesMax) throw tooLarge(declared);
-  for await (const chunk of request) {
-    length += chunk.length;
-    if (length > requestBytesMax) throw tooLarge(length);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request) {
+      length += chunk.length;
+      if (length > requestBytesMax) throw tooLarge(length);
+      chunks.push(chunk);
+    }
+  } catch (thrown) {
+    if (thrown instanceof SqwishError) throw thrown;
+    throw new SqwishError("cancelled", "The HTTP client went away before its request was whole", {
+      cause: thrown,
+      details: { mayHaveRun: "no" },
+    });
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  return concatBytes(chunks);
 }
 
 function tooLarge(length: number): SqwishError {

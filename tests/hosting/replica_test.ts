@@ -91,8 +91,11 @@ async function scripted(cores = 1) {
   }
   async function end(): Promise<void> {
     const stopping = replica.stop(0);
-    for (let i = 0; i < 5; i++) await undefined;
-    clock.advance(runnerTimes.abortMs);
+    // First the time to drain passes, then the time to abort.
+    for (let i = 0; i < 2; i++) {
+      await settle();
+      clock.advance(runnerTimes.abortMs);
+    }
     await stopping;
     assert.equal(clock.pendingTimers, 0);
   }
