@@ -3,7 +3,7 @@
  * Frames sent while a write is under way share the next write. Received frames are whole, and their bytes
  * belong to the receiver.
  */
-import { concatBytes, frameLengthAt, headerBytes } from "../protocol/frame.ts";
+import { concatBytes, FrameAssembler } from "../protocol/frame.ts";
 
 /** The part of `Deno.Conn` that is used. */
 export interface ByteStream {
@@ -26,10 +26,7 @@ export class FrameSocket {
   #outgoing: Uint8Array[] = [];
   #writing = false;
   #closed = false;
-  #incoming: Uint8Array[] = [];
-  #incomingBytes = 0;
-  /** Bytes to gather before the next frame can be whole, so that a large body is joined once and not per chunk. */
-  #neededBytes = headerBytes;
+  readonly #assembler = new FrameAssembler();
 
   constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
     this.#stream = stream;
@@ -81,33 +78,13 @@ export class FrameSocket {
       for (;;) {
         const count = await this.#stream.read(buffer);
         if (count === null) break;
-        this.#take(buffer.slice(0, count));
+        this.#assembler.push(buffer.slice(0, count), (bytes, at, end) => {
+          if (!this.#closed) this.#handlers.onFrame(bytes, at, end);
+        });
       }
     } catch (thrown) {
       return this.close(thrown);
     }
     this.close();
-  }
-
-  #take(chunk: Uint8Array): void {
-    this.#incoming.push(chunk);
-    this.#incomingBytes += chunk.length;
-    if (this.#incomingBytes < this.#neededBytes) return;
-    const bytes = this.#incoming.length === 1 ? chunk : concatBytes(this.#incoming);
-    let at = 0;
-    for (;;) {
-      const length = frameLengthAt(bytes, at, bytes.length);
-      if (length === 0) break;
-      this.#handlers.onFrame(bytes, at, at + length);
-      if (this.#closed) return;
-      at += length;
-    }
-    const rest = bytes.subarray(at);
-    this.#incoming = rest.length === 0 ? [] : [rest];
-    this.#incomingBytes = rest.length;
-    // A cut header tells nothing yet; a whole one tells the frame's length in its first field.
-    this.#neededBytes = rest.length < headerBytes
-      ? headerBytes
-      : new DataView(rest.buffer, rest.byteOffset).getUint32(0);
   }
 }

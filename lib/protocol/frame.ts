@@ -211,11 +211,17 @@ export function forEachFrame(message: Uint8Array, visit: (at: number, end: numbe
 
 /** Finds frames in a byte stream that is cut anywhere (the unix socket between agent and runner). */
 export class FrameAssembler {
-  #pending: Uint8Array = emptyBytes;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  /** Bytes to gather before the next frame can be whole, so that a large body is joined once and not per chunk. */
+  #neededBytes = headerBytes;
 
-  /** Calls `visit(bytes, at, end)` for each frame that `chunk` completes. The bytes stay the visitor's. */
+  /** Calls `visit(bytes, at, end)` for each frame that `chunk` completes. The bytes are the visitor's from then on. */
   push(chunk: Uint8Array, visit: (bytes: Uint8Array, at: number, end: number) => void): void {
-    const bytes = this.#pending.length === 0 ? chunk : concatBytes([this.#pending, chunk]);
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes < this.#neededBytes) return;
+    const bytes = this.#chunks.length === 1 ? chunk : concatBytes(this.#chunks);
     let at = 0;
     for (;;) {
       const length = frameLengthAt(bytes, at, bytes.length);
@@ -223,7 +229,11 @@ export class FrameAssembler {
       visit(bytes, at, at + length);
       at += length;
     }
-    this.#pending = at === bytes.length ? emptyBytes : bytes.slice(at);
+    const rest = bytes.subarray(at);
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#bytes = rest.length;
+    // A cut header tells nothing yet; a whole one tells the frame's length in its first field.
+    this.#neededBytes = rest.length < headerBytes ? headerBytes : readUint32(rest, 0);
   }
 }
 
