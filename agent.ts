@@ -7,7 +7,9 @@ import {
   type AgentIdentity,
   agentNameOf,
   identityFromToken,
+  nameProblem,
   readIdentity,
+  removeIdentity,
   writeIdentity,
 } from "./lib/agent/identity.ts";
 import { type AgentMachine, readMachine } from "./lib/agent/machine.ts";
@@ -127,13 +129,15 @@ interface AgentArguments {
   verbose?: boolean;
 }
 
-/** The identity to join with: the token's, or the one the data folder remembers. */
-async function resolveIdentity(
+/** The identity to join with: the token's, or `known`, which the data folder remembers. */
+function resolveIdentity(
   options: AgentArguments,
+  known: AgentIdentity | undefined,
   machine: AgentMachine,
   random: Random,
-): Promise<AgentIdentity> {
-  const known = await readIdentity(options.data);
+): AgentIdentity {
+  const problem = options.name === undefined ? undefined : nameProblem(options.name);
+  if (problem !== undefined) throw new UsageError(`--name ${problem}`);
   const name = options.name ?? known?.name ?? agentNameOf(machine.hostname);
   if (options.join !== undefined) return identityFromToken(options.join, { name, known, random });
   if (known === undefined) {
@@ -155,7 +159,9 @@ async function runAgent(options: AgentArguments): Promise<void> {
     write: (line) => console.error(line),
     level: options.verbose ? "debug" : "info",
   });
-  const identity = await resolveIdentity(options, machine, random);
+  const known = await readIdentity(options.data);
+  const identity = resolveIdentity(options, known, machine, random);
+  // Before the join: a token for one use must not be spent on an identity that can't be kept.
   await writeIdentity(options.data, identity);
   const agent = await createAgent({
     clock,
@@ -172,7 +178,10 @@ async function runAgent(options: AgentArguments): Promise<void> {
   for (const signal of signals) Deno.addSignalListener(signal, () => stopped.resolve(`stopped by ${signal}`));
   const ending = await Promise.race([stopped.promise, agent.membership.refused]);
   await agent.close(ending instanceof SqwishError ? "refused" : ending);
-  if (ending instanceof SqwishError) throw ending;
+  if (!(ending instanceof SqwishError)) return;
+  if (known) await writeIdentity(options.data, known);
+  else await removeIdentity(options.data);
+  throw ending;
 }
 
 async function main(argv: string[]): Promise<number> {

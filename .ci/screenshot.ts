@@ -12,7 +12,7 @@ import { launchBrowser, openPage, signIn } from "../tests/support/browser.ts";
 const root = join(import.meta.dirname!, "..");
 const docs = join(root, "docs");
 /** How long the cluster works before the pictures are taken; the charts show the last five minutes. */
-const workMs = 240_000;
+const workMs = 180_000;
 
 const agents = [
   { name: "attic", labels: { zone: "attic" } },

@@ -6,7 +6,7 @@
 import { onThemeChange, resolveColour, withAlpha } from "./colours.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
 import { formatTime } from "./format.js";
-import { hasValue, othersLabel, stackColumns, topColumns } from "./history.js";
+import { hasValue, othersLabel, smooth, stackColumns, topColumns } from "./history.js";
 
 /**
  * @typedef {import("./history.js").Column} Column
@@ -18,6 +18,7 @@ import { hasValue, othersLabel, stackColumns, topColumns } from "./history.js";
  * @property {(label: string) => string} colourOf a CSS value
  * @property {(labels: string[]) => string[]} [order] of the lines; by name when left out
  * @property {boolean} [hideZeros] leaves out lines that never rise above zero; with none left the chart is empty
+ * @property {() => number} [smoothing] points that are averaged into each; 1 when left out
  * @property {"bytes" | "things"} [unit] splits the value axis at powers of two, or at whole numbers
  * @property {number} topMin the smallest top of the value axis, so that an idle cluster does not look busy
  * @property {string} empty said in place of a picture that has no data
@@ -128,6 +129,8 @@ export function createChart(options) {
     const rest = options.kind === "stack" ? "sum" : "mean";
     columns = topColumns(binding.history, linesMax, rest, columns.map(({ label }) => label));
     if (options.hideZeros) columns = columns.filter(hasValue);
+    const width = options.smoothing?.() ?? 1;
+    if (width > 1) columns = columns.map(({ label, values }) => ({ label, values: smooth(values, width) }));
     if (options.order) {
       const wanted = options.order(columns.map(({ label }) => label));
       columns.sort((a, b) => wanted.indexOf(a.label) - wanted.indexOf(b.label));

@@ -222,7 +222,13 @@ function createEndpointCharts(app, endpoint) {
   const rate = { kind: "stack", format: formatNumber, topMin: 1, note: "per second" };
   const own = () => palette.of("endpoint", endpoint);
   return [
-    chart("requests", { ...rate, title: "Requests", colourOf: own, empty: "No requests in this time." }),
+    chart("requests", {
+      ...rate,
+      smoothing: feed.smoothing,
+      title: "Requests",
+      colourOf: own,
+      empty: "No requests in this time.",
+    }),
     chart("latency", latencyChart),
     chart("errors", {
       ...rate,

@@ -36,6 +36,9 @@ const fetchedSeries = "latency";
 /** Of a cluster that was started just now, a minute is shown. */
 const youngMsMin = 60_000;
 
+/** A stored sample counts for this long, so the first one reaches back before the start. */
+const sampleMs = 10_000;
+
 class Source {
   history = createHistory();
   loaded = false;
@@ -134,6 +137,8 @@ export function createFeed() {
   return {
     nowMs,
     range: () => range,
+    /** How many points of a rate are averaged: some seconds while live, none of the longer steps. */
+    smoothing: () => range.live ? 5 : 1,
     /** The window that charts show: the chosen range, or all there is of a cluster that is younger than that. */
     window() {
       const toMs = nowMs();
@@ -179,7 +184,7 @@ export function createFeed() {
       }
       startedAtMs = overview.cluster.startedAtMs;
       isYoung = startedAtMs > nowMs() - range.rangeMs &&
-        [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs));
+        [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
     },
   };
 }

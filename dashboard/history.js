@@ -150,6 +150,24 @@ function meanColumns(columns, length) {
 }
 
 /**
+ * The mean of each point and those before it. Single requests of a quiet cluster would else be a picket fence.
+ * @param {Values} values of counts: a gap after the first value is a zero
+ * @param {number} width points
+ * @returns {Values}
+ */
+export function smooth(values, width) {
+  const start = values.findIndex((value) => value !== null);
+  let sum = 0;
+  return values.map((value, index) => {
+    if (start < 0 || index < start) return null;
+    sum += value ?? 0;
+    if (index - width >= start) sum -= values[index - width] ?? 0;
+    // Adding and taking away leaves dust below zero.
+    return Math.max(0, sum / Math.min(width, index - start + 1));
+  });
+}
+
+/**
  * Each column plus all before it, for stacked areas. Stacks are of counts, and nothing is recorded while nothing
  * happens: a gap after the first value is a zero.
  * @param {Column[]} columns

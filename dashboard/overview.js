@@ -76,19 +76,22 @@ function createCharts(app) {
     });
     return made;
   };
-  const byEndpoint = (/** @type {string} */ label) => palette.of("endpoint", label);
+  const rate = {
+    note: "per second, by endpoint",
+    kind: "stack",
+    format: formatNumber,
+    topMin: 1,
+    hideZeros: true,
+    colourOf: (/** @type {string} */ label) => palette.of("endpoint", label),
+  };
   const bySet = (/** @type {string} */ label) => palette.of("replicaSet", label);
   const byAgent = (/** @type {string} */ label) => palette.of("agent", label);
   const calm = "Nothing yet.";
   return {
     requests: chart("requests", {
       title: "Requests",
-      note: "per second, by endpoint",
-      kind: "stack",
-      format: formatNumber,
-      topMin: 1,
-      hideZeros: true,
-      colourOf: byEndpoint,
+      ...rate,
+      smoothing: feed.smoothing,
       empty: "No requests in this time.",
     }),
     latency: chart("latency", latencyChart),
@@ -114,12 +117,7 @@ function createCharts(app) {
     }),
     errors: chart("errors", {
       title: "Errors",
-      note: "per second, by endpoint",
-      kind: "stack",
-      format: formatNumber,
-      topMin: 1,
-      hideZeros: true,
-      colourOf: byEndpoint,
+      ...rate,
       empty: "No errors in this time.",
     }),
     memory: chart("memory", {

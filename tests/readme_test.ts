@@ -1,11 +1,11 @@
 /**
- * README's commands, executed as a reader would type them, in order, in a folder of their own (`readme_blocks.ts` tells
- * how blocks are read). The world around the reader is played by small programs in front of the PATH: `git`, `npx`,
+ * README's commands, executed as a reader would type them, in order, in a copy of this checkout (`readme_blocks.ts`
+ * tells how blocks are read). The world around the reader is played by small programs in front of the PATH: `npx`,
  * `scp`, `ssh`, `sudo` and `curl`'s downloads; other machines are folders. What a reader copies from the screen, such as
  * a token, is put in by `substitutions()`.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ProgramGroup, runProgram } from "../examples/demo/programs.ts";
 import { eventually } from "./support/eventually.ts";
 import { readSteps, substitute, type Substitution } from "./support/readme_blocks.ts";
@@ -20,8 +20,8 @@ const startMsMax = 90_000;
 const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 interface World {
-  /** Where the reader is. */
-  home: string;
+  /** The checkout the reader is in. */
+  checkout: string;
   /** Stand-ins for programs of the reader's machine. */
   bin: string;
   env: Record<string, string>;
@@ -36,7 +36,7 @@ Deno.test("every command of README.md does what it says", async () => {
     const world = await createWorld(folder);
     const steps = readSteps(markdown);
     assert.ok(steps.length > 3, "README.md must show commands");
-    let where = world.home;
+    let where = world.checkout;
     for (const step of steps) {
       if (step.kind === "file") {
         await Deno.writeTextFile(join(where, step.name), step.text);
@@ -111,8 +111,11 @@ async function runCommand(world: World, where: string, command: string, told: st
 }
 
 async function createWorld(folder: string): Promise<World> {
-  const [home, bin, machines] = ["home", "bin", "machines"].map((name) => join(folder, name));
-  for (const path of [home, bin, machines]) await Deno.mkdir(path);
+  const [home, checkout, bin, machines] = ["home", "sqwish", "bin", "machines"].map((name) =>
+    join(folder, name)
+  );
+  for (const path of [home, checkout, bin, machines]) await Deno.mkdir(path);
+  await copyCheckout(checkout);
   const own = [Deno.execPath(), "run", "--quiet", "-A"].join(" ");
   const compiled = join(repositoryRoot, "dist", Deno.build.target);
   // The compiled programs when they have been built, or else small ones that run the source: installed by copying alike.
@@ -128,28 +131,44 @@ async function createWorld(folder: string): Promise<World> {
     new TextDecoder().decode((await runProgram([Deno.execPath()], ["info", "--json"])).stdout),
   );
   return {
-    home,
+    checkout,
     bin,
     readyFile: join(folder, "ready.json"),
     env: { HOME: home, PATH: `${bin}:${Deno.env.get("PATH")}`, DENO_DIR: cache.denoDir, NO_COLOR: "1" },
   };
 }
 
-/** The reader's world outside of the cluster. `$0` is the stand-in itself, beside the programs it hands out. */
+/** Everything that would be in a clone, with what is not committed yet. */
+async function copyCheckout(to: string): Promise<void> {
+  const listed = await runProgram(["git"], [
+    "-C",
+    repositoryRoot,
+    "ls-files",
+    "-z",
+    "-co",
+    "--exclude-standard",
+  ]);
+  assert.equal(listed.code, 0, listed.stderr);
+  for (const path of new TextDecoder().decode(listed.stdout).split("\0").filter((each) => each !== "")) {
+    await Deno.mkdir(join(to, dirname(path)), { recursive: true });
+    await Deno.copyFile(join(repositoryRoot, path), join(to, path)).catch((thrown) => {
+      // Deleted, but not committed as such.
+      if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    });
+  }
+}
+
+/** The reader's world outside of the cluster. */
 async function writeStandIns(bin: string, machines: string): Promise<void> {
   const build = targets.map((target) =>
     `mkdir -p dist/${target} && for name in manager agent client; do ` +
     `cp ${bin}/sqwish-$name dist/${target}/$name; done`
   ).join("\n");
   const standIns: Record<string, string> = {
-    // Only what is in the repository: as a clone has it, but with what is not committed yet.
-    git: `[ "$1" = clone ] || exit 9
-to=\${3:-$(basename "$2" .git)}; mkdir -p "$to"; to=$(realpath "$to"); cd ${repositoryRoot}
-/usr/bin/git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$to"`,
     npx: `shift 2; case "$1 $2" in "task build") ${build} ;; *) exec ${Deno.execPath()} "$@" ;; esac`,
     scp: `eval to=\\\${$#}; mkdir -p "${machines}/\${to%%:*}"
 for file; do [ "$file" = "$to" ] || cp "$file" "${machines}/\${to%%:*}/\${to#*:}"; done`,
-    ssh: `mkdir -p "${machines}/$1"; cd "${machines}/$1"; shift; exec sh -c "$*"`,
+    ssh: `mkdir -p "${machines}/$1"; cd "${machines}/$1"; shift; exec sh -c "exec $*"`,
     sudo: `exec "$@"`,
     // A release is not on the network yet when its README is tested.
     curl: `for word; do case "$word" in

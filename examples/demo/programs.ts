@@ -29,6 +29,8 @@ export interface Finished {
 const tailCharactersMax = 6000;
 /** A program that has not ended this long after SIGTERM is killed. */
 const graceMs = 5000;
+/** How long the last words of an ended program are waited for: a child of its own may hold its outputs open. */
+const lastWordsMs = 500;
 
 /** Programs run by this very Deno from the repository's root. */
 export function programsFromSource(root: string): Programs {
@@ -64,13 +66,20 @@ export class ProgramGroup {
     }).spawn();
     let tail = "";
     let code: number | null = null;
+    const unheard = new AbortController();
     const remember = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-        tail = (tail + text).slice(-tailCharactersMax);
-      }
+      const decoder = new TextDecoder();
+      const append = (bytes: Uint8Array) =>
+        void (tail = (tail + decoder.decode(bytes, { stream: true })).slice(-tailCharactersMax));
+      await stream.pipeTo(new WritableStream({ write: append }), { signal: unheard.signal }).catch(() => {});
     };
-    const done = Promise.all([remember(child.stdout), remember(child.stderr), child.status])
-      .then(([, , status]) => void (code = status.code));
+    const outputs = Promise.all([remember(child.stdout), remember(child.stderr)]);
+    const done = child.status.then(async (status) => {
+      const giveUp = setTimeout(() => unheard.abort(), lastWordsMs);
+      await outputs;
+      clearTimeout(giveUp);
+      code = status.code;
+    });
     const program = { name, pid: child.pid, exitCode: () => code, tail: () => tail };
     this.#children.push({ program, child, done });
     return program;

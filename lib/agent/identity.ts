@@ -2,9 +2,10 @@
  * What an agent remembers between starts, in its data folder: its name, its identity, where the manager was last and
  * the credentials of its own. One file, mode 0600, replaced whole; runners can't read it.
  */
-import { rename } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import * as v from "valibot";
 import { SqwishError } from "../errors.ts";
+import { nameSchema } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
 import { parseToken } from "../security/token.ts";
 
@@ -63,6 +64,11 @@ export async function writeIdentity(folder: string, identity: AgentIdentity): Pr
   }
 }
 
+/** Forgets a join that was refused. */
+export async function removeIdentity(folder: string): Promise<void> {
+  await rm(`${folder}/${fileName}`, { force: true });
+}
+
 /** The identity that joining with this token makes; a known name and identity of the folder stay. */
 export function identityFromToken(
   text: string,
@@ -85,6 +91,11 @@ export function identityFromToken(
     password: token.password,
     enroll: true,
   };
+}
+
+/** What is wrong with a name for an agent; undefined: nothing. */
+export function nameProblem(name: string): string | undefined {
+  return v.safeParse(nameSchema, name).issues?.[0].message;
 }
 
 /** A machine's host name as an agent's name: lower case, without what names may not have. */

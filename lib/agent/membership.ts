@@ -6,7 +6,7 @@
 import type { Clock } from "../clock.ts";
 import { Dialer } from "../client/dialer.ts";
 import { reconnectDelayMs } from "../client/backoff.ts";
-import { asSqwishError, describeError, type SqwishError } from "../errors.ts";
+import { asSqwishError, describeError, type ErrorCode, type SqwishError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Welcome } from "../protocol/messages.ts";
@@ -31,6 +31,9 @@ export interface Membership {
   /** Leaves the cluster and stops dialling. */
   leave(message: string): Promise<void>;
 }
+
+/** Reasons to stay out that pass by themselves; about any other a person must do something. */
+const passing: ReadonlySet<ErrorCode> = new Set(["manager_lost", "queue_full", "internal"]);
 
 /** A session that lasted this long starts the backoff over. */
 const steadyMs = 10_000;
@@ -84,8 +87,9 @@ export function keepMembership(options: MembershipOptions): Membership {
       const error = await connectOnce();
       if (leaving) break;
       failures++;
-      const mayStayOut = dialer.target.enroll && error.code !== "manager_lost";
-      if (mayStayOut) return refused.resolve(error);
+      // A lock after wrong passwords says when it ends.
+      const passes = passing.has(error.code) || typeof error.details.retryAfterMs === "number";
+      if (dialer.target.enroll && !passes) return refused.resolve(error);
       const delayMs = reconnectDelayMs(failures, random);
       log.warn(`not connected, trying again in ${(delayMs / 1000).toFixed(1)} s`, {
         reason: describeError(error),

@@ -58,6 +58,7 @@ export class Accounts {
   async add(
     user: { name: string; role: Role; endpoints: string[]; password?: string },
   ): Promise<{ user: UserView; password: string }> {
+    requireUserName(user.name);
     requireEndpointPatterns(user.endpoints);
     if (this.#users.find(user.name)) {
       throw new SqwishError("conflict", `A new user needs a name of its own, ${user.name} exists already`);
@@ -108,7 +109,7 @@ export class Accounts {
   /**
    * Exchanges a join token for credentials of a machine's own, with the token's role and patterns. Only tokens can
    * be exchanged: what a person's password opened would otherwise outlive it. `consume` uses up a token for one use
-   * and throws when another join was faster; then nothing has been added.
+   * and throws when another join was faster or the machine has gone; then nothing has been added.
    */
   async enroll(
     by: Principal,
@@ -141,6 +142,17 @@ export class Accounts {
   #mark(): string {
     return Array.from(this.#random.secret(4), (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
+}
+
+/** A colon ends the name in Basic authentication (RFC 7617), and names go into addresses and logs. */
+function requireUserName(name: string): void {
+  if (/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name)) return;
+  throw new SqwishError(
+    "invalid_request",
+    `A user's name must be 1 to 63 letters, digits, dots, dashes or underscores, is ${
+      JSON.stringify(name.slice(0, 100))
+    }`,
+  );
 }
 
 function viewOf(user: UserRecord): UserView {

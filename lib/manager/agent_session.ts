@@ -42,11 +42,12 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
   const name = hello.name;
   const joined = agents.join(hello, channel);
   if (joined.replaced && joined.replaced !== channel) {
+    // Its own end comes later and finds that it is no longer the current one.
     dispatcher.agentGone(name, "its connection was replaced by a newer one");
+    options.left(name);
     joined.replaced.abandon("replaced by a newer connection of the same agent");
   }
   agents.setCordoned(name, options.remember(hello).cordoned);
-  dispatcher.agentConnected(name, channel);
   // Modules may invoke any endpoint: what a cluster runs is trusted with what it offers.
   const requester: Requester = {
     id: `agent ${name} ${hello.identity}`,
@@ -62,7 +63,10 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
       `${hello.cores} cores, ${hello.labels.arch ?? "unknown architecture"}, version ${hello.version}`,
   );
   return {
-    start: () => options.welcomed(name),
+    start() {
+      dispatcher.agentConnected(name, channel);
+      options.welcomed(name);
+    },
     onControl: (text) => receiveControl(options, channel, name, text),
     onFrames(message) {
       // A reply is a sign of life too: an agent that is late with its telemetry but answers is busy, not gone.

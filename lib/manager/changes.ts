@@ -16,6 +16,8 @@ export interface ChangesOptions {
   record: RecordEvent;
   /** The registry changed. */
   changed(): void;
+  /** Someone was removed or has another password. */
+  usersChanged(): void;
 }
 
 export function createChanges(options: ChangesOptions): Changes {
@@ -26,8 +28,9 @@ export function createChanges(options: ChangesOptions): Changes {
     undo: (name, toRevision, by) => deployments.undo(name, toRevision, by.name),
     remove: (name, by) => deployments.remove(name, by.name),
     cordon(agent, cordoned, by) {
-      agents.setCordoned(agent, cordoned);
+      // Stored first: what a restart would forget must not be in force.
       agentStore.setCordoned(agent, cordoned);
+      agents.setCordoned(agent, cordoned);
       const what = cordoned ? "takes no new replicas" : "takes new replicas again";
       record(
         "info",
@@ -45,6 +48,7 @@ export function createChanges(options: ChangesOptions): Changes {
     async setPassword(name, password) {
       const changed = await accounts.setPassword(name, password);
       record("info", "password_changed", name, `The password of ${name} was changed`);
+      options.usersChanged();
       return changed;
     },
     removeUser(name, by) {
@@ -53,7 +57,13 @@ export function createChanges(options: ChangesOptions): Changes {
       }
       accounts.remove(name);
       record("info", "user_removed", name, `User ${name} was removed`);
+      options.usersChanged();
     },
-    createToken: options.createToken,
+    async createToken(token) {
+      const created = await options.createToken(token);
+      const use = token.once ? "one use" : "any number of uses";
+      record("info", "token_created", "", `A join token for ${use} as ${token.role} was made`);
+      return created;
+    },
   };
 }

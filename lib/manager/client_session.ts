@@ -27,16 +27,17 @@ export interface ClientSessionOptions {
 }
 
 const callsMax = 64;
-let nextSession = 1;
 
+/** `number` is this connection's own: queues are fair between connections. */
 export function openClientSession(
   options: ClientSessionOptions,
   channel: Channel,
   principal: Principal,
+  number: number,
 ): Session {
   const { dispatcher } = options;
   const requester: Requester = {
-    id: `client ${nextSession++}`,
+    id: `client ${number}`,
     describe: principal.name,
     mayInvoke: (endpoint) => mayInvoke(principal, endpoint),
     sink: channel,
@@ -104,6 +105,7 @@ export function openClientSession(
   };
 }
 
+/** Throws `invalid_request` for what can't be an HTTP request. */
 function requestOf(frame: Frame, signal: AbortSignal): Request {
   const [method, path] = frame.name.split(" ", 2);
   if (!path?.startsWith("/v1/")) {
@@ -112,10 +114,19 @@ function requestOf(frame: Frame, signal: AbortSignal): Request {
       `A call is named "METHOD /v1/…", this one ${JSON.stringify(frame.name)}`,
     );
   }
-  const { contentType } = frame.meta ? JSON.parse(frame.meta) : { contentType: undefined };
   const body = frame.body.length > 0 ? frame.body.slice() : null;
-  const headers = new Headers(body ? { "content-type": String(contentType ?? "application/json") } : {});
-  return new Request(`https://manager${path}`, { method, headers, body, signal });
+  try {
+    const meta: { contentType?: unknown } | null = frame.meta ? JSON.parse(frame.meta) : null;
+    const contentType = String(meta?.contentType ?? "application/json");
+    const headers = new Headers(body ? { "content-type": contentType } : {});
+    return new Request(`https://manager${path}`, { method, headers, body, signal });
+  } catch (cause) {
+    throw new SqwishError(
+      "invalid_request",
+      `A call needs a method, a path and headers as HTTP has them, ${JSON.stringify(frame.name)} has not`,
+      { cause },
+    );
+  }
 }
 
 async function sendResponse(
@@ -138,7 +149,10 @@ async function sendResponse(
     return;
   }
   const reader = response.body.getReader();
-  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+  const cancel = () => void reader.cancel().catch(() => {});
+  // The peer may have gone while the answer was made; its abort has then been and comes no more.
+  if (signal.aborted) cancel();
+  else signal.addEventListener("abort", cancel);
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;

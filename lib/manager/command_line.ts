@@ -106,6 +106,7 @@ function addToken(program: Command, terminal: Terminal): void {
       const fingerprint = fingerprintOf(authority.caCertPem);
       const token = {
         role,
+        access,
         lifetimeMs: options.expires,
         once: options.once ?? false,
         addresses,

@@ -87,6 +87,8 @@ export class ConfigurationFile {
           `${folder} can't be watched; send SIGHUP after a change`,
         ),
     });
+    // Before it is read, so that an edit meanwhile is not missed.
+    this.#watcher.watch([this.#options.file]);
     await this.reload();
   }
 
@@ -129,8 +131,8 @@ export class ConfigurationFile {
       if (!(thrown instanceof SqwishError)) throw thrown;
       errors = thrown.details.errors as string[] | undefined ?? [thrown.message];
     }
-    // A file that can't be read says nothing of its modules: what was watched before still counts.
-    if (watched.length > 1 || this.#watched.size === 0) this.#watched = new Set(watched);
+    // A refused file doesn't tell all that it needs, a vanished library for instance: what was watched before still counts.
+    this.#watched = new Set(errors.length > 0 ? [...this.#watched, ...watched] : watched);
     this.#watcher?.watch([...this.#watched]);
     this.#tell(errors);
   }

@@ -4,6 +4,7 @@
  */
 import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
@@ -18,10 +19,11 @@ import { openClientSession } from "./client_session.ts";
 import type { Core } from "./core.ts";
 import type { Deployments } from "./deployments.ts";
 import type { Identity } from "./identity.ts";
-import { createJoin } from "./join.ts";
+import { createJoin, refuse } from "./join.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { ModuleLogs } from "./module_logs.ts";
 import { describeOverview, type OverviewFacts } from "./overview.ts";
+import { Peers } from "./peers.ts";
 import { createReads } from "./reads.ts";
 import type { createSignIn } from "./sign_in.ts";
 
@@ -48,7 +50,8 @@ export interface Front extends Pick<ListenerOptions, "handle" | "join"> {
 export function createFront(options: FrontOptions): Front {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
   const logs = new ModuleLogs();
-  const clients = { count: 0 };
+  const clients = { count: 0, everCount: 0 };
+  const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
   const facts = createFacts(options, clients);
   const reads = createReads({
     store,
@@ -74,6 +77,7 @@ export function createFront(options: FrontOptions): Front {
       createToken: async (token) => ({ token: await options.createToken(token) }),
       record: core.events.record,
       changed: () => core.controller.changed(),
+      usersChanged: () => peers.check(),
     }),
     invoke: invokePort(core, clock),
     live,
@@ -97,7 +101,12 @@ export function createFront(options: FrontOptions): Front {
     managerInstance: `${identity.fingerprint.slice(0, 12)}-${identity.bootEpoch}`,
     addresses: options.addresses,
     authenticate: signIn.authenticate,
-    enroll: (by, machine) => accounts.enroll(by, machine, signIn.consume),
+    peers,
+    enroll: (by, machine, requirePresent) =>
+      accounts.enroll(by, machine, (token) => {
+        requirePresent();
+        signIn.consume(token);
+      }),
     openAgent: (channel, hello) => openAgentSession(agentSessionOptions(options, logs), channel, hello),
     openClient: (channel, principal) =>
       openClientSession(
@@ -109,17 +118,30 @@ export function createFront(options: FrontOptions): Front {
         },
         channel,
         principal,
+        ++clients.everCount,
       ),
   });
   return {
     handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
     join,
-    close: () => live.close(),
+    close() {
+      live.close();
+      peers.close();
+    },
   };
 }
 
-function agentSessionOptions({ clock, store, core }: FrontOptions, logs: ModuleLogs) {
+function agentSessionOptions({ clock, log, store, core }: FrontOptions, logs: ModuleLogs) {
   const { agents, controller, dispatcher, metrics, events } = core;
+  /** A full disk must keep no agent out; the registry knows what matters now. */
+  function noted<Result>(what: string, write: () => Result): Result | undefined {
+    try {
+      return write();
+    } catch (thrown) {
+      log.error(`${what} could not be stored`, { error: describeError(thrown) });
+      return undefined;
+    }
+  }
   return {
     agents,
     dispatcher,
@@ -132,8 +154,10 @@ function agentSessionOptions({ clock, store, core }: FrontOptions, logs: ModuleL
       logs.push(agent, lines, (set) => controller.set(set) !== undefined),
     record: events.record,
     remember: (hello: Parameters<typeof store.agents.observeJoin>[0]) =>
-      store.agents.observeJoin(hello, clock.nowMs()),
-    observeSeen: (agent: string) => store.agents.observeSeen(agent, clock.nowMs()),
+      noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
+        { cordoned: agents.get(hello.name)?.cordoned ?? false },
+    observeSeen: (agent: string) =>
+      void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
 }
 

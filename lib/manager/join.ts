@@ -21,6 +21,7 @@ import { CloseCode } from "../protocol/rfc6455.ts";
 import { acceptUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
 import { type Principal, requireAllowed } from "../security/access.ts";
 import { parseBasic } from "./api/sign_in.ts";
+import type { Peers } from "./peers.ts";
 
 /** What takes a joined channel over: its handlers from `hello` on. */
 export interface Session extends ChannelHandlers {
@@ -36,8 +37,17 @@ export interface JoinOptions {
   managerInstance: string;
   addresses(): string[];
   authenticate(attempt: { user: string; password: string; address: string }): Promise<Principal>;
-  /** Exchanges a join token for credentials of the machine's own; throws for anyone but a token, or one used up. */
-  enroll(by: Principal, machine: string): Promise<{ user: string; password: string }>;
+  /**
+   * Exchanges a join token for credentials of the machine's own; throws for anyone but a token, or one used up.
+   * `requirePresent` is called right before the token is used up, and throws when nobody is left to be answered.
+   */
+  enroll(
+    by: Principal,
+    machine: string,
+    requirePresent: () => void,
+  ): Promise<{ user: string; password: string }>;
+  /** Those who have been welcomed. */
+  peers: Pick<Peers, "add" | "remove">;
   /** Lets an agent in, or throws when its name is taken. */
   openAgent(channel: Channel, hello: AgentHello, principal: Principal): Session;
   openClient(channel: Channel, principal: Principal): Session;
@@ -49,8 +59,7 @@ export function createJoin(options: JoinOptions) {
     void authenticate(options, request, remoteAddress).then(
       (principal) => {
         if (socket.destroyed) return;
-        const channel = acceptUpgrade(request, socket, head, remoteAddress);
-        awaitHello(options, channel, principal);
+        awaitHello(options, acceptUpgrade(request, socket, head, remoteAddress), principal);
       },
       (thrown) => {
         const error = asSqwishError(thrown, "Joining");
@@ -93,13 +102,23 @@ export function awaitHello(options: JoinOptions, channel: Channel, principal: Pr
       action();
     } catch (thrown) {
       const error = asSqwishError(thrown, "The message");
-      options.log.warn("peer sent nonsense, closing", { peer: principal.name, error: describeError(thrown) });
+      const level = error.code === "internal" ? "error" : "warn";
+      options.log[level]("a peer's message was refused, closing", {
+        peer: principal.name,
+        error: describeError(thrown),
+      });
       refuse(channel, error);
     }
   };
   channel.start({
     onControl: (text) =>
       guarded(() => {
+        if (text.length > limits.controlBytesMax) {
+          throw new SqwishError(
+            "too_large",
+            `A control message takes at most ${limits.controlBytesMax} bytes, this one has ${text.length}`,
+          );
+        }
         if (session) return session.onControl(text);
         const message = parseMessageToManager(text);
         if (message.type !== "hello" || greeted) {
@@ -122,7 +141,8 @@ export function awaitHello(options: JoinOptions, channel: Channel, principal: Pr
       }),
     onClose: (close) => {
       cancelTimer();
-      entered?.onClose(close);
+      options.peers.remove(channel);
+      guarded(() => entered?.onClose(close));
     },
     onDrain: () => session?.onDrain?.(),
   });
@@ -155,7 +175,12 @@ async function greet(
     : options.openClient(channel, { ...principal, once: false });
   entered(session);
   const machine = hello.role === "agent" ? hello.name : "client";
-  const credentials = hello.enroll ? await options.enroll(principal, machine) : undefined;
+  const requirePresent = () => {
+    // An older connection's welcome must not be taken for that of the one that replaced it.
+    if (channel.closed) throw new SqwishError("cancelled", "The peer went away before its welcome");
+  };
+  const credentials = hello.enroll ? await options.enroll(principal, machine, requirePresent) : undefined;
+  requirePresent();
   const welcome: Welcome = {
     type: "welcome",
     protocol: protocolVersion,
@@ -167,12 +192,17 @@ async function greet(
     ...(credentials ? { credentials } : {}),
   };
   channel.sendControl(encodeMessage(welcome));
+  // With its own credentials it no longer depends on the token.
+  options.peers.add(channel, credentials?.user ?? principal.name);
   session.start();
   return session;
 }
 
+const byeCharactersMax = 1000;
+
 /** Says why, then closes. */
 export function refuse(channel: Channel, error: SqwishError): void {
-  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message: error.message }));
+  const message = error.message.slice(0, byeCharactersMax);
+  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message }));
   channel.close(CloseCode.policyViolation, error.message);
 }

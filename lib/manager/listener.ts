@@ -84,8 +84,16 @@ function createServer(
   { certPem, keyPem }: Pick<ListenerOptions, "certPem" | "keyPem">,
 ): Server {
   const server = https.createServer(
-    // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
-    { key: keyPem, cert: certPem, minVersion: "TLSv1.2" } as any,
+    {
+      key: keyPem,
+      cert: certPem,
+      minVersion: "TLSv1.2",
+      // Whoever connects and then says nothing, or too little, must not hold a connection for ever.
+      handshakeTimeout: limits.handshakeMsMax,
+      headersTimeout: limits.handshakeMsMax,
+      connectionsCheckingInterval: 1000,
+      // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
+    } as any,
     (request, response) => void serve(options, request, response),
   );
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
@@ -97,7 +105,8 @@ function createServer(
   server.on("tlsClientError", (error: Error) => options.log.debug("TLS handshake failed", { error }));
   server.on("clientError", (error: Error, socket: Duplex) => {
     options.log.debug("not HTTP", { error });
-    if (socket.writable) refuseUpgrade(socket, unreadable(error));
+    // Words only reach who has come through the TLS handshake.
+    if (sockets.has(socket) && socket.writable) refuseUpgrade(socket, unreadable(error));
     else socket.destroy();
   });
   return server;
@@ -110,6 +119,10 @@ class SocketCount {
 
   get size(): number {
     return this.#addresses.size;
+  }
+
+  has(socket: Duplex): boolean {
+    return this.#addresses.has(socket);
   }
 
   /** False when there is no room for it. */

@@ -9,6 +9,7 @@ import {
   hasValue,
   isEmptyBefore,
   othersLabel,
+  smooth,
   stackColumns,
   sumColumns,
   topColumns,
@@ -134,6 +135,18 @@ Deno.test("only what is above zero before a moment counts as older data", () => 
   assert.equal(isEmptyBefore(history, 3000), true);
   assert.equal(isEmptyBefore(history, 3001), false);
   assert.equal(isEmptyBefore(createHistory(), 3000), true);
+});
+
+Deno.test("smoothing keeps the sum of what lies inside and never goes below zero", () => {
+  assert.deepEqual(smooth([null, 4, null, 2, 0, 0], 2), [null, 4, 2, 1, 1, 0]);
+  assert.deepEqual(smooth([null, null], 3), [null, null]);
+  const values = fc.array(fc.double({ min: 0, max: 1000, noNaN: true }));
+  fc.assert(fc.property(values, fc.integer({ min: 1, max: 9 }), (some, width) => {
+    const smoothed = smooth([...some, ...new Array(width).fill(0)], width);
+    const top = Math.max(0, ...some);
+    for (const value of smoothed) assert.ok(value !== null && value >= 0 && value <= top * 1.000001 + 1e-9);
+    assert.ok(smoothed.at(-1)! < 1e-6);
+  }));
 });
 
 Deno.test("rates come from the totals of two overviews, exact also over a gap", () => {

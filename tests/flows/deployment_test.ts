@@ -27,14 +27,17 @@ function speaker(word: string): Record<string, string> {
   };
 }
 
-/** Constant load of requests until `stop()`, which resolves with every reply and every failure. */
+/**
+ * Constant load until `stop()`, which throws when any request failed and else counts the replies by revision.
+ * The first failure ends it: a closed connection would have it fail for ever without a pause.
+ */
 function load(sqwish: Sqwish, endpoint: string, concurrency: number) {
   const replies: { n: number; words: string[] }[] = [];
   const failures: unknown[] = [];
   let stopped = false;
   let number = 0;
   async function one(): Promise<void> {
-    while (!stopped) {
+    while (!stopped && failures.length === 0) {
       const n = number++;
       await sqwish.invoke(endpoint, n).then((reply) => {
         assert.equal((reply as { n: number }).n, n);
@@ -63,9 +66,9 @@ function watchSet(sqwish: Sqwish, name: string) {
     while (!stopped) {
       const set = await setOf(sqwish, name);
       if (set) seen.push(set);
-      await new Promise((done) => setTimeout(done, 5));
     }
   })();
+  running.catch(() => {});
   return {
     seen,
     async stop() {

@@ -7,10 +7,9 @@ import type { Sqwish } from "../../client.ts";
 import { limits } from "../../lib/limits.ts";
 import { dialWebSocket } from "../../lib/protocol/websocket_dial.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
-import { deployRequest, errorIn, failureOf, replicaSetOf, rollOut } from "../support/deploy.ts";
+import { deployed, deployRequest, patienceMs, setOf } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
-
-const patientMs = 30_000;
+import { errorIn, failureOf } from "../support/failures.ts";
 
 const probe = `import type { Context } from "sqwish";
 
@@ -66,15 +65,12 @@ Deno.test("every code of the table reaches its caller in words, and the cluster 
   const cluster = await startCluster({ agents: 2, configuration, folder });
   stack.defer(() => cluster.close());
   const sqwish = await cluster.connect();
-  const rollout = await rollOut(sqwish, { name: "probe", replicas: "all", timeoutMs: 20_000 }, {
-    "probe.ts": probe,
-  });
-  assert.equal(rollout.state, "done", rollout.reason);
+  await deployed(sqwish, "probe", { "probe.ts": probe }, { replicas: "all", timeoutMs: 20_000 });
 
   const step = (name: string, action: () => Promise<void>) =>
     t.step(name, async () => {
       await action();
-      assert.deepEqual(await sqwish.invoke("probe/echo", { still: "alive" }, { timeoutMs: patientMs }), {
+      assert.deepEqual(await sqwish.invoke("probe/echo", { still: "alive" }, { timeoutMs: patienceMs }), {
         still: "alive",
       });
     });
@@ -158,7 +154,7 @@ async function conflict(cluster: Cluster, sqwish: Sqwish): Promise<void> {
     [
       "POST",
       "/v1/replicasets",
-      deployRequest({ name: "fixed" }, { "fixed.ts": "export function other() {}" }),
+      deployRequest("fixed", { "fixed.ts": "export function other() {}" }),
     ],
     ["PUT", "/v1/replicasets/fixed/replicas", { replicas: 1 }],
     ["POST", "/v1/replicasets/fixed/rollback", {}],
@@ -240,9 +236,7 @@ async function moduleFailed(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 }
 
 async function queueFull(cluster: Cluster, sqwish: Sqwish): Promise<void> {
-  await rollOut(sqwish, { name: "narrow", replicas: 1, concurrency: 1, queue: { max: 1 } }, {
-    "probe.ts": probe,
-  });
+  await deployed(sqwish, "narrow", { "probe.ts": probe }, { replicas: 1, concurrency: 1, queue: { max: 1 } });
   const abort = new AbortController();
   const running = sqwish.invoke("narrow/sleep", { ms: 60_000, mark: "running" }, { signal: abort.signal });
   const queued = sqwish.invoke("narrow/echo", "queued", { signal: abort.signal });
@@ -265,8 +259,8 @@ async function deadlineExceeded(cluster: Cluster, sqwish: Sqwish): Promise<void>
   assert.equal(running.mayHaveRun, "maybe");
   await eventually(
     "the slot is free",
-    async () => (await replicaSetOf(sqwish, "narrow")).outstanding === 0,
-    patientMs,
+    async () => (await setOf(sqwish, "narrow"))?.outstanding === 0,
+    patienceMs,
   );
   const abort = new AbortController();
   const holder = failureOf(sqwish.invoke("narrow/sleep", input, { signal: abort.signal }));
@@ -287,8 +281,8 @@ async function deadlineExceeded(cluster: Cluster, sqwish: Sqwish): Promise<void>
 async function noReadyReplica(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   await sqwish.call("PUT", "/v1/replicasets/narrow/replicas", { replicas: 0 });
   await eventually("narrow has no replicas", async () => {
-    return (await replicaSetOf(sqwish, "narrow")).placements.length === 0;
-  }, patientMs);
+    return (await setOf(sqwish, "narrow"))?.placements.length === 0;
+  }, patienceMs);
   const error = await failureOf(sqwish.invoke("narrow/echo", 1, { timeoutMs: 300 }));
   assert.equal(error.code, "no_ready_replica");
   assert.equal(error.mayHaveRun, "no");
@@ -322,7 +316,7 @@ async function cancelled(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 async function agentLost(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const name = "agent-2";
   await sqwish.call("PUT", "/v1/agents/agent-1/cordon", { cordoned: true });
-  await rollOut(sqwish, { name: "doomed", replicas: 1 }, { "probe.ts": probe });
+  await deployed(sqwish, "doomed", { "probe.ts": probe }, { replicas: 1 });
   const once = failureOf(sqwish.invoke("doomed/sleep", { ms: 60_000, mark: "once" }));
   const again = sqwish.invoke("doomed/sleep", { ms: 2_000, mark: "again" }, {
     idempotent: true,
@@ -330,8 +324,8 @@ async function agentLost(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   });
   await eventually(
     "both run",
-    async () => (await replicaSetOf(sqwish, "doomed")).outstanding === 2,
-    patientMs,
+    async () => (await setOf(sqwish, "doomed"))?.outstanding === 2,
+    patienceMs,
   );
   await sqwish.call("PUT", "/v1/agents/agent-1/cordon", { cordoned: false });
   await cluster.agents.get(name)!.end("SIGKILL");
@@ -368,7 +362,7 @@ async function printed(sqwish: Sqwish, text: string): Promise<void> {
   await eventually(`a module printed "${text}"`, async () => {
     const { json } = await sqwish.call("GET", "/v1/logs/probe?limit=1000");
     return (json as { lines: { text: string }[] }).lines.some((line) => line.text.includes(text));
-  }, patientMs);
+  }, patienceMs);
 }
 
 function invoke(

@@ -12,14 +12,13 @@ export const patienceMs = 30_000;
 /** No waiting between replicas and a deadline that a test can wait for. */
 export const quickRollout = { minReadyMs: 0, deadlineMs: 60_000 };
 
-/** Deploys modules by path; every one is an entry unless its path has a folder. Resolves with the revision. */
-export async function deploy(
-  sqwish: Sqwish,
+/** The body of `POST /v1/replicasets`; every module is an entry unless its path has a folder. */
+export function deployRequest(
   name: string,
   modules: Record<string, string | Uint8Array>,
   settings: Record<string, unknown> = {},
-): Promise<number> {
-  const request: DeployRequest = {
+): DeployRequest {
+  return {
     replicaSet: { name, version: "1", rollout: quickRollout, ...settings },
     modules: Object.entries(modules).map(([path, content]) => ({
       path,
@@ -27,7 +26,16 @@ export async function deploy(
       base64: typeof content === "string" ? new TextEncoder().encode(content).toBase64() : content.toBase64(),
     })),
   };
-  const reply = await sqwish.call("POST", "/v1/replicasets", request);
+}
+
+/** Deploys modules by path. Resolves with the revision. */
+export async function deploy(
+  sqwish: Sqwish,
+  name: string,
+  modules: Record<string, string | Uint8Array>,
+  settings: Record<string, unknown> = {},
+): Promise<number> {
+  const reply = await sqwish.call("POST", "/v1/replicasets", deployRequest(name, modules, settings));
   return (reply.json as DeployView).revision;
 }
 
@@ -49,6 +57,21 @@ export async function overviewOf(sqwish: Sqwish): Promise<OverviewView> {
 
 export async function setOf(sqwish: Sqwish, name: string): Promise<ReplicaSetView | undefined> {
   return (await overviewOf(sqwish)).replicaSets.find((set) => set.name === name);
+}
+
+/** Deploys what can't work and resolves with the reason of the rollout's failure. */
+export async function failedRollout(
+  sqwish: Sqwish,
+  name: string,
+  modules: Record<string, string | Uint8Array>,
+  settings: Record<string, unknown> = {},
+): Promise<string> {
+  const revision = await deploy(sqwish, name, modules, settings);
+  const { reason } = await eventually(`revision ${revision} of ${name} has failed`, async () => {
+    const rollout = (await setOf(sqwish, name))?.rollout;
+    return rollout?.toRevision === revision && rollout.state === "failed" ? rollout : null;
+  }, patienceMs);
+  return reason ?? "";
 }
 
 /** Waits until this revision runs everywhere; a rollout that failed is told at once. */

@@ -38,10 +38,7 @@ const replicasSchema = v.union([
   v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
 ], 'must be a whole number from 0 to 1000 or "all"');
 const userSchema = v.strictObject({
-  name: v.pipe(
-    v.string(),
-    v.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, "must be 1 to 63 letters, digits, dots, dashes or underscores"),
-  ),
+  name: v.string(),
   role: v.picklist(roles),
   endpoints: v.optional(v.array(v.string()), []),
   password: v.optional(v.string()),
