@@ -55,12 +55,9 @@ export interface Manager {
 export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
-  const identity = await openIdentity(store.settings, {
-    cluster: deps.cluster,
-    names: certificateNames(hosts()),
-    clock,
-    random,
-  });
+  const names = () => certificateNames(hosts());
+  const { cluster } = deps;
+  const identity = await openIdentity(store.settings, { cluster, names: names(), clock, random });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -71,9 +68,10 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     record,
     changed: () => controller.reload(),
   });
-  const configuration = deps.configurationFile === undefined
+  const file = deps.configurationFile;
+  const configuration = file === undefined
     ? undefined
-    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
+    : new ConfigurationFile({ file, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -100,15 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     join: front.join,
   });
   await configuration?.start();
-  const stopRenewing = keepCertificate({
-    store,
-    clock,
-    record,
-    log,
-    identity,
-    names: () => certificateNames(hosts()),
-    listener,
-  });
+  const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
   return {
     port: listener.port,
     fingerprint: identity.fingerprint,

@@ -7,7 +7,7 @@ import { isErrorCode, SqwishError } from "../errors.ts";
 import type { Hosting } from "../hosting/hosting.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
-import { forEachFrame, frameA, frameId, frameOp, Op } from "../protocol/frame.ts";
+import { CancelReason, forEachFrame, frameA, frameId, frameOp, Op } from "../protocol/frame.ts";
 import {
   type AgentHello,
   encodeMessage,
@@ -89,7 +89,7 @@ export function openSession(options: SessionOptions): AgentSession {
         case Op.request:
           return hosting.request(message, at, end, channel);
         case Op.cancel:
-          return hosting.cancel(frameId(message, at), channel);
+          return hosting.cancel(frameId(message, at), channel, cancelReason(frameA(message, at)));
         case Op.credit:
           return hosting.credit(frameId(message, at), frameA(message, at), channel);
         case Op.reply:
@@ -136,4 +136,8 @@ export function openSession(options: SessionOptions): AgentSession {
     },
     ended: ended.promise,
   };
+}
+
+function cancelReason(a: number): CancelReason {
+  return a === CancelReason.deadline ? CancelReason.deadline : CancelReason.caller;
 }

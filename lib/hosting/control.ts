@@ -7,15 +7,6 @@
 import type { EndpointDescription, LogLine, ModuleFile, Permissions } from "../protocol/messages.ts";
 import { limits } from "../limits.ts";
 
-/** Why a request is to end: field `a` of the `cancel` frame that an agent sends to a runner. */
-export const CancelReason = {
-  caller: 0,
-  deadline: 1,
-  /** The replica is being stopped and the time to drain is over. */
-  drain: 2,
-} as const;
-export type CancelReason = (typeof CancelReason)[keyof typeof CancelReason];
-
 /** What a runner needs to serve one replica. Carries the module's `env`; never put into arguments or the environment. */
 export interface StartMessage {
   type: "start";

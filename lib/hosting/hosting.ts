@@ -9,7 +9,7 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
-import { frameB } from "../protocol/frame.ts";
+import { type CancelReason, frameB } from "../protocol/frame.ts";
 import type {
   Desired,
   LogLine,
@@ -57,7 +57,7 @@ export interface Hosting {
   apply(desired: Desired): void;
   /** Runs the request frame in `bytes[at, end)`, whose bytes are Hosting's from now on. Answers go to `sink`, exactly one outcome each. */
   request(bytes: Uint8Array, at: number, end: number, sink: FrameSink): void;
-  cancel(id: number, sink: FrameSink): void;
+  cancel(id: number, sink: FrameSink, reason: CancelReason): void;
   credit(id: number, count: number, sink: FrameSink): void;
   /** The manager's connection is gone: its requests are cancelled, nothing more is sent, and the next `desired` may have any generation. */
   forget(sink: FrameSink): void;
@@ -180,9 +180,9 @@ class ProcessHosting implements Hosting {
     replica.request(request);
   }
 
-  cancel(id: number, sink: FrameSink): void {
+  cancel(id: number, sink: FrameSink, reason: CancelReason): void {
     const request = this.#requests.find(sink, id);
-    if (request) this.#replicaOf.get(request)?.cancel(request);
+    if (request) this.#replicaOf.get(request)?.cancel(request, reason);
   }
 
   credit(id: number, count: number, sink: FrameSink): void {

@@ -6,9 +6,8 @@
 import type { Clock } from "../clock.ts";
 import { type ErrorCode, type ErrorDetails, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { encodeFrame, Flag, type Frame, Op } from "../protocol/frame.ts";
+import { CancelReason, encodeFrame, Flag, type Frame, Op } from "../protocol/frame.ts";
 import type { Context, InvokeOptions } from "./context.ts";
-import { CancelReason } from "./control.ts";
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
 import type { UserErrorReader } from "./user_error.ts";

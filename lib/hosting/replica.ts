@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
+import type { CancelReason } from "../protocol/frame.ts";
 import type {
   EndpointDescription,
   LogLine,
@@ -137,8 +138,8 @@ export class Replica {
     else this.#requests.refuse(request, `${this.specification.replicaSet} is ${this.#state} on this agent`);
   }
 
-  cancel(request: HostedRequest): void {
-    this.#requests.cancel(request);
+  cancel(request: HostedRequest, reason: CancelReason): void {
+    this.#requests.cancel(request, reason);
   }
 
   /** The requester is gone: no answer will be wanted. */

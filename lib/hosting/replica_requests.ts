@@ -6,8 +6,16 @@
 import type { Clock } from "../clock.ts";
 import { type ErrorCode, type ErrorDetails, errorTable } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { encodeFrame, Flag, frameA, frameId, frameOp, Op, setFrameId } from "../protocol/frame.ts";
-import { CancelReason } from "./control.ts";
+import {
+  CancelReason,
+  encodeFrame,
+  Flag,
+  frameA,
+  frameId,
+  frameOp,
+  Op,
+  setFrameId,
+} from "../protocol/frame.ts";
 import { countLoss, type HostedRequest } from "./hosted_request.ts";
 import type { FrameSink } from "./host.ts";
 import { errorFrame } from "./invocation.ts";
@@ -124,9 +132,9 @@ export class ReplicaRequests {
     return slot.state === "ready" && slot.endReason === null && !stalled ? 0 : -1;
   }
 
-  cancel(request: HostedRequest): void {
+  cancel(request: HostedRequest, reason: CancelReason): void {
     const at = this.#waiting.indexOf(request);
-    if (at < 0) return this.#toRunner(request, Op.cancel, CancelReason.caller);
+    if (at < 0) return this.#toRunner(request, Op.cancel, reason);
     this.#waiting.splice(at, 1);
     this.#answer(request, "cancelled", "The caller gave up on the request", { mayHaveRun: "no" });
   }

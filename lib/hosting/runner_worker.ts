@@ -6,9 +6,18 @@
  */
 import { createSystemClock } from "../clock.ts";
 import type { ErrorCode } from "../errors.ts";
-import { decodeFrame, encodeFrame, type Frame, frameA, frameId, frameOp, Op } from "../protocol/frame.ts";
+import {
+  type CancelReason,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  frameA,
+  frameId,
+  frameOp,
+  Op,
+} from "../protocol/frame.ts";
 import { claim, type Claims } from "./claims.ts";
-import { type CancelReason, type MessageFromRunner, type StartMessage } from "./control.ts";
+import { type MessageFromRunner, type StartMessage } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
 import { errorFrame, Invocation, type InvocationHost } from "./invocation.ts";
 import { type LoadedModules, loadModules, ModuleRefused } from "./module_loader.ts";

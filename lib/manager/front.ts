@@ -10,7 +10,7 @@ import { createProcessMeter } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
 import type { Store } from "../store/store.ts";
 import type { Accounts, TokenWish } from "./accounts.ts";
-import { openAgentSession } from "./agent_session.ts";
+import { type AgentSessionOptions, openAgentSession } from "./agent_session.ts";
 import { createApi } from "./api/app.ts";
 import type { InvokePort } from "./api/invoke.ts";
 import { createLive } from "./api/live.ts";
@@ -51,6 +51,8 @@ export function createFront(options: FrontOptions): Front {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
   const logs = new ModuleLogs();
   const clients = { count: 0, everCount: 0 };
+  const state = { stopping: false };
+  const agentSession = agentSessionOptions(options, logs, state);
   const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
   const facts = createFacts(options, clients);
   const reads = createReads({
@@ -107,7 +109,7 @@ export function createFront(options: FrontOptions): Front {
         requirePresent();
         signIn.consume(token);
       }),
-    openAgent: (channel, hello) => openAgentSession(agentSessionOptions(options, logs), channel, hello),
+    openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
     openClient: (channel, principal) =>
       openClientSession(
         {
@@ -125,16 +127,24 @@ export function createFront(options: FrontOptions): Front {
     handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
     join,
     close() {
+      for (const agent of core.agents.list()) if (agent.connection) agentSession.observeSeen(agent.name);
+      state.stopping = true;
       live.close();
       peers.close();
     },
   };
 }
 
-function agentSessionOptions({ clock, log, store, core }: FrontOptions, logs: ModuleLogs) {
+/** While `state.stopping`, nothing is noted of agents: it is this manager that goes, not they. */
+function agentSessionOptions(
+  { clock, log, store, core }: FrontOptions,
+  logs: ModuleLogs,
+  state: { stopping: boolean },
+): AgentSessionOptions {
   const { agents, controller, dispatcher, metrics, events } = core;
   /** A full disk must keep no agent out; the registry knows what matters now. */
   function noted<Result>(what: string, write: () => Result): Result | undefined {
+    if (state.stopping) return undefined;
     try {
       return write();
     } catch (thrown) {
@@ -145,18 +155,19 @@ function agentSessionOptions({ clock, log, store, core }: FrontOptions, logs: Mo
   return {
     agents,
     dispatcher,
-    module: (sha256: string) => store.deployments.module(sha256),
+    module: (sha256) => store.deployments.module(sha256),
     changed: () => controller.changed(),
-    welcomed: (agent: string) => controller.welcomed(agent),
-    left: (agent: string) => controller.left(agent),
+    welcomed: (agent) => controller.welcomed(agent),
+    left: (agent) => controller.left(agent),
     observeTelemetry: metrics.observeTelemetry,
-    observeLogs: (agent: string, lines: Parameters<ModuleLogs["push"]>[1]) =>
-      logs.push(agent, lines, (set) => controller.set(set) !== undefined),
-    record: events.record,
-    remember: (hello: Parameters<typeof store.agents.observeJoin>[0]) =>
+    observeLogs: (agent, lines) => logs.push(agent, lines, (set) => controller.set(set) !== undefined),
+    record(...event) {
+      if (!state.stopping) events.record(...event);
+    },
+    remember: (hello) =>
       noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
         { cordoned: agents.get(hello.name)?.cordoned ?? false },
-    observeSeen: (agent: string) =>
+    observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
 }

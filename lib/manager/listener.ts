@@ -45,20 +45,23 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
 
+  let closed = false;
+  let renewing: Promise<void> = Promise.resolve();
+
   async function renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void> {
     server.close();
-    const next = createServer(options, sockets, certificate);
-    for (let tries = 1;; tries++) {
+    for (let tries = 1; !closed; tries++) {
+      const next = createServer(options, sockets, certificate);
       try {
         await listen(next, options.host, port);
-        break;
+        server = next;
+        return;
       } catch (thrown) {
         // Some runtimes free the port a moment after `close()`.
         if (tries === renewTriesMax) throw thrown;
         await sleep(options.clock, 10);
       }
     }
-    server = next;
   }
 
   return {
@@ -66,13 +69,17 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     get connections() {
       return sockets.size;
     },
-    renew,
-    close: () =>
-      new Promise((resolve) => {
+    renew: (certificate) => closed ? Promise.resolve() : renewing = renew(certificate),
+    async close() {
+      closed = true;
+      // A port that is just being opened anew could not be closed.
+      await renewing.catch(() => {});
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections?.();
         sockets.destroyAll();
-      }),
+      });
+    },
   };
 }
 
@@ -186,6 +193,8 @@ function upgrade(
   socket: Duplex,
   head: Uint8Array,
 ): void {
+  // Until the join has taken it over, a peer that breaks the connection must not end the manager.
+  socket.on("error", (error: Error) => options.log.debug("a joining peer is gone", { error }));
   try {
     const address = remoteAddressOf(request);
     if (!sockets.add(socket, address)) {
@@ -313,7 +322,10 @@ async function writeResponse(answer: Response, response: ServerResponse, gone: A
   response.writeHead(answer.status, headers);
   response.flushHeaders?.();
   const reader = answer.body.getReader();
-  gone.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+  const cancel = () => void reader.cancel().catch(() => {});
+  // The client may have gone while the answer was made; its abort has then been and comes no more.
+  if (gone.aborted) cancel();
+  else gone.addEventListener("abort", cancel);
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
@@ -322,9 +334,16 @@ async function writeResponse(answer: Response, response: ServerResponse, gone: A
   response.end();
 }
 
+/** Resolves when more may be written, or nobody is there to write to. */
 function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  if (gone.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    response.once("drain", () => resolve());
-    gone.addEventListener("abort", () => resolve(), { once: true });
+    const done = () => {
+      response.off("drain", done);
+      gone.removeEventListener("abort", done);
+      resolve();
+    };
+    response.once("drain", done);
+    gone.addEventListener("abort", done);
   });
 }

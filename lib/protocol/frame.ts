@@ -18,7 +18,7 @@ export const Op = {
   part: 3,
   /** Ends a request with an error. meta = {code, message, details}. */
   error: 4,
-  /** The requester gives up. */
+  /** The requester gives up. a = why (`CancelReason`). */
   cancel: 5,
   /** The requester of a stream takes `a` more parts. */
   credit: 6,
@@ -28,6 +28,15 @@ export const Op = {
   fetch: 8,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
+
+/** Field `a` of `cancel`: what the module's signal is aborted with. */
+export const CancelReason = {
+  caller: 0,
+  deadline: 1,
+  /** The replica is being stopped and the time to drain is over; only from an agent to its runners. */
+  drain: 2,
+} as const;
+export type CancelReason = (typeof CancelReason)[keyof typeof CancelReason];
 
 export const Flag = {
   /** The body is bytes (application/octet-stream); otherwise it is JSON. */

@@ -10,6 +10,7 @@ import { lookup, type RoutingTable } from "../cluster/routing.ts";
 import { type ErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
+  CancelReason,
   encodeFrame,
   Flag,
   frameA,
@@ -364,7 +365,8 @@ export class Dispatcher {
     pending.phase = "abandoned";
     pending.deadlineMs = this.#clock.monotonicMs() + limits.cancelGraceMs;
     this.#deadlines.add(pending);
-    link.sink.sendFrames(encodeFrame({ op: Op.cancel, id: pending.runId }));
+    const a = error.code === "deadline_exceeded" ? CancelReason.deadline : CancelReason.caller;
+    link.sink.sendFrames(encodeFrame({ op: Op.cancel, id: pending.runId, a }));
   }
 
   /** Gives the slot back. */

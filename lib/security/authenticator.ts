@@ -57,10 +57,17 @@ const checksRunningMax = 2;
 const checksWaitingMax = 256;
 const remembersMax = 4096;
 
+export interface AuthenticatorDeps {
+  credentials: CredentialStore;
+  clock: Clock;
+  random: Random;
+  lockout: Lockout;
+  /** `verifyPassword` unless given. */
+  verify?: (password: string, stored: string) => Promise<boolean>;
+}
+
 /** An authenticator with an empty memory of verdicts; `lockout` is its own to write to. */
-export function createAuthenticator(
-  deps: { credentials: CredentialStore; clock: Clock; random: Random; lockout: Lockout },
-): Authenticator {
+export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   return new PasswordAuthenticator(deps);
 }
 
@@ -68,6 +75,7 @@ class PasswordAuthenticator implements Authenticator {
   readonly #credentials: CredentialStore;
   readonly #clock: Clock;
   readonly #lockout: Lockout;
+  readonly #verify: (password: string, stored: string) => Promise<boolean>;
   readonly #turnstile = new Turnstile({
     runningMax: checksRunningMax,
     waitingMax: checksWaitingMax,
@@ -82,7 +90,8 @@ class PasswordAuthenticator implements Authenticator {
   /** A hash that no password fits: checking against it costs what a person's costs. */
   readonly #nobodysHash: string;
 
-  constructor(deps: { credentials: CredentialStore; clock: Clock; random: Random; lockout: Lockout }) {
+  constructor(deps: AuthenticatorDeps) {
+    this.#verify = deps.verify ?? verifyPassword;
     this.#credentials = deps.credentials;
     this.#clock = deps.clock;
     this.#lockout = deps.lockout;
@@ -149,7 +158,7 @@ class PasswordAuthenticator implements Authenticator {
   ): Promise<boolean> {
     // An agent that was removed retries for ever; a known failure is no guess and must not lock its address.
     if (this.#wrongSecrets.has(digest)) return false;
-    if (isSecret && await verifyPassword(password, stored!.passwordHash)) {
+    if (isSecret && await this.#verify(password, stored!.passwordHash)) {
       this.#right.add(digest);
       return true;
     }
@@ -158,7 +167,7 @@ class PasswordAuthenticator implements Authenticator {
     return await this.#turnstile.run(async () => {
       // Others from this address may have failed while this one waited.
       this.#requireUnlocked(address);
-      const isRight = await verifyPassword(password, hash);
+      const isRight = await this.#verify(password, hash);
       // Recorded before the turnstile turns, so that whoever is next already sees it.
       if (isRight) {
         this.#right.add(digest);

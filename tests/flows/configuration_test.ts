@@ -106,7 +106,10 @@ Deno.test("the configuration file is followed, and a bad one changes nothing", a
       await accepted(sqwish);
       await greets("Back, Ada");
     });
-    await t.step("clients can't change what the file owns, and are told so", () => clientsRefused(cluster, sqwish));
+    await t.step(
+      "clients can't change what the file owns, and are told so",
+      () => clientsRefused(cluster, sqwish),
+    );
     await t.step("a set that the file no longer names is deleted", async () => {
       await deployed(sqwish, "mine", { "m.ts": "export const mine = () => 1;" });
       await change("cluster.jsonc", configurationText("3.0.0", false));
@@ -115,7 +118,10 @@ Deno.test("the configuration file is followed, and a bad one changes nothing", a
       assert.equal(await sqwish.invoke("mine/mine"), 1, "what clients deployed stays");
     });
     await t.step("SIGHUP reads it again, and a set's new settings apply", async () => {
-      await change("cluster.jsonc", configurationText("4.0.0", false, `"env": { "A": "1" }, "memoryMb": 128,`));
+      await change(
+        "cluster.jsonc",
+        configurationText("4.0.0", false, `"env": { "A": "1" }, "memoryMb": 128,`),
+      );
       cluster.manager.signal("SIGHUP");
       await eventually("version 4.0.0 runs", async () => {
         const set = (await setOf(sqwish, "greeter"))!;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Sqwish, SqwishError } from "../../client.ts";
+import type { Sqwish } from "../../client.ts";
 import type { ReplicaSetView } from "../../lib/protocol/views.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import {
@@ -12,6 +12,7 @@ import {
   setOf,
 } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
+import { failureOf } from "../support/failures.ts";
 
 /** Says twice in each reply which revision ran, the second time from another file and after a wait. */
 function speaker(word: string): Record<string, string> {
@@ -77,12 +78,6 @@ function watchSet(sqwish: Sqwish, name: string) {
       return seen;
     },
   };
-}
-
-async function failure(promise: Promise<unknown>): Promise<SqwishError> {
-  const outcome = await promise.then((value) => ({ value }), (thrown) => thrown);
-  assert.ok(outcome instanceof SqwishError, `expected an error, got ${JSON.stringify(outcome)}`);
-  return outcome;
 }
 
 async function eventsOf(sqwish: Sqwish, subject: string): Promise<string[]> {
@@ -207,10 +202,10 @@ async function undoes(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const undone = await cluster.client(["rollout", "undo", "voice"]);
   assert.equal(undone.code, 0, undone.stderr);
   assert.deepEqual(await sqwish.invoke("voice/speak", 1), { n: 1, words: ["one", "one", "one"] });
-  const error = await failure(sqwish.call("POST", "/v1/replicasets/voice/rollback", { toRevision: 77 }));
+  const error = await failureOf(sqwish.call("POST", "/v1/replicasets/voice/rollback", { toRevision: 77 }));
   assert.equal(error.code, "not_found");
   assert.match(error.message, /no revision 77; kept are 1, 2, 3, 4/);
-  assert.equal((await failure(sqwish.call("POST", "/v1/replicasets/voice/rollback", {}))).code, "conflict");
+  assert.equal((await failureOf(sqwish.call("POST", "/v1/replicasets/voice/rollback", {}))).code, "conflict");
 }
 
 async function scales(cluster: Cluster, sqwish: Sqwish): Promise<void> {
@@ -228,7 +223,7 @@ async function scales(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   await work.stop();
   await sqwish.call("PUT", "/v1/replicasets/voice/replicas", { replicas: 0 });
   await readyOn(0);
-  const error = await failure(sqwish.invoke("voice/speak", 1, { timeoutMs: 200 }));
+  const error = await failureOf(sqwish.invoke("voice/speak", 1, { timeoutMs: 200 }));
   assert.equal(error.code, "no_ready_replica");
   await sqwish.call("PUT", "/v1/replicasets/voice/replicas", { replicas: 5 });
   await readyOn(3);
@@ -268,7 +263,7 @@ async function deletes(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const codes = (await requests).map((one) => one.status === "fulfilled" ? one.value : one.reason.code);
   // What ran was let end; what had waited is told that its endpoint is gone.
   assert.deepEqual(codes, ["held", "held", "not_found", "not_found", "not_found", "not_found"]);
-  assert.equal((await failure(sqwish.invoke("held/hold", 1))).code, "not_found");
+  assert.equal((await failureOf(sqwish.invoke("held/hold", 1))).code, "not_found");
   await eventually("its runners are gone", async () => {
     const { agents } = await overviewOf(sqwish);
     return !agents.some(({ replicas }) => replicas.some(({ replicaSet }) => replicaSet === "held"));

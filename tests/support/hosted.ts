@@ -5,7 +5,15 @@ import { createHosting, type Hosting, type HostingOptions } from "../../lib/host
 import { runnerCommandFor } from "../../lib/hosting/host.ts";
 import type { Observation } from "../../lib/hosting/replica_requests.ts";
 import { silentLog } from "../../lib/log.ts";
-import { decodeFrame, encodeFrame, Flag, forEachFrame, type Frame, Op } from "../../lib/protocol/frame.ts";
+import {
+  CancelReason,
+  decodeFrame,
+  encodeFrame,
+  Flag,
+  forEachFrame,
+  type Frame,
+  Op,
+} from "../../lib/protocol/frame.ts";
 import type {
   LogLine,
   ModuleFile,
@@ -167,7 +175,7 @@ export class Hosted implements AsyncDisposable {
       body: bytes ? input : new TextEncoder().encode(JSON.stringify(input)),
     });
     this.hosting.request(frame, 0, frame.length, this.sink);
-    return { id, outcome, cancel: () => this.hosting.cancel(id, this.sink) };
+    return { id, outcome, cancel: () => this.hosting.cancel(id, this.sink, CancelReason.caller) };
   }
 
   invoke(endpoint: string, input: unknown = null, options: CallOptions = {}): Promise<Outcome> {

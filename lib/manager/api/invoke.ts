@@ -2,6 +2,7 @@
  * `POST /v1/invoke/<set>/<function>`: an HTTP request becomes a request frame, the answering frames an HTTP
  * response; a stream becomes server-sent events. The dispatcher can't tell it from a socket's request.
  */
+import { Buffer } from "node:buffer";
 import type { ApiContext } from "./context.ts";
 import { isErrorCode, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
@@ -30,17 +31,24 @@ export async function invokeOverHttp(c: ApiContext, port: InvokePort, endpoint: 
   const stream = (c.req.header("accept") ?? "").includes("text/event-stream");
   const frame = requestFrame(c, endpoint, bytes, stream);
   const signal = c.req.raw.signal;
-  const onAbort = () => {
+  // It may have gone while its password was checked; nothing is run for nobody.
+  if (signal.aborted) throw wentAway("no");
+  signal.addEventListener("abort", () => {
     port.cancel(requester);
     answers.end();
-  };
-  signal.addEventListener("abort", onAbort);
+  }, { once: true });
   port.admit(requester, frame);
   const first = await answers.next();
-  if (first === null) throw new SqwishError("cancelled", "The HTTP client went away before the reply");
+  if (first === null) throw wentAway("maybe");
   if (first.op === Op.error) throw errorOf(first);
   if (!stream) return replyResponse(first, port.monotonicMs() - startedMs);
   return streamResponse(first, answers, port, requester);
+}
+
+function wentAway(mayHaveRun: "no" | "maybe"): SqwishError {
+  return new SqwishError("cancelled", "The HTTP client went away before the reply", {
+    details: { mayHaveRun },
+  });
 }
 
 function createRequester(principal: Principal, answers: AnswerQueue): Requester {
@@ -60,7 +68,7 @@ function requestFrame(c: ApiContext, endpoint: string, body: Uint8Array, stream:
       `An input takes at most ${limits.bodyBytesMax} bytes, this one has ${body.length}`,
     );
   }
-  const asBytes = (c.req.header("content-type") ?? "").startsWith(bytesType);
+  const asBytes = (c.req.header("content-type") ?? "").toLowerCase().startsWith(bytesType);
   if (!asBytes && body.length > 0) requireJson(body);
   const headers: Record<string, string> = {};
   for (const [name, value] of c.req.raw.headers) {
@@ -153,7 +161,9 @@ function eventOf(frame: Frame): string {
   if (frame.op === Op.error) return `event: error\ndata: ${JSON.stringify(errorOf(frame))}\n\n`;
   if (frame.op === Op.reply && frame.body.length === 0) return "event: end\ndata:\n\n";
   const isBytes = (frame.flags & Flag.bytes) !== 0;
-  const data = isBytes ? btoa(String.fromCharCode(...frame.body)) : new TextDecoder().decode(frame.body);
+  const text = isBytes ? Buffer.from(frame.body).toString("base64") : new TextDecoder().decode(frame.body);
+  // A plug-in may lay its JSON out; each line break begins another line of the same event's data.
+  const data = text.replaceAll(/\r\n|\r|\n/g, "\ndata: ");
   const event = `${isBytes ? "event: bytes\n" : ""}data: ${data}\n\n`;
   return frame.op === Op.reply ? `${event}event: end\ndata:\n\n` : event;
 }

@@ -1,6 +1,7 @@
 /**
  * Who is asking: Basic, Bearer or the dashboard's cookie, in that order; and the session routes.
- * A cookie counts for changes only when the page came from this manager (Origin), so another site can't use it.
+ * What a browser adds by itself, a cookie or a remembered password, counts for changes only when the page came from
+ * this manager (Origin), so another site can't use it.
  */
 import { Hono, type MiddlewareHandler } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
@@ -29,6 +30,9 @@ export function requirePrincipal(signIn: SignIn): MiddlewareHandler<ApiEnv> {
 }
 
 async function principalOf(c: ApiContext, signIn: SignIn): Promise<Principal> {
+  const isChange = c.req.method !== "GET" && c.req.method !== "HEAD";
+  // Programs send no Origin; browsers send it with every change.
+  if (isChange && c.req.header("origin") !== undefined) requireOwnOrigin(c);
   const header = c.req.header("authorization");
   if (header !== undefined) {
     const [scheme, value = ""] = header.split(" ", 2);
@@ -45,14 +49,15 @@ async function principalOf(c: ApiContext, signIn: SignIn): Promise<Principal> {
   if (cookie === undefined) {
     throw new SqwishError("unauthenticated", "This request needs a user name and password, it has none");
   }
-  if (c.req.method !== "GET" && c.req.method !== "HEAD") requireOwnOrigin(c);
+  if (isChange) requireOwnOrigin(c);
   return signIn.verifySession(cookie);
 }
 
 function requireOwnOrigin(c: ApiContext): void {
   const origin = c.req.header("origin");
   const host = c.req.header("host");
-  if (origin !== undefined && new URL(origin).host === host) return;
+  // "null" is what a page without an origin of its own says.
+  if (origin !== undefined && URL.canParse(origin) && new URL(origin).host === host) return;
   throw new SqwishError(
     "forbidden",
     `A change from a page must come from this manager's own page, not ${origin ?? "nowhere"}`,
@@ -84,6 +89,8 @@ const signInSchema = v.strictObject({ user: v.string(), password: v.string() });
 export function sessionRoutes(signIn: SignIn): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
   app.post("/", async (c) => {
+    // Else another site could sign a browser in as somebody of its own choice.
+    if (c.req.header("origin") !== undefined) requireOwnOrigin(c);
     const attempt = await readJson(c, signInSchema);
     const principal = await signIn.authenticate({ ...attempt, address: c.env.remoteAddress });
     if (principal.role === "agent" || principal.once) {
