@@ -50,10 +50,7 @@ export async function call(path, options = {}) {
 export async function send(path, init) {
   let response;
   try {
-    const headers = new Headers(init.headers);
-    // Naming HTML tells the manager that a browser asks, so that a 401 does not open the browser's own password box.
-    headers.append("accept", "text/html;q=0.1");
-    response = await fetch(path, { ...init, headers, credentials: "same-origin" });
+    response = await fetch(path, { ...init, credentials: "same-origin" });
   } catch (thrown) {
     if (/** @type {Error} */ (thrown).name === "AbortError") throw thrown;
     throw new ApiError(

@@ -25,6 +25,8 @@ export const limits = {
   /** Bytes waiting for a reader that never catches up before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
   upgradeHeaderBytesMax: 16 * KiB,
+  /** Bodies of HTTP requests in memory at once, all together. */
+  httpBodiesBytesMax: 256 * MiB,
 
   // Connections
   connectionsMax: 10_000,

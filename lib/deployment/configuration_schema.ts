@@ -67,7 +67,8 @@ const listenAddress = v.pipe(
   v.string(mustBe("HOST:PORT")),
   v.regex(hostPort, mustBe('HOST:PORT, such as "0.0.0.0:7443"')),
   v.check(
-    (value) => Number(value.slice(value.lastIndexOf(":") + 1)) <= 65535,
+    // What has no port at all has been told above.
+    (value) => !hostPort.test(value) || Number(value.slice(value.lastIndexOf(":") + 1)) <= 65535,
     mustBe("HOST:PORT, port up to 65535"),
   ),
 );

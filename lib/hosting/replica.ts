@@ -220,7 +220,10 @@ export class Replica {
     });
     slot.runner = host.start(this.specification, this.#folder!, {
       onOnline: () => slot.baselineBytes = slot.runner.sample()?.memoryBytes ?? 0,
-      onImported: () => imported = true,
+      onImported: () => {
+        imported = true;
+        if (this.#state === "loading") this.#change("loading", "its ready() has not resolved yet");
+      },
       onLoaded: (endpoints) => {
         cancelTimeout();
         this.#slotLoaded(slot, endpoints);

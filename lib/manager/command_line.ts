@@ -7,7 +7,7 @@ import { formatTable } from "../cli/tables.ts";
 import { userKind } from "../cli/views.ts";
 import { createTerminal, type Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
-import { SqwishError } from "../errors.ts";
+import { describeError, SqwishError } from "../errors.ts";
 import { createSystemRandom } from "../random.ts";
 import { isRole, roles } from "../security/access.ts";
 import { openStore, type Store } from "../store/store.ts";
@@ -15,6 +15,7 @@ import { restoreStore } from "../store/backup.ts";
 import { fingerprintOf } from "../security/authority.ts";
 import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
+import { parseListen } from "./addresses.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { type CreateManager, dataFolderDefault, serve, type ServeOptions } from "./serve.ts";
 
@@ -39,7 +40,7 @@ export function main(argv: string[], createManager: CreateManager): Promise<numb
   program
     .option("--config <file>", "configuration file (JSON with comments); watched for changes")
     .option("--data <folder>", `where the cluster's state is kept (default: ${dataFolderDefault})`)
-    .option("--listen <host:port>", "address to listen at (default: 0.0.0.0:7443)")
+    .option("--listen <host:port>", "address to listen at (default: 0.0.0.0:7443)", listenText)
     .option("--ready-file <file>", "write the address and join tokens to a file once ready, for scripts")
     .option("--verbose", "log more")
     .option("--log-json", "log lines as JSON")
@@ -49,6 +50,16 @@ export function main(argv: string[], createManager: CreateManager): Promise<numb
   addUser(program, terminal);
   addBackup(program, terminal);
   return runProgram(program, argv, { showCodes: true });
+}
+
+/** Checked while the command line is read: a mistake in it is wrong usage, one in a file is not. */
+function listenText(text: string): string {
+  try {
+    parseListen(text);
+    return text;
+  } catch (thrown) {
+    throw new UsageError(`--${describeError(thrown)}`);
+  }
 }
 
 function withData(command: Command): Command {

@@ -9,7 +9,7 @@ import {
   parseConfiguration,
 } from "../deployment/specification.ts";
 import { type ConfigurationWatch, watchConfiguration } from "../deployment/watch.ts";
-import { SqwishError } from "../errors.ts";
+import { describeError, SqwishError } from "../errors.ts";
 import type { Clock } from "../clock.ts";
 import { buildSets } from "./build_sets.ts";
 import type { Deployments } from "./deployments.ts";
@@ -63,6 +63,7 @@ export class ConfigurationFile {
   /** Applying is slow (types are stripped); changes that come meanwhile make it run once more. */
   #running: Promise<void> | null = null;
   #again = false;
+  #closed = false;
 
   constructor(options: ConfigurationFileOptions) {
     this.#options = options;
@@ -94,6 +95,7 @@ export class ConfigurationFile {
 
   /** Reads and applies the file now. Never throws: a refusal is recorded. */
   reload(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     if (this.#running) {
       this.#again = true;
       return this.#running;
@@ -102,7 +104,9 @@ export class ConfigurationFile {
     return this.#running;
   }
 
+  /** Stops watching; what is being applied is waited for, so that nothing is stored later. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#watcher?.close();
     await this.#running;
   }
@@ -111,7 +115,7 @@ export class ConfigurationFile {
     do {
       this.#again = false;
       await this.#reloadOnce();
-    } while (this.#again);
+    } while (this.#again && !this.#closed);
   }
 
   async #reloadOnce(): Promise<void> {
@@ -128,9 +132,11 @@ export class ConfigurationFile {
         ...applied.files,
       );
     } catch (thrown) {
-      if (!(thrown instanceof SqwishError)) throw thrown;
-      errors = thrown.details.errors as string[] | undefined ?? [thrown.message];
+      const told = thrown instanceof SqwishError ? thrown.details.errors as string[] | undefined : undefined;
+      // A full disk for instance: what was in force stays, as with any other refusal.
+      errors = told ?? [describeError(thrown)];
     }
+    if (this.#closed) return;
     // A refused file doesn't tell all that it needs, a vanished library for instance: what was watched before still counts.
     this.#watched = new Set(errors.length > 0 ? [...this.#watched, ...watched] : watched);
     this.#watcher?.watch([...this.#watched]);

@@ -100,7 +100,10 @@ export class Deployments {
     this.#options.changed();
   }
 
-  /** Goes back to `toRevision`, or to the newest one before the current. Throws `not_found` or `conflict`. */
+  /**
+   * Goes back to `toRevision`; else to the last good revision, and when that is the current one, to the newest before
+   * it. Throws `not_found` or `conflict`.
+   */
   undo(name: string, toRevision: number | undefined, by: string): DeployView {
     const { store, record } = this.#options;
     const set = this.#known(name);
@@ -108,7 +111,8 @@ export class Deployments {
     const kept = store.revisions(name).map((revision) => revision.revision).sort((left, right) =>
       left - right
     );
-    const target = toRevision ?? kept.filter((revision) => revision < set.current.revision).at(-1);
+    const good = set.good?.revision === set.current.revision ? undefined : set.good?.revision;
+    const target = toRevision ?? good ?? kept.filter((revision) => revision < set.current.revision).at(-1);
     if (target === undefined) {
       throw new SqwishError("conflict", `${name} has no revision before ${set.current.revision}`);
     }

@@ -43,10 +43,10 @@ export async function openIdentity(
   const known = settings.get<Authority>("authority");
   const cluster = options.cluster ?? settings.get<string>("cluster") ?? "sqwish";
   const authority = known ?? await createAuthority({ cluster, random: options.random });
-  if (!known) {
-    settings.set("authority", authority);
-    settings.set("sessionKey", Array.from(options.random.secret(32)));
-  }
+  // Each on its own: a first start may have been cut short between them.
+  if (!known) settings.set("authority", authority);
+  const sessionKey = settings.get<number[]>("sessionKey") ?? Array.from(options.random.secret(32));
+  settings.set("sessionKey", sessionKey);
   if (settings.get<string>("cluster") !== cluster) settings.set("cluster", cluster);
   const bootEpoch = ((settings.get<number>("bootEpoch") ?? 0) + 1) >>> 0;
   settings.set("bootEpoch", bootEpoch);
@@ -56,7 +56,7 @@ export async function openIdentity(
     fingerprint: fingerprintOf(authority.caCertPem),
     certificate: await renewCertificate(settings, authority, options) ??
       settings.get<StoredCertificate>("certificate")!,
-    sessionKey: Uint8Array.from(settings.get<number[]>("sessionKey")!),
+    sessionKey: Uint8Array.from(sessionKey),
     bootEpoch,
     firstStart: !known,
   };
@@ -97,13 +97,15 @@ export interface KeepCertificateOptions {
 /** Looks once an hour whether the certificate is still right, and renews it while everything runs. Returns the stop. */
 export function keepCertificate(options: KeepCertificateOptions): () => void {
   const { store, clock, log, record, identity, listener } = options;
+  let served = identity.certificate;
+  let stopped = false;
   async function check(): Promise<void> {
-    const certificate = await renewCertificate(store.settings, identity.authority, {
-      names: options.names(),
-      clock,
-    });
-    if (!certificate) return;
+    await renewCertificate(store.settings, identity.authority, { names: options.names(), clock });
+    // One that could not be served last time is tried again.
+    const certificate = store.settings.get<StoredCertificate>("certificate")!;
+    if (certificate.certPem === served.certPem || stopped) return;
     await listener.renew(certificate);
+    served = certificate;
     record(
       "info",
       "certificate_renewed",
@@ -111,9 +113,13 @@ export function keepCertificate(options: KeepCertificateOptions): () => void {
       `The server certificate was renewed; it is good for ${certificate.names.join(", ")}`,
     );
   }
-  return clock.every(renewalCheckMs, () => {
+  const stop = clock.every(renewalCheckMs, () => {
     check().catch((thrown) =>
       log.error("the certificate could not be renewed", { error: describeError(thrown) })
     );
   });
+  return () => {
+    stopped = true;
+    stop();
+  };
 }

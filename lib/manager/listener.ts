@@ -34,13 +34,22 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Bodies of the deploy route may be larger than an invocation's: a whole set, in base64. */
-const requestBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
+/** A whole set, in base64. */
+const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
+const deployPath = "/v1/replicasets";
+/** An input with some to spare, so that the route itself can say what is too much of it. */
+const requestBytesMax = limits.bodyBytesMax + limits.controlBytesMax;
+
+/** Bytes of bodies now in memory: they are read before anyone knows who sends them. */
+interface Bodies {
+  bytes: number;
+}
 
 /** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const sockets = new SocketCount();
-  let server = createServer(options, sockets, options);
+  const bodies: Bodies = { bytes: 0 };
+  let server = createServer(options, sockets, bodies, options);
   await listen(server, options.host, options.port);
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
@@ -51,7 +60,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   async function renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void> {
     server.close();
     for (let tries = 1; !closed; tries++) {
-      const next = createServer(options, sockets, certificate);
+      const next = createServer(options, sockets, bodies, certificate);
       try {
         await listen(next, options.host, port);
         server = next;
@@ -88,6 +97,7 @@ const renewTriesMax = 300;
 function createServer(
   options: ListenerOptions,
   sockets: SocketCount,
+  bodies: Bodies,
   { certPem, keyPem }: Pick<ListenerOptions, "certPem" | "keyPem">,
 ): Server {
   const server = https.createServer(
@@ -101,7 +111,7 @@ function createServer(
       connectionsCheckingInterval: 1000,
       // deno-lint-ignore no-explicit-any -- the option types of node:https differ between the Deno versions served
     } as any,
-    (request, response) => void serve(options, request, response),
+    (request, response) => void serve(options, bodies, request, response),
   );
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
     upgrade(options, sockets, request, socket, head);
@@ -223,21 +233,31 @@ function upgradedAddress(socket: unknown): string | undefined {
 
 async function serve(
   options: ListenerOptions,
+  bodies: Bodies,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => gone.abort());
+  let heldBytes = 0;
+  const hold = (bytes: number) => {
+    heldBytes += bytes;
+    bodies.bytes += bytes;
+    if (bodies.bytes > limits.httpBodiesBytesMax) throw tooManyBodies();
+  };
   try {
-    const body = await readBody(request);
+    const body = await readBody(request, hold);
     const answer = await options.handle(webRequest(request, body, gone.signal), remoteAddressOf(request));
+    bodies.bytes -= heldBytes;
+    heldBytes = 0;
     await writeResponse(answer, response, gone.signal);
   } catch (thrown) {
+    bodies.bytes -= heldBytes;
     const error = asSqwishError(thrown, "The request");
     if (error.code === "internal") {
       options.log.error("request failed", { path: request.url, error: error.cause });
     }
-    if (response.headersSent) return void response.destroy();
+    if (response.headersSent || response.destroyed) return void response.destroy();
     response.writeHead(error.http, { "content-type": "application/json" });
     response.end(JSON.stringify(error));
   }
@@ -268,19 +288,25 @@ function unreadable(cause: unknown): SqwishError {
   );
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+/** `hold` is told of each chunk before it is kept, and throws when it may not be. */
+async function readBody(
+  request: IncomingMessage,
+  hold: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   // Some of the runtimes served never end the stream of a request that has no body.
   if (request.headers["content-length"] === undefined && request.headers["transfer-encoding"] === undefined) {
     return new Uint8Array(0);
   }
   const declared = Number(request.headers["content-length"] ?? 0);
-  if (declared > requestBytesMax) throw tooLarge(declared);
+  const bytesMax = request.url === deployPath ? deployBytesMax : requestBytesMax;
+  if (declared > bytesMax) throw tooLarge(declared, bytesMax);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of request) {
       length += chunk.length;
-      if (length > requestBytesMax) throw tooLarge(length);
+      if (length > bytesMax) throw tooLarge(length, bytesMax);
+      hold(chunk.length);
       chunks.push(chunk);
     }
   } catch (thrown) {
@@ -293,10 +319,15 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array<ArrayBuffe
   return concatBytes(chunks);
 }
 
-function tooLarge(length: number): SqwishError {
+function tooLarge(length: number, bytesMax: number): SqwishError {
+  return new SqwishError("too_large", `A request body takes at most ${bytesMax} bytes, this one has ${length}`);
+}
+
+function tooManyBodies(): SqwishError {
   return new SqwishError(
-    "too_large",
-    `A request body takes at most ${requestBytesMax} bytes, this one has ${length}`,
+    "queue_full",
+    `The manager holds at most ${limits.httpBodiesBytesMax} bytes of requests at once; try again in a second`,
+    { details: { retryAfterMs: 1000, mayHaveRun: "no" } },
   );
 }
 

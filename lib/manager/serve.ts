@@ -1,4 +1,5 @@
 /** `manager` itself: opens the store and the port, prints what a newcomer needs, and runs until it is told to stop. */
+import { rm } from "node:fs/promises";
 import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
 import { createLog } from "../log.ts";
@@ -60,6 +61,9 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     const reload = () => void started.reload();
     Deno.addSignalListener("SIGHUP", reload);
     await new Promise<void>((resolve) => terminal.onInterrupt(resolve));
+    Deno.removeSignalListener("SIGHUP", reload);
+    // Whoever asks twice does not want to wait for whatever it is that takes so long.
+    terminal.onInterrupt(() => Deno.exit(1));
     log.info("stopping");
   } finally {
     await manager?.close();
@@ -80,8 +84,10 @@ async function readOrExplain(file: string, terminal: Terminal) {
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
 async function greet(options: ServeOptions, terminal: Terminal, manager: Manager): Promise<void> {
   const [address] = manager.addresses();
-  if (!manager.firstStart && options.readyFile === undefined) return;
-  const admin = manager.firstStart
+  // Not only at the first start: one that was cut short right here has left nobody who could sign in.
+  const needsAdmin = !manager.accounts.list().some((user) => user.role === "admin");
+  if (!needsAdmin && options.readyFile === undefined) return;
+  const admin = needsAdmin
     ? await manager.accounts.add({ name: "admin", role: "admin", endpoints: [] })
     : undefined;
   const agentToken = await manager.createToken({ role: "agent", once: false });
@@ -96,9 +102,15 @@ async function greet(options: ServeOptions, terminal: Terminal, manager: Manager
     agentToken,
     clientToken,
   };
-  const partial = `${options.readyFile}.partial`;
-  await Deno.writeTextFile(partial, JSON.stringify(ready) + "\n", { mode: 0o600 });
-  await Deno.rename(partial, options.readyFile);
+  await writeSecret(options.readyFile, JSON.stringify(ready) + "\n");
+}
+
+/** Puts the file in place whole. Made anew: one that somebody else has left there would keep its owner and mode. */
+async function writeSecret(path: string, text: string): Promise<void> {
+  const partial = `${path}.partial`;
+  await rm(partial, { force: true });
+  await Deno.writeTextFile(partial, text, { mode: 0o600, createNew: true });
+  await Deno.rename(partial, path);
 }
 
 function welcome(

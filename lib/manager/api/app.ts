@@ -72,7 +72,12 @@ function answerError(log: Log): ErrorHandler<ApiEnv> {
     if (typeof retryAfterMs === "number") {
       headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
     }
-    if (error.code === "unauthenticated" && c.req.header("accept")?.includes("text/html") !== true) {
+    // A page asks by itself; only then must the browser not open its own password box.
+    const fromPage = c.req.header("sec-fetch-mode") !== undefined &&
+      c.req.header("sec-fetch-mode") !== "navigate";
+    if (
+      error.code === "unauthenticated" && !fromPage
+    ) {
       headers["www-authenticate"] = 'Basic realm="Sqwish", charset="UTF-8"';
     }
     return new Response(JSON.stringify(error), { status: error.http, headers });
