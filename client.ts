@@ -5,7 +5,8 @@
 import { runProgram } from "./lib/cli/arguments.ts";
 import { createClientProgram, hintFor } from "./lib/cli/client_program.ts";
 import { createTerminal } from "./lib/cli/terminal.ts";
-import { clientVersion, connect, connectTo } from "./lib/client/connect.ts";
+import { connect, connectTo } from "./lib/client/connect.ts";
+import { version } from "./lib/version.ts";
 import { discoverFingerprint } from "./lib/client/discover.ts";
 import { createSystemClock } from "./lib/clock.ts";
 
@@ -24,7 +25,7 @@ async function main(argv: string[]): Promise<number> {
     connect,
     connectTo,
     discoverFingerprint,
-  }, clientVersion);
+  }, version);
   return await runProgram(program, argv, {
     writeError: (line) => terminal.writeError(`${line}\n`),
     showCodes: true,

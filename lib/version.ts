@@ -1,2 +1,4 @@
-/** The version of all three programs. Kept equal to deno.json's by a test, since a bundle can't read that file. */
-export const version = "0.1.0";
+/** The version of all three programs, from the one place that states it. */
+import project from "../deno.json" with { type: "json" };
+
+export const version: string = project.version;

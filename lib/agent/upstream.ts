@@ -19,7 +19,9 @@ interface Call {
 export class UpstreamCalls {
   #channel: Channel | null = null;
   #calls = new Map<number, Call>();
-  #nextId = 1;
+  /** Own ids by asker and the asker's id. */
+  #ownIds = new Map<AnswerSink, Map<number, number>>();
+  #lastId = 0;
   /** Resolved while a manager is connected. */
   #attached = Promise.withResolvers<void>();
 
@@ -36,6 +38,7 @@ export class UpstreamCalls {
     this.#attached = Promise.withResolvers<void>();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
+    this.#ownIds.clear();
     for (const call of calls) call.sink.sendFrames(lostFrame(call.id, "maybe"));
   }
 
@@ -43,9 +46,7 @@ export class UpstreamCalls {
   request(frame: Uint8Array, sink: AnswerSink): void {
     const id = frameId(frame, 0);
     if (!this.#channel) return sink.sendFrames(lostFrame(id, "no"));
-    const ownId = this.#nextId;
-    this.#nextId = ownId >= 0xffff_ffff ? 1 : ownId + 1;
-    this.#calls.set(ownId, { id, sink });
+    const ownId = this.#add(id, sink);
     setFrameId(frame, 0, ownId);
     this.#channel.sendFrames(frame);
   }
@@ -62,9 +63,8 @@ export class UpstreamCalls {
 
   /** The asker is gone (its runner ended): its requests are cancelled. */
   forget(sink: AnswerSink): void {
-    for (const [ownId, call] of [...this.#calls]) {
-      if (call.sink !== sink) continue;
-      this.#calls.delete(ownId);
+    for (const ownId of [...this.#ownIds.get(sink)?.values() ?? []]) {
+      this.#remove(ownId);
       this.#channel?.sendFrames(encodeFrame({ op: Op.cancel, id: ownId }));
     }
   }
@@ -74,7 +74,7 @@ export class UpstreamCalls {
     const ownId = frameId(message, at);
     const call = this.#calls.get(ownId);
     if (!call) return;
-    if (frameOp(message, at) !== Op.part) this.#calls.delete(ownId);
+    if (frameOp(message, at) !== Op.part) this.#remove(ownId);
     setFrameId(message, at, call.id);
     call.sink.sendFrames(message.subarray(at, end));
   }
@@ -96,9 +96,8 @@ export class UpstreamCalls {
       const sink: AnswerSink = {
         sendFrames(bytes) {
           const frame = decodeFrame(bytes);
-          if (frame.op === Op.reply) return resolve(frame.body.slice());
-          const { code, message } = JSON.parse(frame.meta);
-          reject(new SqwishError(isErrorCode(code) ? code : "internal", message));
+          if (frame.op === Op.reply) resolve(frame.body.slice());
+          else reject(readError(frame.meta));
         },
       };
       this.request(encodeFrame({ op: Op.fetch, id: 0, name: sha256 }), sink);
@@ -106,10 +105,40 @@ export class UpstreamCalls {
   }
 
   #tell(id: number, sink: AnswerSink, frame: (ownId: number) => Uint8Array): void {
-    for (const [ownId, call] of this.#calls) {
-      if (call.id === id && call.sink === sink) return void this.#channel?.sendFrames(frame(ownId));
-    }
+    const ownId = this.#ownIds.get(sink)?.get(id);
+    if (ownId !== undefined) this.#channel?.sendFrames(frame(ownId));
   }
+
+  #add(id: number, sink: AnswerSink): number {
+    do this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1; while (
+      this.#calls.has(this.#lastId)
+    );
+    this.#calls.set(this.#lastId, { id, sink });
+    const own = this.#ownIds.get(sink);
+    if (own) own.set(id, this.#lastId);
+    else this.#ownIds.set(sink, new Map([[id, this.#lastId]]));
+    return this.#lastId;
+  }
+
+  #remove(ownId: number): void {
+    const call = this.#calls.get(ownId);
+    if (!call) return;
+    this.#calls.delete(ownId);
+    const own = this.#ownIds.get(call.sink);
+    // An asker that used an id twice has its later call there.
+    if (own?.get(call.id) === ownId) own.delete(call.id);
+    if (own?.size === 0) this.#ownIds.delete(call.sink);
+  }
+}
+
+function readError(meta: string): SqwishError {
+  try {
+    const { code, message } = JSON.parse(meta) as Record<string, unknown>;
+    if (isErrorCode(code)) return new SqwishError(code, String(message));
+  } catch {
+    // Falls through: an answer without readable words is still an error.
+  }
+  return new SqwishError("internal", "The manager answered with an error that could not be read");
 }
 
 function lostFrame(id: number, mayHaveRun: "no" | "maybe"): Uint8Array {

@@ -3,7 +3,7 @@
  * is kept free of are gathered here: reading the environment, reading and writing the profile.
  */
 import process from "node:process";
-import project from "../../deno.json" with { type: "json" };
+import { version } from "../version.ts";
 import { createSystemClock } from "../clock.ts";
 import { createSystemRandom } from "../random.ts";
 import { fingerprintOf } from "../security/authority.ts";
@@ -12,7 +12,6 @@ import { type ConnectOptions, isComplete, resolveTarget, type Target } from "./o
 import { type Profile, profilePath, readProfile, writeProfile } from "./profile.ts";
 import { Sqwish } from "./sqwish.ts";
 
-export const clientVersion: string = project.version;
 const connectTimeoutMsDefault = 10_000;
 
 /**
@@ -64,7 +63,7 @@ export async function connectTo(target: Target, options: ConnectToOptions = {}):
   const sqwish = new Sqwish({
     clock: createSystemClock(),
     random: createSystemRandom(),
-    version: clientVersion,
+    version,
     dial: () => dialer.dial(),
     enroll: () => dialer.target.enroll,
     onWelcome(welcome) {

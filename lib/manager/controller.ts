@@ -13,6 +13,7 @@ import {
   type RolloutRecord,
   stepDeployments,
 } from "../deployment/plan.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -34,18 +35,20 @@ const generationsPerStart = 1_000_000_000;
 
 export class Controller {
   readonly #options: ControllerOptions;
-  #sets: StoredSet[];
+  #sets: ReadonlyMap<string, StoredSet>;
   #routes: RoutingTable = emptyRoutes;
   #assignments: Assignments = new Map();
   /** With what a step remembers of each; the store keeps only what must survive a restart. */
   #rollouts = new Map<string, RolloutRecord>();
+  /** Rollouts that the store would not take; tried again with the next step. */
+  #unsaved = new Set<string>();
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
   #pending: ReadonlyMap<string, string> = new Map();
   #generation: number;
   #handles = new Map<string, number>();
   #nextHandle = 1;
-  /** What each welcomed agent was last sent, to send only changes. */
+  /** The handles that each welcomed agent was last sent, to send only changes. */
   #sent = new Map<string, string>();
   #scheduled = false;
   #cancelWake: () => void = () => {};
@@ -53,9 +56,9 @@ export class Controller {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    this.#sets = options.deployments.loadAll();
+    this.#sets = byName(options.deployments.loadAll());
     this.#generation = options.bootEpoch * generationsPerStart;
-    for (const { name, rollout } of this.#sets) {
+    for (const { name, rollout } of this.#sets.values()) {
       if (rollout) this.#rollouts.set(name, { ...rollout, ready: 0, total: 0 });
     }
     this.#placeAfterMs = options.agents.list().length > 0
@@ -69,7 +72,7 @@ export class Controller {
   }
 
   get sets(): readonly StoredSet[] {
-    return this.#sets;
+    return [...this.#sets.values()];
   }
 
   /** Why replicas of a set wait for a place, in words. */
@@ -82,7 +85,7 @@ export class Controller {
   }
 
   set(name: string): StoredSet | undefined {
-    return this.#sets.find((set) => set.name === name);
+    return this.#sets.get(name);
   }
 
   /** Something a decision rests on has changed; the next step runs in this turn's microtask. */
@@ -97,13 +100,13 @@ export class Controller {
 
   /** Stored sets were changed. */
   reload(): void {
-    this.#sets = this.#options.deployments.loadAll();
+    this.#sets = byName(this.#options.deployments.loadAll());
     this.changed();
   }
 
   /** The agent has been welcomed on a new connection: it is sent everything it shall run. */
   welcomed(agent: string): void {
-    this.#sent.set(agent, "");
+    this.#sent.set(agent, "nothing yet");
     this.changed();
   }
 
@@ -124,7 +127,7 @@ export class Controller {
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
-      sets: this.#sets.map((set) => ({
+      sets: this.sets.map((set) => ({
         name: set.name,
         current: set.current,
         good: set.good,
@@ -148,31 +151,49 @@ export class Controller {
 
   /** Stores what became of rollouts; counts of ready replicas are reported anew and not worth a write. */
   #persist(step: DeploymentStep): void {
-    const { deployments, record } = this.#options;
+    const { record } = this.#options;
     let stored = false;
     for (const [name, rollout] of step.rollouts) {
       const before = this.#rollouts.get(name);
-      if (before?.state === rollout.state && before.toRevision === rollout.toRevision) continue;
-      const { progressAtMs: _at, readyBest: _best, ready: _ready, total: _total, ...kept } = rollout;
-      deployments.saveRollout(kept);
-      if (rollout.state === "done") deployments.setGood(name, rollout.toRevision);
-      stored = true;
+      const isKnown = before?.state === rollout.state && before.toRevision === rollout.toRevision;
+      if (isKnown && !this.#unsaved.has(name)) continue;
+      stored = this.#save(name, rollout) || stored;
     }
     this.#rollouts = step.rollouts;
     for (const { level, kind, subject, message } of step.events) record(level, kind, subject, message);
     if (stored) this.reload();
   }
 
+  /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */
+  #save(name: string, rollout: RolloutRecord): boolean {
+    const { deployments, record } = this.#options;
+    const { progressAtMs: _at, readyBest: _best, ready: _ready, total: _total, ...kept } = rollout;
+    try {
+      deployments.saveRollout(kept);
+      if (rollout.state === "done") deployments.setGood(name, rollout.toRevision);
+      this.#unsaved.delete(name);
+      return true;
+    } catch (thrown) {
+      if (this.#unsaved.has(name)) return false;
+      this.#unsaved.add(name);
+      const message = `The rollout of ${name} could not be stored: ${describeError(thrown)}`;
+      record("error", "rollout_unsaved", name, message);
+      return false;
+    }
+  }
+
   #sendDesired(): void {
     for (const agent of this.#options.agents.list()) {
       // Before its welcome an agent takes nothing.
       if (!agent.connection || !this.#sent.has(agent.name)) continue;
-      const replicas = this.assignments(agent.name).map((assignment) =>
-        this.#specification(agent.name, assignment)
-      );
-      const text = JSON.stringify(replicas);
-      if (this.#sent.get(agent.name) === text) continue;
-      this.#sent.set(agent.name, text);
+      const assignments = this.assignments(agent.name);
+      // A handle is one revision's on one agent, and a revision never changes: nothing else needs comparing.
+      const handles = assignments.map(({ replicaSet, revision }) =>
+        this.#handle(agent.name, replicaSet, revision)
+      ).join(" ");
+      if (this.#sent.get(agent.name) === handles) continue;
+      this.#sent.set(agent.name, handles);
+      const replicas = assignments.map((assignment) => this.#specification(agent.name, assignment));
       agent.connection.sendControl(
         encodeMessage({ type: "desired", generation: ++this.#generation, replicas }),
       );
@@ -232,7 +253,7 @@ export class Controller {
       ),
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
-    this.#routes = buildRoutes(this.#sets.map((set) => set.current), agents, this.#routes);
+    this.#routes = buildRoutes(this.sets.map((set) => set.current), agents, this.#routes);
     this.#options.publish(this.#routes);
   }
 
@@ -245,6 +266,10 @@ export class Controller {
 /** False for an agent that only the store remembers: what it runs is not known before it has joined again. */
 function hasJoined(agent: AgentRecord): boolean {
   return agent.address !== "";
+}
+
+function byName(sets: readonly StoredSet[]): Map<string, StoredSet> {
+  return new Map(sets.map((set) => [set.name, set]));
 }
 
 function handleKey(agent: string, replicaSet: string, revision: number): string {

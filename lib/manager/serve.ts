@@ -61,7 +61,6 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     const reload = () => void started.reload();
     Deno.addSignalListener("SIGHUP", reload);
     await new Promise<void>((resolve) => terminal.onInterrupt(resolve));
-    Deno.removeSignalListener("SIGHUP", reload);
     // Whoever asks twice does not want to wait for whatever it is that takes so long.
     terminal.onInterrupt(() => Deno.exit(1));
     log.info("stopping");
