@@ -175,7 +175,15 @@ async function runAgent(options: AgentArguments): Promise<void> {
   });
   const stopped = Promise.withResolvers<string>();
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
-  for (const signal of signals) Deno.addSignalListener(signal, () => stopped.resolve(`stopped by ${signal}`));
+  let asked = false;
+  for (const signal of signals) {
+    Deno.addSignalListener(signal, () => {
+      // Asked twice: whatever takes so long is not waited for.
+      if (asked) Deno.exit(1);
+      asked = true;
+      stopped.resolve(`stopped by ${signal}`);
+    });
+  }
   const ending = await Promise.race([stopped.promise, agent.membership.refused]);
   await agent.close(ending instanceof SqwishError ? "refused" : ending);
   if (!(ending instanceof SqwishError)) return;

@@ -96,6 +96,10 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     log,
     handle: front.handle,
     join: front.join,
+  }).catch((thrown) => {
+    front.close();
+    core.close();
+    throw thrown;
   });
   await configuration?.start();
   const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });

@@ -30,7 +30,7 @@ export function createLog(
       return;
     }
     const pairs = Object.entries(plainFields(fields)).map(([key, value]) => ` ${key}=${quoted(value)}`);
-    options.write(`${time} ${level.padEnd(5)} ${message}${pairs.join("")}`);
+    options.write(`${time} ${level.padEnd(5)} ${oneLine(message)}${pairs.join("")}`);
   }
   return {
     debug: (message, fields) => emit("debug", message, fields),
@@ -51,7 +51,14 @@ function plainFields(fields: LogFields): LogFields {
   );
 }
 
+/** Messages quote peers and modules, who must not be able to forge a line or to speak to the terminal. */
+function oneLine(message: string): string {
+  return message.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => {
+    return char === "\n" ? "\\n" : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 function quoted(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? String(value);
-  return /^[\w.:/@+-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[\w.:/@+-]+$/.test(text) ? text : oneLine(JSON.stringify(text));
 }

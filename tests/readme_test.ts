@@ -93,11 +93,11 @@ async function startProgram(
   const shell = ["bash", "-c", `cd "$1" && exec ${command}`, "readme", where];
   const program = programs.start(told, shell, [], world.env);
   const isUp = async () => {
-    programs.assertRunning();
     if (isManager) return await Deno.stat(world.readyFile).then(() => true, () => false);
     return !command.includes("task demo") || program.tail().includes("Dashboard");
   };
-  await eventually(told, isUp, startMsMax);
+  await eventually(told, async () => program.exitCode() !== null || await isUp(), startMsMax);
+  programs.assertRunning();
 }
 
 /** Runs one command to its end, and returns the folder the reader is in then. */

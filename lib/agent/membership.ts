@@ -4,7 +4,7 @@
  * a manager that was restored from a backup or moved must find its agents waiting.
  */
 import type { Clock } from "../clock.ts";
-import { Dialer } from "../client/dialer.ts";
+import { Dialer, type Network } from "../client/dialer.ts";
 import { reconnectDelayMs } from "../client/backoff.ts";
 import { asSqwishError, describeError, type ErrorCode, type SqwishError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -21,6 +21,8 @@ export interface MembershipOptions {
   log: Log;
   store(identity: AgentIdentity): Promise<void>;
   openSession(channel: Channel, enroll: boolean, onWelcome: (welcome: Welcome) => void): AgentSession;
+  /** The real one unless given. */
+  network?: Network;
 }
 
 export interface Membership {
@@ -35,13 +37,16 @@ export interface Membership {
 /** Reasons to stay out that pass by themselves; about any other a person must do something. */
 const passing: ReadonlySet<ErrorCode> = new Set(["manager_lost", "queue_full", "internal"]);
 
+/** Whoever leaves does not wait longer for a dial that is under way. */
+const leaveMsMax = 2000;
+
 /** A session that lasted this long starts the backoff over. */
 const steadyMs = 10_000;
 
 export function keepMembership(options: MembershipOptions): Membership {
   const { clock, random, log } = options;
   const { name, identity, ...target } = options.identity;
-  const dialer = new Dialer(target);
+  const dialer = new Dialer(target, options.network);
   const refused = Promise.withResolvers<SqwishError>();
   let session: AgentSession | null = null;
   let leaving = false;
@@ -114,7 +119,13 @@ export function keepMembership(options: MembershipOptions): Membership {
       leaving = true;
       wake();
       session?.leave(message);
-      await running;
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(leaveMsMax, resolve);
+        void running.then(() => {
+          cancel();
+          resolve();
+        });
+      });
     },
   };
 }

@@ -3,7 +3,7 @@
  * frames to the hosting and answers back. A new connection is a new session; the hosting outlives them all.
  */
 import type { Clock } from "../clock.ts";
-import { isErrorCode, SqwishError } from "../errors.ts";
+import { asSqwishError, isErrorCode, SqwishError } from "../errors.ts";
 import type { Hosting } from "../hosting/hosting.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
@@ -47,10 +47,14 @@ export function openSession(options: SessionOptions): AgentSession {
   let welcomed = false;
   let farewell: SqwishError | null = null;
   let lastHeardMs = clock.monotonicMs();
+  let receivedBytes = 0;
   let sequence = 0;
 
   const send = (message: MessageToManager) => channel.sendControl(encodeMessage(message));
   const stopTicking = clock.every(limits.telemetryMs, () => {
+    // A module may take longer to come over a slow link than a dead manager takes to be noticed.
+    if (channel.receivedBytes !== receivedBytes) lastHeardMs = clock.monotonicMs();
+    receivedBytes = channel.receivedBytes;
     const silentMs = clock.monotonicMs() - lastHeardMs;
     if (silentMs > (welcomed ? limits.managerLostAfterMs : limits.handshakeMsMax)) {
       return channel.abandon(`the manager has been silent for ${Math.round(silentMs)} ms`);
@@ -119,12 +123,13 @@ export function openSession(options: SessionOptions): AgentSession {
 
   function heard(action: () => void): void {
     lastHeardMs = clock.monotonicMs();
+    receivedBytes = channel.receivedBytes;
     try {
       action();
     } catch (thrown) {
-      if (!(thrown instanceof SqwishError)) throw thrown;
-      farewell = thrown;
-      channel.abandon(thrown.message);
+      // Whatever it was, the modules must go on; a new connection starts clean.
+      farewell = asSqwishError(thrown, "A message of the manager");
+      channel.abandon(farewell.message);
     }
   }
 

@@ -123,7 +123,7 @@ export class Requests {
         this.#waiting.add(pending);
         continue;
       }
-      if (pending.options.idempotent && !pending.partsSeen) {
+      if (mayGoAgain(pending)) {
         pending.sent = false;
         this.#wait(pending);
       } else {
@@ -155,10 +155,19 @@ export class Requests {
         this.#forget(pending);
         pending.answer.onReply(frame);
         return;
-      case Op.error:
-        this.#fail(pending, decodeError(frame));
-        return;
+      case Op.error: {
+        const error = decodeError(frame);
+        if (error.code === "manager_lost" && mayGoAgain(pending)) return this.#awaitNext(pending);
+        return this.#fail(pending, error);
+      }
     }
+  }
+
+  /** A manager that stops says so before it closes: nothing more goes to this connection. */
+  #awaitNext(pending: Pending): void {
+    this.#channel = null;
+    pending.sent = false;
+    this.#wait(pending);
   }
 
   #takeId(): number {
@@ -262,6 +271,10 @@ export class Requests {
     if (pending.bucket !== null) this.#deadlines.remove(pending, pending.bucket);
     if (pending.onAbort) pending.options.signal?.removeEventListener("abort", pending.onAbort);
   }
+}
+
+function mayGoAgain(pending: Pending): boolean {
+  return pending.options.idempotent && !pending.partsSeen;
 }
 
 /** Ids are 1 to 2^32 - 1, then from the start again. */

@@ -13,10 +13,9 @@ import type { AgentHealth } from "../protocol/views.ts";
 import { judge, ownPauseMs, type Verdict } from "./liveness.ts";
 
 /** What the cluster needs of an agent's channel. */
-export type AgentConnection = Pick<
-  Channel,
-  "remoteAddress" | "sendControl" | "sendFrames" | "close" | "abandon"
->;
+export type AgentConnection =
+  & Pick<Channel, "remoteAddress" | "sendControl" | "sendFrames" | "close" | "abandon">
+  & Partial<Pick<Channel, "receivedBytes">>;
 
 /** A report, and since when (monotonic ms) this replica has been ready without a break. */
 export type ObservedReport = ReplicaReport & { readySinceMs?: number };
@@ -54,7 +53,10 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly lostSinceMs?: number;
 }
 
-type MutableRecord = { -readonly [Key in keyof AgentRecord]: AgentRecord[Key] };
+type MutableRecord = { -readonly [Key in keyof AgentRecord]: AgentRecord[Key] } & {
+  /** What its connection had received at the last tick. */
+  receivedBytes?: number;
+};
 
 /** A change of health, with the reason for events and the dashboard. */
 export interface HealthChange {
@@ -196,6 +198,10 @@ export class Agents {
       // Whoever was heard after the pause is only moved to now, not into the future.
       record.lastTelemetryMs = Math.min(nowMs, record.lastTelemetryMs + pauseMs);
       record.lastHeardMs = Math.min(nowMs, record.lastHeardMs + pauseMs);
+      const receivedBytes = record.connection?.receivedBytes;
+      // A large reply over a slow link: nothing is whole yet, telemetry waits behind it, but it is alive.
+      if (receivedBytes !== record.receivedBytes) record.lastHeardMs = nowMs;
+      record.receivedBytes = receivedBytes;
       const change = this.#judge(record, nowMs);
       if (change) changes.push(change);
     }
@@ -238,6 +244,7 @@ export class Agents {
   #heard(record: MutableRecord, nowMs: number): void {
     record.lastHeardMs = nowMs;
     record.lastSeenAtMs = this.#clock.nowMs();
+    record.receivedBytes = record.connection?.receivedBytes;
   }
 
   #judge(record: MutableRecord, nowMs: number): HealthChange | null {

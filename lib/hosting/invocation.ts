@@ -10,6 +10,7 @@ import { CancelReason, encodeFrame, Flag, type Frame, Op } from "../protocol/fra
 import type { Context, InvokeOptions } from "./context.ts";
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
+import { FailedInvoke } from "./outgoing_calls.ts";
 import type { UserErrorReader } from "./user_error.ts";
 
 /** What every invocation of a Worker shares. */
@@ -218,7 +219,9 @@ export class Invocation {
     if (!(error instanceof SqwishError)) {
       const { message, stack } = this.#host.errors.read(thrown);
       const name = thrown instanceof Error ? thrown.name : typeof thrown;
-      error = new SqwishError("module_failed", message, { details: { name, ...(stack ? { stack } : {}) } });
+      const invoked = thrown instanceof FailedInvoke ? { invokeCode: thrown.code } : {};
+      const details = { name, ...invoked, ...(stack ? { stack } : {}) };
+      error = new SqwishError("module_failed", message, { details });
     }
     const { code, message, details } = error as SqwishError;
     this.#host.send(errorFrame(this.#frame.id, { code, message, details }, this.#runUs()));

@@ -4,7 +4,7 @@
  */
 import { isErrorCode, SqwishError } from "../errors.ts";
 import { encodeFrame, Flag, type Frame, Op } from "../protocol/frame.ts";
-import type { InvokeOptions } from "./context.ts";
+import type { InvokeError, InvokeOptions } from "./context.ts";
 import type { Invocation } from "./invocation.ts";
 
 interface Waiting {
@@ -15,6 +15,22 @@ interface Waiting {
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
+/**
+ * What `ctx.invoke` throws. No `SqwishError`: left uncaught it must not pass for the outcome of the calling request,
+ * which has run, whatever became of the one it made.
+ */
+export class FailedInvoke extends Error implements InvokeError {
+  override readonly name = "InvokeError";
+  readonly code: string;
+  readonly details: Record<string, unknown>;
+
+  constructor(error: SqwishError) {
+    super(error.message);
+    this.code = error.code;
+    this.details = error.details;
+  }
+}
+
 export class OutgoingCalls {
   #send: (frame: Uint8Array) => void;
   #waiting = new Map<number, Waiting>();
@@ -24,12 +40,25 @@ export class OutgoingCalls {
     this.#send = send;
   }
 
-  /** Rejects with a `SqwishError` of the code that the cluster answered. */
-  invoke(caller: Invocation, endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown> {
+  /** Rejects with a `FailedInvoke` of the code that the cluster answered. */
+  async invoke(
+    caller: Invocation,
+    endpoint: string,
+    input: unknown,
+    options: InvokeOptions,
+  ): Promise<unknown> {
+    try {
+      return await this.#request(caller, endpoint, input, options);
+    } catch (thrown) {
+      throw thrown instanceof SqwishError ? new FailedInvoke(thrown) : thrown;
+    }
+  }
+
+  #request(caller: Invocation, endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown> {
     const remainingMs = Math.min(caller.remainingMs, options.timeoutMs ?? Infinity);
     if (remainingMs < 1) {
       const message = `Nothing is left of the deadline to invoke ${endpoint} with`;
-      return Promise.reject(new SqwishError("deadline_exceeded", message, { details: { mayHaveRun: "no" } }));
+      throw new SqwishError("deadline_exceeded", message, { details: { mayHaveRun: "no" } });
     }
     const bytes = input instanceof Uint8Array;
     const id = this.#nextId();

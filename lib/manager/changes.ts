@@ -40,6 +40,12 @@ export function createChanges(options: ChangesOptions): Changes {
       );
       options.changed();
     },
+    removeAgent(agent, by) {
+      agents.forget(agent);
+      agentStore.remove(agent);
+      record("info", "agent_removed", agent, `${by.name} removed agent ${agent}, which was gone`);
+      options.changed();
+    },
     async addUser(user) {
       const added = await accounts.add(user);
       record("info", "user_added", user.name, `User ${user.name} was added with the role ${user.role}`);

@@ -16,8 +16,14 @@ import { fingerprintOf } from "../security/authority.ts";
 import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
-import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
-import { type CreateManager, dataFolderDefault, serve, type ServeOptions } from "./serve.ts";
+import { readConfiguration } from "./configuration_file.ts";
+import {
+  type CreateManager,
+  dataFolderDefault,
+  requireGoodConfiguration,
+  serve,
+  type ServeOptions,
+} from "./serve.ts";
 
 interface DataOptions {
   data?: string;
@@ -73,15 +79,7 @@ function addCheck(program: Command, terminal: Terminal): void {
     .description("Validates a configuration file and its modules; starts nothing.")
     .requiredOption("--config <file>", "the file to check")
     .action(async ({ config }: { config: string }) => {
-      const { errors, summary } = await checkConfiguration(config);
-      for (const error of errors) terminal.writeError(`${error}\n`);
-      if (errors.length > 0) {
-        throw new SqwishError(
-          "invalid_request",
-          `${config} has ${errors.length} error${errors.length === 1 ? "" : "s"}`,
-        );
-      }
-      terminal.writeOut(`${config} is good: ${summary}\n`);
+      terminal.writeOut(`${config} is good: ${await requireGoodConfiguration(config, terminal)}\n`);
     });
 }
 

@@ -8,6 +8,8 @@ import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
+import type { Channel } from "../protocol/channel.ts";
+import type { Principal } from "../security/access.ts";
 import type { Store } from "../store/store.ts";
 import type { Accounts, TokenWish } from "./accounts.ts";
 import { type AgentSessionOptions, openAgentSession } from "./agent_session.ts";
@@ -15,11 +17,11 @@ import { createApi } from "./api/app.ts";
 import type { InvokePort } from "./api/invoke.ts";
 import { createLive } from "./api/live.ts";
 import { createChanges } from "./changes.ts";
-import { openClientSession } from "./client_session.ts";
+import { type ClientSessionOptions, openClientSession } from "./client_session.ts";
 import type { Core } from "./core.ts";
 import type { Deployments } from "./deployments.ts";
 import type { Identity } from "./identity.ts";
-import { createJoin, refuse } from "./join.ts";
+import { awaitHello, createJoin, type JoinOptions, refuse } from "./join.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { ModuleLogs } from "./module_logs.ts";
 import { describeOverview, type OverviewFacts } from "./overview.ts";
@@ -44,58 +46,25 @@ export interface FrontOptions {
 }
 
 export interface Front extends Pick<ListenerOptions, "handle" | "join"> {
+  /** What a join is from its channel on: the peer has been authenticated and has not said hello. */
+  enter(channel: Channel, principal: Principal): void;
   close(): void;
 }
 
 export function createFront(options: FrontOptions): Front {
-  const { clock, log, store, version, identity, core, accounts, signIn } = options;
+  const { clock, log, version, identity, core, accounts, signIn } = options;
   const logs = new ModuleLogs();
   const clients = { count: 0, everCount: 0 };
   const state = { stopping: false };
   const agentSession = agentSessionOptions(options, logs, state);
   const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
-  const facts = createFacts(options, clients);
-  const reads = createReads({
-    store,
-    accounts,
-    logs,
-    facts,
-    metrics: core.metrics.query,
-    nowMs: () => clock.nowMs(),
-  });
-  const live = createLive(clock, () => JSON.stringify(reads.overview()));
-  const api = createApi({
-    cluster: identity.cluster,
-    version,
-    caPem: identity.authority.caCertPem,
-    log,
-    signIn,
-    reads,
-    changes: createChanges({
-      deployments: options.deployments,
-      accounts,
-      agents: core.agents,
-      agentStore: store.agents,
-      createToken: async (token) => ({ token: await options.createToken(token) }),
-      record: core.events.record,
-      changed: () => core.controller.changed(),
-      usersChanged: () => peers.check(),
-    }),
-    invoke: invokePort(core, clock),
-    live,
-    prometheus: () => {
-      const now = facts();
-      return renderPrometheus({
-        ...totalsOf(core.metrics.ingest),
-        version,
-        agents: describeOverview(now).agents,
-        clients: now.clients,
-        manager: { startedAtMs: now.startedAtMs, ...now.process },
-      });
-    },
-    dashboard: options.dashboard,
-  });
-  const join = createJoin({
+  const { api, live } = createSurface(options, createFacts(options, clients), logs, peers);
+  const clientSession: ClientSessionOptions = {
+    dispatcher: core.dispatcher,
+    call: async (request, principal, remoteAddress) => await api.fetch(request, { principal, remoteAddress }),
+    counted: (difference) => clients.count += difference,
+  };
+  const join: JoinOptions = {
     clock,
     log,
     version,
@@ -111,21 +80,12 @@ export function createFront(options: FrontOptions): Front {
       }),
     openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
     openClient: (channel, principal) =>
-      openClientSession(
-        {
-          dispatcher: core.dispatcher,
-          call: async (request, caller, remoteAddress) =>
-            await api.fetch(request, { principal: caller, remoteAddress }),
-          counted: (difference) => clients.count += difference,
-        },
-        channel,
-        principal,
-        ++clients.everCount,
-      ),
-  });
+      openClientSession(clientSession, channel, principal, ++clients.everCount),
+  };
   return {
     handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
-    join,
+    join: createJoin(join),
+    enter: (channel, principal) => awaitHello(join, channel, principal),
     close() {
       for (const agent of core.agents.list()) if (agent.connection) agentSession.observeSeen(agent.name);
       state.stopping = true;
@@ -133,6 +93,47 @@ export function createFront(options: FrontOptions): Front {
       peers.close();
     },
   };
+}
+
+/** The HTTP API over what is known now, and its live view. */
+function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: ModuleLogs, peers: Peers) {
+  const { clock, log, store, version, identity, core, accounts, signIn } = options;
+  const metrics = core.metrics.query;
+  const reads = createReads({ store, accounts, logs, facts, metrics, nowMs: () => clock.nowMs() });
+  const live = createLive(clock, () => JSON.stringify(reads.overview()));
+  const changes = createChanges({
+    deployments: options.deployments,
+    accounts,
+    agents: core.agents,
+    agentStore: store.agents,
+    createToken: async (token) => ({ token: await options.createToken(token) }),
+    record: core.events.record,
+    changed: () => core.controller.changed(),
+    usersChanged: () => peers.check(),
+  });
+  const api = createApi({
+    cluster: identity.cluster,
+    version,
+    caPem: identity.authority.caCertPem,
+    log,
+    signIn,
+    reads,
+    changes,
+    invoke: invokePort(core, clock),
+    live,
+    prometheus: () => {
+      const now = facts();
+      return renderPrometheus({
+        ...totalsOf(core.metrics.ingest),
+        version,
+        agents: describeOverview(now).agents,
+        clients: now.clients,
+        manager: { startedAtMs: now.startedAtMs, ...now.process },
+      });
+    },
+    dashboard: options.dashboard,
+  });
+  return { api, live };
 }
 
 /** While `state.stopping`, nothing is noted of agents: it is this manager that goes, not they. */

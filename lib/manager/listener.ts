@@ -320,7 +320,10 @@ async function readBody(
 }
 
 function tooLarge(length: number, bytesMax: number): SqwishError {
-  return new SqwishError("too_large", `A request body takes at most ${bytesMax} bytes, this one has ${length}`);
+  return new SqwishError(
+    "too_large",
+    `A request body takes at most ${bytesMax} bytes, this one has ${length}`,
+  );
 }
 
 function tooManyBodies(): SqwishError {

@@ -46,12 +46,22 @@ export interface OverviewFacts {
   configurationErrors: readonly string[];
 }
 
-export function describeOverview(facts: OverviewFacts): OverviewView {
+/** What is looked up for each of many replicas: found once, since this runs every second for whoever watches. */
+interface Indexed extends OverviewFacts {
+  setOf: ReadonlyMap<string, StoredSet>;
+  /** By `replicaKey`. */
+  outstanding: ReadonlyMap<string, number>;
+  /** How many agents each set is assigned to. */
+  assignedAgents: ReadonlyMap<string, number>;
+}
+
+export function describeOverview(given: OverviewFacts): OverviewView {
+  const facts = indexed(given);
   const agents = facts.agents.map((agent) => agentView(facts, agent));
-  const placements = agents.flatMap((agent) => agent.replicas);
-  const replicaSets = facts.sets.map((set) => replicaSetView(facts, set, placements));
+  const placements = Map.groupBy(agents.flatMap((agent) => agent.replicas), (replica) => replica.replicaSet);
+  const replicaSets = facts.sets.map((set) => replicaSetView(facts, set, placements.get(set.name) ?? []));
   const endpoints = [...facts.routes.endpoints.values()].map((endpoint) => endpointView(facts, endpoint))
-    .sort((left, right) => left.endpoint.localeCompare(right.endpoint));
+    .sort((left, right) => compareNames(left.endpoint, right.endpoint));
   return {
     cluster: clusterView(facts, agents, replicaSets),
     agents,
@@ -61,7 +71,35 @@ export function describeOverview(facts: OverviewFacts): OverviewView {
   };
 }
 
-function agentView(facts: OverviewFacts, agent: AgentRecord): AgentView {
+function indexed(facts: OverviewFacts): Indexed {
+  const assignedAgents = new Map<string, number>();
+  for (const agent of facts.agents) {
+    const sets = new Set(facts.assignments(agent.name).map((assignment) => assignment.replicaSet));
+    for (const set of sets) assignedAgents.set(set, (assignedAgents.get(set) ?? 0) + 1);
+  }
+  return {
+    ...facts,
+    setOf: new Map(facts.sets.map((set) => [set.name, set])),
+    outstanding: new Map(
+      facts.load.replicas.map((load) => [
+        replicaKey(load.agent, load.replicaSet, load.revision),
+        load.outstanding,
+      ]),
+    ),
+    assignedAgents,
+  };
+}
+
+function replicaKey(agent: string, replicaSet: string, revision: number): string {
+  return `${agent} ${replicaSet} ${revision}`;
+}
+
+/** Names are ASCII; comparing them by the rules of a language would take most of the time of an overview. */
+function compareNames(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function agentView(facts: Indexed, agent: AgentRecord): AgentView {
   const replicas = replicaViews(facts, agent);
   return {
     name: agent.name,
@@ -83,15 +121,17 @@ function agentView(facts: OverviewFacts, agent: AgentRecord): AgentView {
 }
 
 /** What the agent reports, and what it was asked for and hasn't reported yet. */
-function replicaViews(facts: OverviewFacts, agent: AgentRecord): ReplicaView[] {
-  const versions = new Map(facts.sets.map((set) => [set.name, set]));
-  const known = agent.reports.filter((report) => versions.has(report.replicaSet));
-  const views = known.map((report) =>
-    reportedView(facts, agent, report, versionOf(versions.get(report.replicaSet)!, report.revision))
-  );
-  for (const { replicaSet, revision } of facts.assignments(agent.name)) {
-    if (known.some((report) => report.replicaSet === replicaSet && report.revision === revision)) continue;
-    const set = versions.get(replicaSet);
+function replicaViews(facts: Indexed, agent: AgentRecord): ReplicaView[] {
+  const assignments = facts.assignments(agent.name);
+  const keyOf = ({ replicaSet, revision }: { replicaSet: string; revision: number }) =>
+    replicaKey(agent.name, replicaSet, revision);
+  const wanted = new Set(assignments.map(keyOf));
+  const known = agent.reports.filter((report) => facts.setOf.has(report.replicaSet));
+  const reported = new Set(known.map(keyOf));
+  const views = known.map((report) => reportedView(facts, agent, report, wanted.has(keyOf(report))));
+  for (const { replicaSet, revision } of assignments) {
+    if (reported.has(replicaKey(agent.name, replicaSet, revision))) continue;
+    const set = facts.setOf.get(replicaSet);
     if (!set) continue;
     const nothing = { slots: 0, outstanding: 0, runners: 0, cpuCores: 0, memoryBytes: 0, restarts: 0 };
     const state = agent.health === "lost" ? "lost" : "pending";
@@ -105,34 +145,27 @@ function replicaViews(facts: OverviewFacts, agent: AgentRecord): ReplicaView[] {
     });
   }
   return views.sort((left, right) =>
-    left.replicaSet.localeCompare(right.replicaSet) || left.revision - right.revision
+    compareNames(left.replicaSet, right.replicaSet) || left.revision - right.revision
   );
 }
 
 function reportedView(
-  facts: OverviewFacts,
+  facts: Indexed,
   agent: AgentRecord,
   report: ReplicaReport,
-  version: string,
+  isWanted: boolean,
 ): ReplicaView {
   const sample = agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
-  const load = facts.load.replicas.find((candidate) =>
-    candidate.agent === agent.name && candidate.replicaSet === report.replicaSet &&
-    candidate.revision === report.revision
-  );
-  const isWanted = facts.assignments(agent.name).some((assignment) =>
-    assignment.replicaSet === report.replicaSet && assignment.revision === report.revision
-  );
   return {
     replicaSet: report.replicaSet,
     revision: report.revision,
-    version,
+    version: versionOf(facts.setOf.get(report.replicaSet)!, report.revision),
     agent: agent.name,
     // Given up is out of the routes at once, before the agent has heard of it.
     state: agent.health === "lost" ? "lost" : isWanted ? report.state : "stopping",
     ...(report.reason ? { reason: report.reason } : {}),
     slots: report.slots,
-    outstanding: load?.outstanding ?? 0,
+    outstanding: facts.outstanding.get(replicaKey(agent.name, report.replicaSet, report.revision)) ?? 0,
     runners: sample?.runners ?? 0,
     cpuCores: sample?.cpuCores ?? 0,
     memoryBytes: sample?.memoryBytes ?? 0,
@@ -146,14 +179,9 @@ function versionOf(set: StoredSet, revision: number): string {
   return "";
 }
 
-function replicaSetView(facts: OverviewFacts, set: StoredSet, all: readonly ReplicaView[]): ReplicaSetView {
-  const placements = all.filter((replica) => replica.replicaSet === set.name);
+function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
   const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const assigned =
-    facts.agents.filter((agent) =>
-      facts.assignments(agent.name).some((assignment) => assignment.replicaSet === set.name)
-    ).length;
-  const wanted = replicas === "all" ? assigned : replicas;
+  const wanted = replicas === "all" ? facts.assignedAgents.get(set.name) ?? 0 : replicas;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
   );

@@ -20,13 +20,12 @@ export function createReads(options: ReadsOptions): Reads {
   return {
     overview: () => describeOverview(options.facts()),
     revisions(replicaSet) {
-      return store.deployments.loadAll()
-        .filter((set) => replicaSet === undefined || set.name === replicaSet)
-        .flatMap((set) =>
-          store.deployments.revisions(set.name).map((revision) =>
-            revisionView(revision, set.current.revision)
-          )
-        );
+      const { deployments } = store;
+      const one = replicaSet === undefined ? undefined : deployments.find(replicaSet);
+      const sets = replicaSet === undefined ? deployments.loadAll() : one ? [one] : [];
+      return sets.flatMap((set) =>
+        deployments.revisions(set.name).map((revision) => revisionView(revision, set.current.revision))
+      );
     },
     events: (query) => store.events.list(query),
     logs: (replicaSet, query) => logs.list(replicaSet, query),

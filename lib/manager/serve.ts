@@ -2,12 +2,14 @@
 import { rm } from "node:fs/promises";
 import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
+import type { Configuration } from "../deployment/specification.ts";
 import { createLog } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
+import { databasePath, fileExists } from "../store/data_folder.ts";
 import { openStore } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
-import { readConfiguration } from "./configuration_file.ts";
+import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
 
 export type CreateManager = typeof createManager;
@@ -38,7 +40,13 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     ? undefined
     : await readOrExplain(options.config, terminal);
   const listen = parseListen(options.listen ?? configuration?.listen ?? listenDefault);
-  const store = openStore({ folder: options.data ?? configuration?.data ?? dataFolderDefault });
+  const folder = options.data ?? configuration?.data ?? dataFolderDefault;
+  // A new cluster starts whole or not at all. One that ran before comes up with its last good sets, whatever has
+  // become of a module since: a machine that restarts at night has nobody to mend it.
+  if (options.config !== undefined && !fileExists(databasePath(folder))) {
+    await requireGoodConfiguration(options.config, terminal);
+  }
+  const store = openStore({ folder });
   let manager: Manager | undefined;
   try {
     manager = await create({
@@ -70,7 +78,8 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
   }
 }
 
-async function readOrExplain(file: string, terminal: Terminal) {
+/** The errors of a refused configuration, a line for each, before the one line of the failure itself. */
+async function readOrExplain(file: string, terminal: Terminal): Promise<Configuration> {
   try {
     return await readConfiguration(file);
   } catch (thrown) {
@@ -78,6 +87,17 @@ async function readOrExplain(file: string, terminal: Terminal) {
     for (const error of errors ?? []) terminal.writeError(`${error}\n`);
     throw thrown;
   }
+}
+
+/** Checks a configuration file with its modules; resolves with what it holds in words. Throws after telling every error. */
+export async function requireGoodConfiguration(file: string, terminal: Terminal): Promise<string> {
+  const { errors, summary } = await checkConfiguration(file);
+  if (errors.length === 0) return summary;
+  for (const error of errors) terminal.writeError(`${error}\n`);
+  throw new SqwishError(
+    "invalid_request",
+    `The configuration file ${file} has ${errors.length} error${errors.length === 1 ? "" : "s"}`,
+  );
 }
 
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */

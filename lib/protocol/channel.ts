@@ -25,6 +25,8 @@ export interface Channel {
   readonly remoteAddress: string;
   /** Bytes accepted by `send…` that have not left this process. */
   readonly bufferedBytes: number;
+  /** Bytes that have come in; grows while a large message is still on its way, so a slow link is told from a dead one. */
+  readonly receivedBytes: number;
   readonly closed: boolean;
   /** Must be called once, before anything is delivered. */
   start(handlers: ChannelHandlers): void;

@@ -16,6 +16,7 @@ class MemoryChannel implements Channel {
   #scheduled = false;
   #closed = false;
   #pendingClose: ChannelClose | null = null;
+  #receivedBytes = 0;
 
   constructor(remoteAddress: string) {
     this.remoteAddress = remoteAddress;
@@ -32,6 +33,10 @@ class MemoryChannel implements Channel {
 
   get inbox(): readonly Item[] {
     return this.#inbox;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   get closed(): boolean {
@@ -76,6 +81,7 @@ class MemoryChannel implements Channel {
 
   receive(item: Item): void {
     if (this.closed) return;
+    this.#receivedBytes += item.kind === "frames" ? item.bytes.length : item.text.length;
     this.#inbox.push(item);
     this.#schedule();
   }

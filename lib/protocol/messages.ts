@@ -21,7 +21,9 @@ const name = v.pipe(
   v.regex(
     /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/,
     (issue) =>
-      `must be 1 to 63 of a-z, 0-9, "-" and ".", starting and ending with a letter or digit, is ${issue.received}`,
+      `must be 1 to 63 of a-z, 0-9, "-" and ".", starting and ending with a letter or digit, is ${
+        issue.received.slice(0, 100)
+      }`,
   ),
 );
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
@@ -262,6 +264,7 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, json: string): v.
   const issue = result.issues[0];
   throw new SqwishError(
     "invalid_request",
-    `Control message: ${v.getDotPath(issue) ?? "type"}: ${issue.message}`,
+    // Both may quote what was sent, which may be long.
+    `Control message: ${v.getDotPath(issue) ?? "type"}: ${issue.message}`.slice(0, 500),
   );
 }

@@ -48,6 +48,7 @@ export class WebSocketChannel implements Channel {
   #outgoing: Outgoing[] = [];
   #outgoingBytes = 0;
   #writingBytes = 0;
+  #receivedBytes = 0;
   #flushScheduled = false;
   #overHigh = false;
   #pausedByOwner = false;
@@ -77,6 +78,10 @@ export class WebSocketChannel implements Channel {
 
   get bufferedBytes(): number {
     return this.#outgoingBytes + this.#writingBytes;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   get closed(): boolean {
@@ -206,6 +211,7 @@ export class WebSocketChannel implements Channel {
 
   #receive(chunk: Uint8Array): void {
     if (this.#ended) return;
+    this.#receivedBytes += chunk.length;
     if (this.#pausedByOwner && this.#close === null) {
       this.#held.push(chunk);
       return;

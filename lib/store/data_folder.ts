@@ -100,16 +100,19 @@ export function explain(thrown: unknown, folder: string): SqwishError {
       return fail(`The data in ${folder} is being written by another program for too long; try again`);
     case sqliteReadOnly:
     case sqliteCannotOpen:
-      return fail(notWritable(folder));
+      return notWritable(folder, thrown);
   }
-  return fail(
-    thrown instanceof Error && isFileError(thrown) ? notWritable(folder) : `Opening ${folder} failed`,
-  );
+  if (thrown instanceof Error && isFileError(thrown)) return notWritable(folder, thrown);
+  return fail(`Opening ${folder} failed`);
 }
 
-function notWritable(folder: string): string {
-  return `The data folder ${folder} must be a folder this user can write to, and it is not; ` +
-    "change its owner or choose another with --data";
+function notWritable(folder: string, cause: unknown): SqwishError {
+  return new SqwishError(
+    "invalid_request",
+    `The data folder ${folder} must be a folder this user can write to, and it is not; ` +
+      "change its owner or choose another with --data",
+    { cause },
+  );
 }
 
 function isFileError(thrown: Error): boolean {

@@ -41,7 +41,8 @@ export interface StoreOptions {
 
 /**
  * Opens the store and brings it to the current format. Throws `conflict` when another manager holds the folder or
- * the data is of a newer format, `internal` when it is damaged or can't be written; each says what to do.
+ * the data is of a newer format, `invalid_request` when the folder can't be written, `internal` when the data is
+ * damaged; each says what to do.
  */
 export function openStore(options: StoreOptions): Store {
   const folder = options.folder;

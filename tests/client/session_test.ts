@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Sqwish } from "../../lib/client/sqwish.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
-import { Op } from "../../lib/protocol/frame.ts";
+import { encodeFrame, Op } from "../../lib/protocol/frame.ts";
 import { createSeededRandom } from "../../lib/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { connected, echo, rejectsWith } from "./connected.ts";
@@ -27,6 +27,31 @@ Deno.test("after a lost connection idempotent requests are sent again with what 
   const sent = manager.last.ofOp(Op.request);
   assert.ok(sent[0].a > 3500 && sent[0].a <= 4000, `remaining ${sent[0].a}`);
   assert.equal(sqwish.connected, true);
+  await sqwish.close();
+});
+
+Deno.test("a manager that says it stops is answered like a lost connection, before it closes", async () => {
+  const { sqwish, clock, manager } = await connected();
+  manager.script.onFrame = (frame, { channel }) => {
+    const meta = JSON.stringify({
+      code: "manager_lost",
+      message: "stopping",
+      details: { mayHaveRun: "maybe" },
+    });
+    channel.sendFrames(encodeFrame({ op: Op.error, id: frame.id, meta }));
+  };
+  const again = sqwish.invoke("a/b", "again", { idempotent: true, timeoutMs: 5000 });
+  await rejectsWith(sqwish.invoke("a/b", "once", { timeoutMs: 5000 }), "manager_lost", "maybe");
+  await settle();
+  clock.advance(50);
+  await settle();
+  assert.equal(manager.last.ofOp(Op.request).length, 2, "it is not sent again to who stops");
+  manager.script.onFrame = echo;
+  manager.last.channel.abandon("stopped");
+  await settle();
+  clock.advance(limits.reconnectMsMin);
+  await settle();
+  assert.equal(await again, "again");
   await sqwish.close();
 });
 

@@ -1,6 +1,6 @@
 /**
- * What bad input gets: configurations and data folders that a manager refuses to start with, modules that can't be
- * deployed or never become ready, and garbage on the manager's port. Nothing half done, the cluster unharmed.
+ * What bad input gets: configurations, ports and data folders that a manager refuses to start with, and modules that
+ * can't be deployed, never become ready or do what they may not. Nothing half done, the cluster unharmed.
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -8,18 +8,30 @@ import type { Sqwish } from "../../client.ts";
 import { type Cluster, Program, programCommand, startCluster } from "../support/cluster.ts";
 import { deployed, deployRequest, failedRollout, patienceMs, setOf } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
-import { errorIn, failureOf } from "../support/failures.ts";
-import { basic, connectTls, httpText, readUntil, talk, upgradeText } from "../support/raw_peer.ts";
+import { failureOf } from "../support/failures.ts";
+import {
+  basic,
+  connectTls,
+  httpText,
+  maskedFrame,
+  readUntil,
+  talk,
+  upgradeText,
+} from "../support/raw_peer.ts";
 
 Deno.test("a manager that can't start says why in one line, and changes nothing", async (t) => {
   await using stack = new AsyncDisposableStack();
-  const cluster = await startCluster();
-  stack.defer(() => cluster.close());
   const folder = await Deno.makeTempDir({ prefix: "sqwish-test-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const own = `${folder}/own`;
+  await Deno.mkdir(own);
+  await Deno.writeTextFile(`${own}/sums.ts`, goodModule);
+  const set = { name: "sums", version: "1", modules: ["./sums.ts"] };
+  const cluster = await startCluster({ configuration: JSON.stringify({ replicaSets: [set] }), folder: own });
+  stack.defer(() => cluster.close());
   await t.step("a bad configuration, and a bad module in a good one", () => badConfiguration(folder));
   await t.step("ports and data folders that can't be used", () => badPlaces(cluster, folder));
-  assert.equal((await cluster.overview()).cluster.health, "ok");
+  await t.step("a module that broke since the last start", () => brokenSince(cluster, own));
 });
 
 Deno.test("modules that can't work are refused with their place, and the cluster goes on", async (t) => {
@@ -31,8 +43,6 @@ Deno.test("modules that can't work are refused with their place, and the cluster
   const alive = async () => {
     assert.equal(await sqwish.invoke("probe/echo", "alive", { timeoutMs: patienceMs }), "alive");
   };
-  const noHello = silentPeer(cluster);
-  const noRequest = connectTls(cluster).then((connection) => talk(connection, "GET / HT"));
   await t.step("deployments refused at once", async () => {
     await refusedDeployments(sqwish);
     await alive();
@@ -45,16 +55,10 @@ Deno.test("modules that can't work are refused with their place, and the cluster
     await notPermitted(sqwish);
     await alive();
   });
-  await t.step("garbage on the port", async () => {
-    await garbage(cluster);
-    await alive();
-  });
-  await t.step("peers that say nothing", async () => {
-    assert.match(await noHello, /"code":"invalid_request","message":"A peer must say hello within 10000 ms"/);
-    assert.match(await noRequest, /^HTTP\/1\.1 400 /);
-    await alive();
-  });
 });
+
+const goodModule = "export const good = () => 1;\n";
+const brokenModule = "export function one() {\n  return 1 +;\n}\n";
 
 async function runManager(args: string[]): Promise<{ code: number; lines: string[] }> {
   const manager = new Program(programCommand("manager"), args);
@@ -66,8 +70,8 @@ async function runManager(args: string[]): Promise<{ code: number; lines: string
 
 async function badConfiguration(folder: string): Promise<void> {
   const file = `${folder}/cluster.jsonc`;
-  await Deno.writeTextFile(`${folder}/good.ts`, "export const good = () => 1;\n");
-  await Deno.writeTextFile(`${folder}/broken.ts`, "export function one() {\n  return 1 +;\n}\n");
+  await Deno.writeTextFile(`${folder}/good.ts`, goodModule);
+  await Deno.writeTextFile(`${folder}/broken.ts`, brokenModule);
   await Deno.writeTextFile(
     file,
     `{
@@ -114,6 +118,21 @@ async function badConfiguration(folder: string): Promise<void> {
   assert.equal(refused.code, 1);
   assert.ok(refused.lines.some((line) => /broken\.ts:2:13: /.test(line)), refused.lines.join("\n"));
   await assert.rejects(Deno.stat(`${folder}/data`), Deno.errors.NotFound);
+}
+
+/** The last good sets stay in force, and the dashboard says what is wrong. */
+async function brokenSince(cluster: Cluster, folder: string): Promise<void> {
+  await cluster.manager.end();
+  await Deno.writeTextFile(`${folder}/sums.ts`, brokenModule);
+  await cluster.startManager();
+  const { cluster: { configurationErrors }, replicaSets } = await cluster.overview();
+  assert.equal(configurationErrors.length, 1);
+  assert.match(configurationErrors[0], /sums\.ts:2:13: /);
+  assert.deepEqual(replicaSets.map(({ name, revision }) => [name, revision]), [["sums", 1]]);
+  await Deno.writeTextFile(`${folder}/sums.ts`, goodModule);
+  await eventually("the file is good again", async () => {
+    return (await cluster.overview()).cluster.configurationErrors.length === 0;
+  }, patienceMs);
 }
 
 async function badPlaces(cluster: Cluster, folder: string): Promise<void> {
@@ -264,98 +283,4 @@ export const variable = () => Deno.env.get("HOME");
     assert.equal(error.code, "module_failed", endpoint);
     assert.match(error.message, says);
   }
-}
-
-/** A peer that upgrades and then never says hello; resolves with what the manager said in the end. */
-async function silentPeer(cluster: Cluster): Promise<string> {
-  return await talk(await connectTls(cluster), upgradeText(cluster));
-}
-
-async function garbage(cluster: Cluster): Promise<void> {
-  const plain = async (bytes: Uint8Array<ArrayBuffer>) => {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: cluster.port });
-    await connection.write(bytes);
-    await readUntil(connection);
-    connection.close();
-  };
-  const over = async (...pieces: (string | number[])[]) => talk(await connectTls(cluster), ...pieces);
-  const upgrade = upgradeText(cluster);
-  const said = (code: string, words: RegExp) => (text: string) => {
-    assert.match(text, new RegExp(`"code":"${code}"`), text);
-    assert.match(text, words);
-  };
-  const wrongProtocol = upgradeText(cluster, { "Sec-WebSocket-Protocol": "sqwish.9" });
-  await Promise.all([
-    plain(crypto.getRandomValues(new Uint8Array(4096))),
-    plain(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: manager\r\n\r\n")),
-    over("\x16\x03\x01 garbage\r\n\r\n").then(said("invalid_request", /^HTTP\/1\.1 400 .*well-formed/s)),
-    over(httpText("FROB", "/")).then(said("invalid_request", /^HTTP\/1\.1 400 /)),
-    over(httpText("GET", "/", { Host: "a b\\c" })).then(said("invalid_request", /^HTTP\/1\.1 400 /)),
-    over(httpText("GET", "/healthz", { "X-Long": "a".repeat(200_000) })).then(
-      said("invalid_request", /^HTTP\/1\.1 4/),
-    ),
-    over(wrongProtocol).then(
-      said("version_mismatch", /^HTTP\/1\.1 426 .*speaks sqwish\.1, the peer offers sqwish\.9/s),
-    ),
-    over(upgradeText(cluster, { "Sec-WebSocket-Version": "8" })).then(
-      said("invalid_request", /^HTTP\/1\.1 400 /),
-    ),
-    over(upgradeText(cluster, {}, "/v1/elsewhere")).then(
-      said("not_found", /^HTTP\/1\.1 404 .*Only \/v1\/join/s),
-    ),
-    over(upgradeText(cluster, { Authorization: "Basic !" })).then(
-      said("unauthenticated", /^HTTP\/1\.1 401 /),
-    ),
-    over(upgradeText(cluster, { Authorization: basic("", "") })).then(
-      said("unauthenticated", /^HTTP\/1\.1 401 /),
-    ),
-    over(httpText("GET", "/v1/join", { Authorization: basic("admin", cluster.adminPassword) })).then((text) =>
-      assert.match(text, /^HTTP\/1\.1 4\d\d /)
-    ),
-    // Frames by hand (RFC 6455, section 5.2): not masked, with reserved bits, of 2^63 - 1 bytes.
-    over(upgrade, [0x81, 2, 0x68, 0x69]).then((text) => assert.match(text, /the mask bit is wrong/)),
-    over(upgrade, [0xf1, 0x80, 0, 0, 0, 0]).then((text) => assert.match(text, /a reserved bit is set/)),
-    over(upgrade, [0x82, 0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0]).then((text) =>
-      assert.match(text, /a message takes at most \d+ bytes/)
-    ),
-    over(upgrade, masked(0x1, "{")).then(said("invalid_request", /A control message must be JSON/)),
-    over(upgrade, masked(0x1, '{"type":"frob"}')).then(said("invalid_request", /type.*frob/)),
-    over(upgrade, masked(0x1, '{"type":"ping","sequence":1}')).then(
-      said("invalid_request", /first message must be hello, is ping/),
-    ),
-    over(upgrade, masked(0x2, "frames")).then(
-      said("invalid_request", /first message must be hello, got frames/),
-    ),
-    over(upgrade, masked(0x1, '{"type":"hello","role":"agent"}')).then(
-      said("invalid_request", /Control message: /),
-    ),
-    over(
-      upgrade,
-      masked(0x1, '{"type":"hello","role":"client","protocol":2,"version":"2.0.0","enroll":false}'),
-    ).then(said("version_mismatch", /speaks protocol 1, the peer \(2\.0\.0\) speaks 2/)),
-    over(upgrade, masked(0x1, hello), masked(0x2, "no frames at all, but long enough to have a header")).then(
-      said("too_large", /A frame takes at most/),
-    ),
-    over(upgrade, masked(0x1, hello), masked(0x1, '{"type":"desired","generation":1,"replicas":[]}')).then(
-      said("invalid_request", /type/),
-    ),
-  ]);
-  const answer = await cluster.http("/v1/invoke/probe/echo", { method: "POST", body: "{" });
-  assert.equal(answer.status, 400);
-  assert.equal(errorIn(answer).code, "invalid_request");
-  const input = await cluster.client(["invoke", "probe/echo", "{width: 1}"]);
-  assert.equal(input.code, 2);
-  assert.match(input.stderr, /^client: INPUT must be JSON \(.*\); it is not: [^\n]*\n$/);
-  await eventually("nobody is left", async () => (await cluster.overview()).cluster.clients <= 1, patienceMs);
-}
-
-const hello = '{"type":"hello","role":"client","protocol":1,"version":"1.0.0","enroll":false}';
-
-/** One whole frame of a client, masked with zeros. */
-function masked(opcode: number, text: string): number[] {
-  const payload = [...new TextEncoder().encode(text)];
-  const length = payload.length < 126
-    ? [0x80 | payload.length]
-    : [0xfe, payload.length >> 8, payload.length & 255];
-  return [0x80 | opcode, ...length, 0, 0, 0, 0, ...payload];
 }

@@ -5,11 +5,13 @@
 import assert from "node:assert/strict";
 import { connect } from "../../client.ts";
 import { limits } from "../../lib/limits.ts";
+import { protocolVersion } from "../../lib/protocol/messages.ts";
 import { encodeToken, parseToken } from "../../lib/security/token.ts";
 import { type Cluster, Program, programCommand, startCluster } from "../support/cluster.ts";
 import { deployed, overviewOf, patienceMs } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
 import { errorIn, failureOf } from "../support/failures.ts";
+import { basic, connectTls, maskedFrame, talk, upgradeText } from "../support/raw_peer.ts";
 
 Deno.test("whoever may not join is told why in one line, and the cluster goes on", async (t) => {
   await using stack = new AsyncDisposableStack();
@@ -33,7 +35,8 @@ Deno.test("whoever may not join is told why in one line, and the cluster goes on
   await step("a token of somebody who was removed", () => unknownToken(cluster));
   await step("names that are taken or impossible", () => names(cluster));
   await step("a refused join leaves the identity of before", () => refusedRejoin(cluster, other));
-  await step("no hello", () => agentAsClient(cluster));
+  await step("an agent's credentials for a client", () => agentAsClient(cluster));
+  await step("a client's credentials for an agent", () => clientAsAgent(cluster));
   // The last one: it locks this address out.
   await step("wrong passwords", () => wrongPasswords(cluster));
 });
@@ -219,6 +222,28 @@ async function agentAsClient(cluster: Cluster): Promise<void> {
     error.message,
     /has the role agent, which may not join client; admin or operator or client or viewer may$/,
   );
+}
+
+/** A client's token is no agent's, whatever program speaks. */
+async function clientAsAgent(cluster: Cluster): Promise<void> {
+  const { user, password } = parseToken(cluster.ready.clientToken);
+  const hello = {
+    type: "hello",
+    role: "agent",
+    protocol: protocolVersion,
+    version: "1.0.0",
+    name: "impostor",
+    identity: "0123456789abcdef",
+    labels: {},
+    cores: 1,
+    memoryBytes: 1,
+    enroll: true,
+    replicas: [],
+  };
+  const upgrade = upgradeText(cluster, { Authorization: basic(user, password) });
+  const said = await talk(await connectTls(cluster), upgrade, maskedFrame(0x1, JSON.stringify(hello)));
+  assert.match(said, /"code":"forbidden"/);
+  assert.match(said, /has the role operator, which may not join agent; admin or agent may/);
 }
 
 async function wrongPasswords(cluster: Cluster): Promise<void> {

@@ -69,6 +69,7 @@ const context = {
         return { code: thrown.code, message: thrown.message };
       }
     }
+    export const passesOn = (endpoint: string, ctx: Context) => ctx.invoke(endpoint);
     export function breaks() { throw new RangeError("too far"); }
     export const endpoints = {
       add: {
@@ -216,6 +217,11 @@ async function calls(sqwish: Sqwish): Promise<void> {
     assert.equal(told.code, code);
     assert.match(told.message, says);
   }
+  // It has run, so it is module_failed whatever became of what it called.
+  const passedOn = await failureOf(sqwish.invoke("context/passesOn", "nowhere/at"));
+  assert.equal(passedOn.code, "module_failed");
+  assert.equal(passedOn.details.invokeCode, "not_found");
+  assert.match(passedOn.message, /nowhere/);
   const error = await failureOf(sqwish.invoke("context/breaks"));
   assert.equal(error.message, "too far");
   assert.match(String(error.details.stack), /at breaks \(context\.ts:\d+:\d+\)/);

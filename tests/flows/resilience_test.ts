@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect, type Sqwish } from "../../client.ts";
 import type { AgentView } from "../../lib/protocol/views.ts";
 import { Cluster, Program, programCommand, startCluster } from "../support/cluster.ts";
-import { deployed, overviewOf, patienceMs, setOf } from "../support/deploying.ts";
+import { deploy, deployed, overviewOf, patienceMs, rolledOut, setOf } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** `born` is another with each load of the module; the log tells which agent has which. */
@@ -34,7 +34,9 @@ Deno.test("a cluster survives what happens to its machines", async (t) => {
         () => managerRestarts(cluster, sqwish, signal),
       );
     }
+    await t.step("a rollout goes on after its manager was killed", () => rolloutGoesOn(cluster, sqwish));
     await t.step("a token that expires after the join does not matter", () => tokenExpires(cluster, sqwish));
+    await t.step("what a lost agent ran alone moves to another", () => moves(cluster, sqwish));
     await t.step("a backup becomes the same cluster elsewhere", () => backsUp(cluster, sqwish));
   } finally {
     await cluster.close();
@@ -76,6 +78,12 @@ async function stops(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   assert.deepEqual(await bornAnswering(sqwish), new Set(born.values()));
   const stoppedMs = performance.now();
   const seen = new Set<string>();
+  const requests = Promise.all(
+    Array.from({ length: 8 }, () => sqwish.invoke("life/work", 500, { idempotent: true })),
+  );
+  await eventually("some run on agent-2", async () => {
+    return (await agentOf(sqwish, "agent-2")).outstanding > 0;
+  }, patienceMs);
   cluster.agents.get("agent-2")!.signal("SIGSTOP");
   try {
     await eventually("agent-2 is lost", async () => {
@@ -90,6 +98,8 @@ async function stops(cluster: Cluster, sqwish: Sqwish): Promise<void> {
     const { cluster: { problems, health } } = await overviewOf(sqwish);
     assert.equal(health, "degraded");
     assert.ok(problems.some((problem) => /agent-2 is lost/.test(problem)), problems.join());
+    const attempts = (await requests as Worked[]).map((reply) => reply.attempt);
+    assert.deepEqual(new Set(attempts), new Set([1, 2]), "what it had is run elsewhere");
     assert.deepEqual(await bornAnswering(sqwish), new Set([born.get("agent-1")]));
   } finally {
     cluster.agents.get("agent-2")!.signal("SIGCONT");
@@ -140,6 +150,55 @@ async function managerRestarts(cluster: Cluster, sqwish: Sqwish, signal: Deno.Si
   assert.ok(set.placements.every(({ restarts }) => restarts === 0));
 }
 
+async function rolloutGoesOn(cluster: Cluster, sqwish: Sqwish): Promise<void> {
+  const slow = {
+    "life.ts": life["life.ts"] + `
+      export const ready = () => new Promise((done) => setTimeout(done, 1000));`,
+  };
+  let stopped = false;
+  let replies = 0;
+  const load = (async () => {
+    while (!stopped) {
+      await sqwish.invoke("life/work", 5, { idempotent: true, timeoutMs: 60_000 });
+      replies++;
+    }
+  })();
+  const revision = await deploy(sqwish, "life", slow, { version: "2", replicas: "all", concurrency: 16 });
+  await eventually("one replica has moved", async () => {
+    const { placements } = (await setOf(sqwish, "life"))!;
+    return placements.filter((replica) => replica.revision === revision && replica.state === "ready")
+      .length === 1;
+  }, patienceMs);
+  await cluster.manager.end("SIGKILL");
+  await cluster.startManager();
+  await rolledOut(sqwish, "life", revision);
+  stopped = true;
+  await load;
+  assert.ok(replies > 10);
+  const { placements } = (await setOf(sqwish, "life"))!;
+  assert.deepEqual(placements.map((replica) => replica.revision), [revision, revision]);
+}
+
+/** Cordons have the one replica where the test wants it. */
+async function moves(cluster: Cluster, sqwish: Sqwish): Promise<void> {
+  cluster.startAgent("late");
+  await readyReplicas(sqwish, 3);
+  const cordon = async (cordoned: boolean) => {
+    for (const name of ["agent-1", "agent-2"]) {
+      await sqwish.call("PUT", `/v1/agents/${name}/cordon`, { cordoned });
+    }
+  };
+  await cordon(true);
+  await deployed(sqwish, "alone", { "alone.ts": "export const here = () => true;" });
+  await cordon(false);
+  assert.deepEqual((await setOf(sqwish, "alone"))!.placements.map(({ agent }) => agent), ["late"]);
+  await cluster.agents.get("late")!.end("SIGKILL");
+  // It waits for its replica instead of failing.
+  assert.equal(await sqwish.invoke("alone/here", null, { timeoutMs: 60_000 }), true);
+  const [placement] = (await setOf(sqwish, "alone"))!.placements.filter(({ state }) => state === "ready");
+  assert.match(placement.agent, /^agent-[12]$/);
+}
+
 async function tokenExpires(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const lifetimeMs = 5000;
   const { json } = await sqwish.call("POST", "/v1/tokens", { role: "agent", lifetimeMs });
@@ -153,7 +212,7 @@ async function tokenExpires(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   };
   start(["--join", join]);
   await readyReplicas(sqwish, 3);
-  const secret = JSON.parse(await Deno.readTextFile(`${cluster.folder}/late/agent.json`));
+  const secret = JSON.parse(await Deno.readTextFile(`${cluster.folder}/late/identity.json`));
   assert.equal(secret.enroll, false, "it has credentials of its own");
   await cluster.agents.get("late")!.end();
   await eventually("the token has expired", () => performance.now() > expiredMs, patienceMs);
@@ -199,7 +258,10 @@ async function backsUp(cluster: Cluster, sqwish: Sqwish): Promise<void> {
     });
     try {
       const { replicaSets, agents } = await overviewOf(there);
-      assert.deepEqual(replicaSets.map(({ name, revision }) => [name, revision]), [["life", 1]]);
+      assert.deepEqual(replicaSets.map(({ name, revision }) => [name, revision]), [["alone", 1], [
+        "life",
+        2,
+      ]]);
       assert.deepEqual(agents.map(({ name, health }) => [name, health]), [
         ["agent-1", "lost"],
         ["agent-2", "lost"],

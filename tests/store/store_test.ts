@@ -126,7 +126,7 @@ Deno.test("a folder that can't be written to is one clear error", async () => {
     // Also the superuser can't make a folder within a file or within /proc.
     for (const folder of [`${parent}/file`, `${parent}/file/data`, "/proc/sqwish-data"]) {
       assert.throws(() => openStore({ folder }), {
-        code: "internal",
+        code: "invalid_request",
         message: new RegExp(`^The data folder ${folder} must be a folder this user can write to`),
       });
     }

@@ -70,3 +70,12 @@ export function upgradeText(
 export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
+
+/** One whole WebSocket frame of a client, masked with zeros (RFC 6455, section 5.2). */
+export function maskedFrame(opcode: number, text: string): number[] {
+  const payload = [...encoder.encode(text)];
+  const length = payload.length < 126
+    ? [0x80 | payload.length]
+    : [0xfe, payload.length >> 8, payload.length & 255];
+  return [0x80 | opcode, ...length, 0, 0, 0, 0, ...payload];
+}

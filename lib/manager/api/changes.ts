@@ -13,6 +13,8 @@ export interface Changes {
   undo(name: string, toRevision: number | undefined, by: Principal): DeployView;
   remove(name: string, by: Principal): void;
   cordon(agent: string, cordoned: boolean, by: Principal): void;
+  /** Forgets an agent that is gone for good. */
+  removeAgent(agent: string, by: Principal): void;
   addUser(
     user: { name: string; role: Role; endpoints: string[]; password?: string },
   ): Promise<{ user: UserView; password: string }>;
@@ -33,20 +35,28 @@ const deploySchema = v.strictObject({
   ),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
+const replicasMessage = 'must be a whole number from 0 to 1000 or "all"';
 const replicasSchema = v.union([
   v.literal("all"),
-  v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
-], 'must be a whole number from 0 to 1000 or "all"');
+  v.pipe(
+    v.number(),
+    v.integer(replicasMessage),
+    v.minValue(0, replicasMessage),
+    v.maxValue(1000, replicasMessage),
+  ),
+], replicasMessage);
 const userSchema = v.strictObject({
   name: v.string(),
   role: v.picklist(roles),
   endpoints: v.optional(v.array(v.string()), []),
   password: v.optional(v.string()),
 });
+/** A hundred years: later than that is no date any more. */
+const lifetimeMsMax = 100 * 365 * 24 * 3600_000;
 const tokenSchema = v.strictObject({
   role: v.picklist(["agent", "client"]),
   access: v.optional(v.picklist(["admin", "operator", "client", "viewer"])),
-  lifetimeMs: v.optional(v.pipe(v.number(), v.minValue(1000))),
+  lifetimeMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1000), v.maxValue(lifetimeMsMax))),
   once: v.optional(v.boolean(), false),
 });
 
@@ -72,6 +82,10 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
   app.put("/agents/:name/cordon", guard("drain"), async (c) => {
     const { cordoned } = await readJson(c, v.strictObject({ cordoned: v.boolean() }));
     changes.cordon(c.req.param("name"), cordoned, c.get("principal"));
+    return c.json({});
+  });
+  app.delete("/agents/:name", guard("delete"), (c) => {
+    changes.removeAgent(c.req.param("name"), c.get("principal"));
     return c.json({});
   });
   app.post("/users", guard("manage_users"), async (c) => {

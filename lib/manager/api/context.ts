@@ -13,6 +13,9 @@ export interface ApiEnv {
 
 export type ApiContext = Context<ApiEnv>;
 
+/** A problem may quote what was sent, which may be long. */
+const problemCharactersMax = 500;
+
 /** The request's JSON body, validated. Throws `invalid_request` naming the first wrong path, or `too_large`. */
 export async function readJson<Schema extends v.GenericSchema>(
   c: ApiContext,
@@ -34,7 +37,13 @@ export async function readJson<Schema extends v.GenericSchema>(
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const issue = result.issues[0];
-  throw new SqwishError("invalid_request", `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);
+  const problem = `${v.getDotPath(issue) ?? "body"}: ${wording(issue)}`;
+  throw new SqwishError("invalid_request", problem.slice(0, problemCharactersMax));
+}
+
+function wording(issue: v.BaseIssue<unknown>): string {
+  if (issue.expected === "never") return "is not a known key";
+  return issue.received === "undefined" ? "is missing" : issue.message;
 }
 
 /** A whole number from the query. Throws `invalid_request` when it is anything else. */

@@ -76,7 +76,7 @@ function requestFrame(c: ApiContext, endpoint: string, body: Uint8Array, stream:
   }
   let flags = asBytes ? Flag.bytes : 0;
   if (stream) flags |= Flag.stream;
-  if (c.req.header("sqwish-idempotent") === "true") flags |= Flag.idempotent;
+  if (isIdempotent(c)) flags |= Flag.idempotent;
   return encodeFrame({
     op: Op.request,
     id: 1,
@@ -114,6 +114,15 @@ function timeoutOf(c: ApiContext): number {
     `Sqwish-Timeout-Ms must be a whole number from 1 to ${limits.timeoutMsMax}, is ${
       JSON.stringify(text.slice(0, 40))
     }`,
+  );
+}
+
+function isIdempotent(c: ApiContext): boolean {
+  const text = c.req.header("sqwish-idempotent") ?? "false";
+  if (text === "true" || text === "false") return text === "true";
+  throw new SqwishError(
+    "invalid_request",
+    `Sqwish-Idempotent must be true or false, is ${JSON.stringify(text.slice(0, 40))}`,
   );
 }
 
