@@ -22,7 +22,11 @@ export function judgeRollout(set: ReplicaSetView, revision?: number): Verdict {
   }
   if (rollout?.toRevision === wanted) {
     const { ready, total } = rollout;
-    if (rollout.state === "failed") return { state: "failed", text: rollout.reason ?? "no reason was given" };
+    if (rollout.state === "failed") {
+      const serving = set.placements.find(({ state, revision }) => state === "ready" && revision !== wanted);
+      const now = serving ? `; revision ${serving.revision} goes on` : "";
+      return { state: "failed", text: `${rollout.reason ?? "no reason was given"}${now}` };
+    }
     const share = total === 0 ? 0 : ready / total;
     if (rollout.state === "done") return { state: "done", text: `${ready} of ${total} ready`, share: 1 };
     const why = set.pendingReason ? ` (${set.pendingReason})` : "";

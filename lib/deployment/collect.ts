@@ -146,7 +146,9 @@ class Collection {
   }
 
   #name(path: string): string {
-    return relative(this.#base, path).replaceAll(sep, "/") || ".";
+    const name = relative(this.#base, path).replaceAll(sep, "/") || ".";
+    // Far away, "../../../tmp/x.ts" says less than "/tmp/x.ts".
+    return name.startsWith("..") && name.length > path.length ? path : name;
   }
 }
 

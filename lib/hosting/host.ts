@@ -83,14 +83,14 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
   return {
     path: Deno.execPath(),
-    // Only what is cached: a module must not make Deno fetch a package. The small nursery halves what a runner takes.
+    // Only what is cached: a module must not make Deno fetch a package. It is found by way of the lock file, since a
+    // fresh cache holds packages but no lists of their versions. The small nursery halves what a runner takes.
     args: [
       "run",
       "-A",
       "--v8-flags=--max-semi-space-size=4",
       "--no-prompt",
       "--cached-only",
-      "--no-lock",
       mainModule,
       "runner",
     ],

@@ -247,7 +247,10 @@ async function serve(
   };
   try {
     const body = await readBody(request, hold);
-    const answer = await options.handle(webRequest(request, body, gone.signal), remoteAddressOf(request));
+    const asked = webRequest(request, body, gone.signal);
+    // An upgrade would not have come here; the check says what is missing.
+    if (new URL(asked.url).pathname === joinPath) checkUpgrade(request);
+    const answer = await options.handle(asked, remoteAddressOf(request));
     bodies.bytes -= heldBytes;
     heldBytes = 0;
     await writeResponse(answer, response, gone.signal);

@@ -201,7 +201,6 @@ async function changes(cluster: Cluster): Promise<void> {
   assert.deepEqual(JSON.parse(made.text), { replicaSet: "brief", revision: 1, changed: true });
   assert.equal((await cluster.http("/v1/replicasets/brief", { method: "DELETE" })).status, 200);
   assert.equal((await cluster.http("/v1/replicasets/brief")).status, 404);
-
 }
 
 async function refusedChanges(cluster: Cluster): Promise<void> {

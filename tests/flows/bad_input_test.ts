@@ -9,15 +9,6 @@ import { type Cluster, Program, programCommand, startCluster } from "../support/
 import { deployed, deployRequest, failedRollout, patienceMs, setOf } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
 import { failureOf } from "../support/failures.ts";
-import {
-  basic,
-  connectTls,
-  httpText,
-  maskedFrame,
-  readUntil,
-  talk,
-  upgradeText,
-} from "../support/raw_peer.ts";
 
 Deno.test("a manager that can't start says why in one line, and changes nothing", async (t) => {
   await using stack = new AsyncDisposableStack();

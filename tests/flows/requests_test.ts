@@ -58,7 +58,8 @@ async function keepsOrder(sqwish: Sqwish): Promise<void> {
 }
 
 async function bounds(cluster: Cluster, sqwish: Sqwish): Promise<void> {
-  const running = sqwish.invoke("bounded/nap", 1500);
+  const enough = new AbortController();
+  const running = failureOf(sqwish.invoke("bounded/nap", 20_000, { signal: enough.signal }));
   await eventually("one runs", async () => (await setOf(sqwish, "bounded"))!.outstanding === 1, patienceMs);
   const others = Array.from({ length: 8 }, () => {
     return sqwish.invoke("bounded/nap", 1).then(() => "ok", (thrown) => {
@@ -72,9 +73,10 @@ async function bounds(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   assert.ok(Number(refused.headers.get("retry-after")) >= 1);
   assert.equal(errorIn(refused).code, "queue_full");
   assert.match(errorIn(refused).message, /bounded/);
+  enough.abort();
+  assert.equal((await running).code, "cancelled");
   const outcomes = await Promise.all(others);
   assert.deepEqual(outcomes, [..."12345"].map(() => "ok").concat(["queue_full", "queue_full", "queue_full"]));
-  assert.equal(await running, 1500);
   assert.equal(await sqwish.invoke("bounded/echo", "free again"), "free again");
 }
 

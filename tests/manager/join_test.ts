@@ -115,10 +115,7 @@ Deno.test("a token is exchanged for credentials of the machine's own, which work
   const rig = await openRig();
   const peer = rig.enter(await tokenPrincipal(rig, "agent", true));
   peer.send(agentHello({ enroll: true }));
-  const [welcome] = await eventually(
-    "the welcome",
-    () => peer.of("welcome").length > 0 && peer.of("welcome"),
-  );
+  const welcome = await eventually("the welcome", () => peer.of("welcome")[0]);
   assert.deepEqual(welcome.addresses, ["attic.local:7443"]);
   const principal = await rig.signIn.authenticate({ ...welcome.credentials!, address: "10.0.0.1" });
   assert.equal(principal.role, "agent");
