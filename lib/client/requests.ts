@@ -157,17 +157,11 @@ export class Requests {
         return;
       case Op.error: {
         const error = decodeError(frame);
-        if (error.code === "manager_lost" && mayGoAgain(pending)) return this.#awaitNext(pending);
+        // A manager that stops says so before it closes; `disconnected` then sends it again.
+        if (error.code === "manager_lost" && mayGoAgain(pending)) return;
         return this.#fail(pending, error);
       }
     }
-  }
-
-  /** A manager that stops says so before it closes: nothing more goes to this connection. */
-  #awaitNext(pending: Pending): void {
-    this.#channel = null;
-    pending.sent = false;
-    this.#wait(pending);
   }
 
   #takeId(): number {

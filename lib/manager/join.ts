@@ -64,7 +64,7 @@ export function createJoin(options: JoinOptions) {
       (thrown) => {
         const error = asSqwishError(thrown, "Joining");
         options.log.info("join refused", { address: remoteAddress, code: error.code, reason: error.message });
-        refuseUpgrade(socket, error);
+        refuseUpgrade(request, socket, error);
       },
     );
   };

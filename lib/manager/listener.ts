@@ -12,7 +12,7 @@ import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { concatBytes } from "../protocol/frame.ts";
 import { joinPath } from "../protocol/messages.ts";
-import { checkUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
+import { checkUpgrade, refuseConnection, refuseUpgrade } from "../protocol/websocket_accept.ts";
 
 export interface ListenerOptions {
   host: string;
@@ -123,7 +123,7 @@ function createServer(
   server.on("clientError", (error: Error, socket: Duplex) => {
     options.log.debug("not HTTP", { error });
     // Words only reach who has come through the TLS handshake.
-    if (sockets.has(socket) && socket.writable) refuseUpgrade(socket, unreadable(error));
+    if (sockets.has(socket) && socket.writable) refuseConnection(socket, unreadable(error));
     else socket.destroy();
   });
   return server;
@@ -216,7 +216,7 @@ function upgrade(
     checkUpgrade(request);
     options.join(request, socket, head, address);
   } catch (thrown) {
-    refuseUpgrade(socket, asSqwishError(thrown, "Joining"));
+    refuseUpgrade(request, socket, asSqwishError(thrown, "Joining"));
   }
 }
 

@@ -7,7 +7,8 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SqwishError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
-import { protocolName } from "./messages.ts";
+import { encodeMessage, protocolName } from "./messages.ts";
+import { CloseCode } from "./rfc6455.ts";
 import { type ByteStream, WebSocketChannel } from "./websocket.ts";
 
 const handshakeSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -57,7 +58,19 @@ export function acceptUpgrade(
 }
 
 /** Answers an upgrade request with an error and ends the connection. */
-export function refuseUpgrade(socket: Duplex, error: SqwishError): void {
+export function refuseUpgrade(request: IncomingMessage, socket: Duplex, error: SqwishError): void {
+  if (socket.destroyed) return;
+  if (request.socket?.remoteAddress !== undefined) return refuseConnection(socket, error);
+  // Runtimes before 2.8 give an upgraded socket no address, and pass on no answer but 101: the peer is let in to
+  // read the reason in a `bye`.
+  const channel = acceptUpgrade(request, socket, new Uint8Array(0), "unknown");
+  channel.start({ onControl() {}, onFrames() {}, onClose() {} });
+  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message: error.message }));
+  channel.close(CloseCode.policyViolation, error.message);
+}
+
+/** Says in HTTP what is wrong and ends the connection. */
+export function refuseConnection(socket: Duplex, error: SqwishError): void {
   const body = JSON.stringify(error);
   const lines = [
     `HTTP/1.1 ${error.http} ${error.code}`,

@@ -10,6 +10,7 @@ import { DemoCluster } from "../../examples/demo/cluster.ts";
 import { checkFactors } from "../../examples/demo/number_jobs.ts";
 import { programsFromFolder, runProgram } from "../../examples/demo/programs.ts";
 import { arm64Deno, x64Runtime } from "../support/build_tools.ts";
+import { startCluster } from "../support/cluster.ts";
 import { repositoryRoot } from "../support/source_files.ts";
 
 const x64 = "x86_64-unknown-linux-gnu";
@@ -42,6 +43,17 @@ Deno.test("`task build` makes three programs that run alone, with right checksum
     assert.equal(new TextDecoder().decode(told.stdout).trim(), version);
     const digest = createHash("sha256").update(await Deno.readFile(path)).digest("hex");
     assert.ok(sums.includes(`${digest}  ${x64}/${name}\n`));
+  }
+});
+
+Deno.test("a compiled manager tells who may not join why", async () => {
+  const cluster = await startCluster({ binaries: await x64Binaries() });
+  try {
+    const refused = await cluster.client(["get", "agents"], { SQWISH_PASSWORD: "a wrong one" });
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /^client: The user name or password is wrong \(unauthenticated\)\n/);
+  } finally {
+    await cluster.close();
   }
 });
 

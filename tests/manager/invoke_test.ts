@@ -98,8 +98,14 @@ Deno.test("no body is null, and what is no JSON is refused before anything runs"
   const port = new AnsweringPort([{ op: Op.reply, body: utf8("1") }]);
   await post(port);
   assert.equal(new TextDecoder().decode(port.admitted[0].body), "null");
-  for (const headers of [{}, { "sqwish-timeout-ms": "soon" }, { "sqwish-timeout-ms": "0" }]) {
-    const response = await post(port, { headers, body: "{" });
+  const cases: { headers: Record<string, string>; body: string }[] = [
+    { headers: {}, body: "{" },
+    { headers: { "sqwish-timeout-ms": "soon" }, body: "1" },
+    { headers: { "sqwish-timeout-ms": "0" }, body: "1" },
+    { headers: { "sqwish-idempotent": "maybe" }, body: "1" },
+  ];
+  for (const init of cases) {
+    const response = await post(port, init);
     assert.equal(response.status, 400);
   }
   assert.equal(port.admitted.length, 1);

@@ -1,0 +1,135 @@
+/** Changes to what shall run: who may change what, and what `undo` goes back to. */
+import assert from "node:assert/strict";
+import { specificationOf } from "../store/support.ts";
+import { rejectsWith } from "../security/rejects_with.ts";
+import { type ManagerRig, openRig } from "./rig.ts";
+
+/** Stores a failed rollout of a set's current revision. */
+function fail(rig: ManagerRig, revision: number): void {
+  rig.store.deployments.saveRollout({
+    replicaSet: "images",
+    fromRevision: revision - 1,
+    toRevision: revision,
+    state: "failed",
+    startedAtMs: 0,
+  });
+}
+
+Deno.test("`undo()` goes back to the last good revision, over those that failed", async () => {
+  const rig = await openRig();
+  rig.deploy("images", "export function resize() {}");
+  rig.store.deployments.setGood("images", 1);
+  for (const revision of [2, 3]) {
+    rig.deploy("images", `export function resize() { return ${revision}; }`);
+    fail(rig, revision);
+  }
+  const undone = { replicaSet: "images", revision: 1, changed: true };
+  assert.deepEqual(rig.deployments.undo("images", undefined, "ada"), undone);
+  assert.equal(rig.store.deployments.find("images")!.current.revision, 1);
+  rig.close();
+});
+
+Deno.test("`undo()` of a good revision goes to the newest before it, or to the one that is named", async () => {
+  const rig = await openRig();
+  for (let revision = 1; revision <= 3; revision++) rig.deploy("images", `export const a = ${revision};`);
+  rig.store.deployments.setGood("images", 3);
+  assert.equal(rig.deployments.undo("images", undefined, "ada").revision, 2);
+  assert.equal(rig.deployments.undo("images", 3, "ada").revision, 3);
+  assert.deepEqual(rig.deployments.undo("images", 3, "ada").changed, false);
+  await rejectsWith(() => rig.deployments.undo("images", 9, "ada"), "not_found", "kept are 1, 2, 3");
+  await rejectsWith(
+    () => rig.deployments.undo("image", undefined, "ada"),
+    "not_found",
+    "did you mean images",
+  );
+  rig.close();
+});
+
+Deno.test("`undo()` of the first revision is refused", async () => {
+  const rig = await openRig();
+  rig.deploy("images", "export const a = 1;");
+  await rejectsWith(
+    () => rig.deployments.undo("images", undefined, "ada"),
+    "conflict",
+    "no revision before 1",
+  );
+  rig.close();
+});
+
+Deno.test("what belongs to the configuration file is changed there and nowhere else", async () => {
+  const rig = await openRig();
+  const { specification, files } = specificationOf("images", "export const a = 1;");
+  rig.store.deployments.addRevision(specification, files, { owner: "file", createdBy: "file", nowMs: 0 });
+  const request = { replicaSet: { name: "images", version: "2" }, modules: [] };
+  for (
+    const change of [
+      () => rig.deployments.deploy(request, "ada"),
+      () => rig.deployments.scale("images", 2, "ada"),
+      () => rig.deployments.undo("images", undefined, "ada"),
+      () => rig.deployments.remove("images", "ada"),
+    ]
+  ) await rejectsWith(change, "conflict", "belongs to the configuration file");
+  rig.close();
+});
+
+Deno.test("over the API a change is checked whole before anything is stored", async (t) => {
+  const rig = await openRig();
+  const password = "long enough";
+  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  const module = { path: "main.ts", entry: true, base64: btoa("export function add() {}") };
+  const replicaSet = { name: "sums", version: "1" };
+  const bad: [string, string, string, unknown, RegExp][] = [
+    ["no JSON object", "POST", "/v1/replicasets", [], /^body|^replicaSet|Expected/],
+    ["a path that climbs out", "POST", "/v1/replicasets", {
+      replicaSet,
+      modules: [{ ...module, path: "../x.ts" }],
+    }, /\.\./],
+    ["no base64", "POST", "/v1/replicasets", { replicaSet, modules: [{ ...module, base64: "*" }] }, /base64/],
+    [
+      "an unknown key",
+      "POST",
+      "/v1/replicasets",
+      { replicaSet: { ...replicaSet, x: 1 }, modules: [module] },
+      /./,
+    ],
+    ["too many replicas", "PUT", "/v1/replicasets/sums/replicas", { replicas: 1001 }, /from 0 to 1000/],
+    ["half a replica", "PUT", "/v1/replicasets/sums/replicas", { replicas: 0.5 }, /from 0 to 1000/],
+    ["revision 0", "POST", "/v1/replicasets/sums/rollback", { toRevision: 0 }, /toRevision/],
+    [
+      "a problem that quotes a megabyte",
+      "PUT",
+      "/v1/agents/pi-1/cordon",
+      { cordoned: "x".repeat(1e6) },
+      /^.{0,500}$/s,
+    ],
+  ];
+  for (const [name, method, path, body, says] of bad) {
+    await t.step(name, async () => {
+      const response = await rig.http(method, path, { user: "ada", password, body });
+      const { error } = await response.json();
+      assert.equal(response.status, 400, error.message);
+      assert.match(`${error.message} ${(error.details.errors ?? []).join(" ")}`.trim(), says);
+    });
+  }
+  assert.deepEqual(rig.store.deployments.loadAll(), []);
+  rig.close();
+});
+
+Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {
+  const rig = await openRig();
+  const password = "long enough";
+  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  rig.core.agents.restore([
+    { name: "pi-9", identity: "x".repeat(16), labels: {}, cordoned: false, joinedAtMs: 0, lastSeenAtMs: 0 },
+  ]);
+  const remove = () => rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  const first = await remove();
+  assert.equal(first.status, 200);
+  await first.body?.cancel();
+  assert.deepEqual(rig.core.agents.list(), []);
+  assert.equal(rig.store.events.list({ kind: "agent_removed" }).length, 1);
+  const second = await remove();
+  assert.equal(second.status, 404);
+  await second.body?.cancel();
+  rig.close();
+});

@@ -1,0 +1,161 @@
+/** What the dashboard, the client's tables, `/metrics` and `/openapi.json` show of a cluster. */
+import assert from "node:assert/strict";
+import { createLive } from "../../lib/manager/api/live.ts";
+import type { OverviewView } from "../../lib/protocol/views.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle } from "./rig.ts";
+
+const password = "long enough";
+
+async function rigWithAgent(): Promise<{ rig: ManagerRig; peer: Peer }> {
+  const rig = await openRig();
+  await rig.accounts.add({ name: "ada", role: "viewer", endpoints: [], password });
+  rig.deploy("images", "export function resize() {}");
+  const peer = rig.enter(agentPrincipal);
+  peer.send(agentHello());
+  await settle();
+  return { rig, peer };
+}
+
+async function read<T>(rig: ManagerRig, path: string): Promise<T> {
+  const response = await rig.http("GET", path, { user: "ada", password });
+  assert.equal(response.status, 200, path);
+  return await response.json();
+}
+
+async function report(peer: Peer, change: Parameters<typeof reportOf>[0]): Promise<void> {
+  const { generation, replicas: [{ handle }] } = peer.of("desired")[0];
+  peer.send({ type: "state", generation, replicas: [reportOf({ handle, ...change })] });
+  await settle();
+}
+
+Deno.test("a replica goes from pending over loading to ready, and the cluster's health with it", async () => {
+  const { rig, peer } = await rigWithAgent();
+  const overview = () => read<OverviewView>(rig, "/v1/overview");
+  const before = await overview();
+  assert.deepEqual(before.replicaSets[0].placements.map(({ agent, state }) => [agent, state]), [[
+    "pi-1",
+    "pending",
+  ]]);
+  assert.equal(before.cluster.health, "down");
+  assert.deepEqual(before.cluster.problems, ["images has 0 of 1 replicas ready"]);
+
+  await report(peer, { state: "loading", reason: "waits for its ready()", slots: 0 });
+  const loading = (await overview()).replicaSets[0].placements[0];
+  assert.deepEqual([loading.state, loading.reason], ["loading", "waits for its ready()"]);
+
+  await report(peer, {});
+  const ready = await overview();
+  assert.deepEqual([ready.cluster.health, ready.replicaSets[0].ready], ["ok", 1]);
+  assert.deepEqual(ready.endpoints.map(({ endpoint, readyReplicas }) => [endpoint, readyReplicas]), [
+    ["images/resize", 1],
+  ]);
+  assert.equal(ready.agents[0].slots, 2);
+
+  peer.channel.abandon("power cut");
+  await settle();
+  const lost = await overview();
+  assert.deepEqual([lost.agents[0].health, lost.agents[0].replicas[0].state], ["lost", "lost"]);
+  assert.equal(lost.cluster.health, "down");
+  rig.close();
+});
+
+Deno.test("reads find one thing by its name, or say which ones are near", async () => {
+  const { rig, peer } = await rigWithAgent();
+  await report(peer, {});
+  assert.equal((await read<{ name: string }>(rig, "/v1/agents/pi-1")).name, "pi-1");
+  assert.equal(
+    (await read<{ endpoint: string }>(rig, "/v1/endpoints/images/resize")).endpoint,
+    "images/resize",
+  );
+  const { revisions } = await read<{ revisions: { replicaSet: string }[] }>(
+    rig,
+    "/v1/revisions?replicaSet=images",
+  );
+  assert.equal(revisions.length, 1);
+  assert.deepEqual(await read(rig, "/v1/revisions?replicaSet=none"), { revisions: [] });
+  const response = await rig.http("GET", "/v1/replicasets/image", { user: "ada", password });
+  assert.equal(response.status, 404);
+  assert.match((await response.json()).error.message, /did you mean images\?/);
+  for (const query of ["limit=x", "limit=-1", "afterId=NaN"]) {
+    const refused = await rig.http("GET", `/v1/events?${query}`, { user: "ada", password });
+    assert.equal(refused.status, 400, query);
+    await refused.body?.cancel();
+  }
+  rig.close();
+});
+
+Deno.test("`/openapi.json` describes the endpoints that have shown themselves, and refers to nothing it lacks", async () => {
+  const { rig, peer } = await rigWithAgent();
+  type Document = { paths: Record<string, unknown>; components: Record<string, Record<string, unknown>> };
+  assert.deepEqual((await read<Document>(rig, "/openapi.json")).paths, {});
+  const input = { type: "object", required: ["url"] };
+  await report(peer, {
+    endpoints: [{ name: "resize", stream: true, input, description: "Makes it smaller." }],
+  });
+  const document = await read<Document>(rig, "/openapi.json");
+  assert.deepEqual(Object.keys(document.paths), ["/v1/invoke/images/resize"]);
+  const text = JSON.stringify(document);
+  assert.ok(text.includes("Makes it smaller.") && text.includes(JSON.stringify(input)));
+  for (const [, kind, name] of text.matchAll(/"#\/components\/(\w+)\/(\w+)"/g)) {
+    assert.ok(document.components[kind]?.[name], `${kind}/${name}`);
+  }
+  rig.close();
+});
+
+Deno.test("an overview of 50 agents and 200 endpoints takes a small part of the second it is made for", async () => {
+  const { rig } = await rigWithAgent();
+  const sets = 40;
+  for (let set = 0; set < sets; set++) rig.deploy(`set-${set}`, `export const a = ${set};`);
+  for (const { name } of rig.store.deployments.loadAll()) {
+    rig.store.deployments.setReplicasOverride(name, "all");
+  }
+  rig.core.controller.reload();
+  const peers = Array.from({ length: 50 }, (_, index) => {
+    const peer = rig.enter(agentPrincipal);
+    peer.send(agentHello({ name: `agent-${index}`, identity: `identity-of-${index}-000` }));
+    return peer;
+  });
+  await settle();
+  for (const peer of peers) {
+    const { generation, replicas } = peer.of("desired").at(-1)!;
+    const endpoints = ["a", "b", "c", "d", "e"].map((name) => ({ name, stream: false }));
+    const reports = replicas.map(({ handle, replicaSet, revision }) =>
+      reportOf({ handle, replicaSet, revision, endpoints })
+    );
+    peer.send({ type: "state", generation, replicas: reports });
+  }
+  await settle();
+  const overview = await read<OverviewView>(rig, "/v1/overview");
+  assert.ok(overview.endpoints.length >= 200, String(overview.endpoints.length));
+  let bestMs = Infinity;
+  for (let round = 0; round < 3; round++) {
+    const startMs = performance.now();
+    await read(rig, "/v1/overview");
+    bestMs = Math.min(bestMs, performance.now() - startMs);
+  }
+  assert.ok(bestMs < 250, `${Math.round(bestMs)} ms`);
+  rig.close();
+});
+
+Deno.test("the live view is computed once for all who watch, drops who doesn't read, and stops with the last", async () => {
+  const clock = new ManualClock();
+  let snapshots = 0;
+  const live = createLive(clock, () => String(++snapshots));
+  const readers = [live.response(), live.response()].map((response) => response.body!.getReader());
+  const sleeper = live.response().body!.getReader();
+  const text = async (reader: (typeof readers)[number]) =>
+    new TextDecoder().decode((await reader.read()).value);
+  for (const reader of readers) assert.match(await text(reader), /^retry: 1000\ndata: \d\n\n$/);
+  for (let second = 1; second <= 6; second++) {
+    const before = snapshots;
+    clock.advance(1000);
+    assert.equal(snapshots, before + 1);
+    for (const reader of readers) assert.equal(await text(reader), `data: ${snapshots}\n\n`);
+  }
+  let events = 0;
+  while (!(await sleeper.read()).done) events++;
+  assert.ok(events <= 5, `${events} events were kept for who didn't read`);
+  for (const reader of readers) await reader.cancel();
+  assert.equal(clock.pendingTimers, 0);
+});
