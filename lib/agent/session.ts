@@ -3,7 +3,7 @@
  * frames to the hosting and answers back. A new connection is a new session; the hosting outlives them all.
  */
 import type { Clock } from "../clock.ts";
-import { asSqwishError, isErrorCode, SqwishError } from "../errors.ts";
+import { asSqwishError, SqwishError } from "../errors.ts";
 import type { Hosting } from "../hosting/hosting.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
@@ -11,6 +11,7 @@ import { CancelReason, forEachFrame, frameA, frameId, frameOp, Op } from "../pro
 import {
   type AgentHello,
   encodeMessage,
+  errorOfBye,
   type LogLine,
   type MessageToManager,
   parseMessageToPeer,
@@ -80,7 +81,7 @@ export function openSession(options: SessionOptions): AgentSession {
         hosting.apply(message);
         return sendState();
       case "bye":
-        farewell = new SqwishError(isErrorCode(message.code) ? message.code : "internal", message.message);
+        farewell = errorOfBye(message);
         return;
       case "pong":
         return;

@@ -3,11 +3,12 @@
  * vanished without a word is noticed. The session above dials the next one; a link is never used again.
  */
 import type { Clock } from "../clock.ts";
-import { isErrorCode, SqwishError } from "../errors.ts";
+import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
 import {
   encodeMessage,
+  errorOfBye,
   type MessageToPeer,
   parseMessageToPeer,
   protocolVersion,
@@ -72,7 +73,7 @@ export function openLink(channel: Channel, options: LinkOptions): Promise<Link> 
       resolve(link);
     } else if (message.type === "bye") {
       farewell = message.message;
-      if (!opened) fail(refusal(message.code, message.message));
+      if (!opened) fail(errorOfBye(message));
     }
   }
 
@@ -132,12 +133,6 @@ function startPings(
     }
   });
   return stop;
-}
-
-function refusal(code: string, message: string): SqwishError {
-  return isErrorCode(code)
-    ? new SqwishError(code, message, { details: { mayHaveRun: "no" } })
-    : lost(message);
 }
 
 function lost(message: string): SqwishError {

@@ -11,6 +11,7 @@ import type { Log } from "../log.ts";
 import type { Channel, ChannelHandlers } from "../protocol/channel.ts";
 import {
   type AgentHello,
+  byeOf,
   encodeMessage,
   type Hello,
   parseMessageToManager,
@@ -198,11 +199,8 @@ async function greet(
   return session;
 }
 
-const byeCharactersMax = 1000;
-
 /** Says why, then closes. */
 export function refuse(channel: Channel, error: SqwishError): void {
-  const message = error.message.slice(0, byeCharactersMax);
-  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message }));
+  channel.sendControl(encodeMessage(byeOf(error)));
   channel.close(CloseCode.policyViolation, error.message);
 }

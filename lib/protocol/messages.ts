@@ -4,7 +4,7 @@
  * State messages (`state`, `desired`) are whole and carry a generation; an older one is refused.
  */
 import * as v from "valibot";
-import { SqwishError } from "../errors.ts";
+import { isErrorCode, SqwishError } from "../errors.ts";
 
 /** Sub-protocol of the join socket, and the number both sides compare in words. */
 export const protocolName = "sqwish.1";
@@ -233,8 +233,27 @@ const ping = v.strictObject({ type: v.literal("ping"), sequence: count });
 const pong = v.strictObject({ type: v.literal("pong"), sequence: count });
 
 /** Either side, before it closes on purpose. */
-const bye = v.strictObject({ type: v.literal("bye"), code: text, message: text });
+const bye = v.strictObject({
+  type: v.literal("bye"),
+  code: text,
+  message: text,
+  /** The error's facts for machines, e.g. `retryAfterMs`. */
+  details: v.optional(v.record(v.string(), v.unknown())),
+});
 export type Bye = v.InferOutput<typeof bye>;
+
+const byeCharactersMax = 1000;
+
+/** A refusal as the last message of a connection; a very long message is cut. */
+export function byeOf(error: SqwishError): Bye {
+  const message = error.message.slice(0, byeCharactersMax);
+  return { type: "bye", code: error.code, message, details: error.details };
+}
+
+/** What a `bye` says, as an error; a code that isn't of the table becomes `manager_lost`. */
+export function errorOfBye({ code, message, details }: Bye): SqwishError {
+  return new SqwishError(isErrorCode(code) ? code : "manager_lost", message, { details });
+}
 
 const toManager = v.variant("type", [hello, state, telemetry, logs, ping, bye]);
 const toPeer = v.variant("type", [welcome, desired, pong, bye]);

@@ -7,7 +7,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SqwishError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
-import { encodeMessage, protocolName } from "./messages.ts";
+import { byeOf, encodeMessage, protocolName } from "./messages.ts";
 import { CloseCode } from "./rfc6455.ts";
 import { type ByteStream, WebSocketChannel } from "./websocket.ts";
 
@@ -65,7 +65,7 @@ export function refuseUpgrade(request: IncomingMessage, socket: Duplex, error: S
   // read the reason in a `bye`.
   const channel = acceptUpgrade(request, socket, new Uint8Array(0), "unknown");
   channel.start({ onControl() {}, onFrames() {}, onClose() {} });
-  channel.sendControl(encodeMessage({ type: "bye", code: error.code, message: error.message }));
+  channel.sendControl(encodeMessage(byeOf(error)));
   channel.close(CloseCode.policyViolation, error.message);
 }
 

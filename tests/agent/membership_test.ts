@@ -7,9 +7,10 @@ import { type ErrorCode, SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Channel } from "../../lib/protocol/channel.ts";
+import type { Welcome } from "../../lib/protocol/messages.ts";
 import { createMemoryChannelPair } from "../../lib/protocol/memory_channel.ts";
 import { createSeededRandom } from "../../lib/random.ts";
-import { agentHello, settle } from "../manager/rig.ts";
+import { agentHello, settle, telemetryOf } from "../manager/rig.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { ManagerEnd, NotingHosting, welcome } from "./rig.ts";
 
@@ -23,12 +24,31 @@ const tokenIdentity: AgentIdentity = {
   enroll: true,
 };
 const ownIdentity: AgentIdentity = { ...tokenIdentity, user: "pi-1-own", password: "own", enroll: false };
+const { type: _type, sequence: _sequence, ...telemetry } = telemetryOf(0);
 const credentials = { user: "pi-1-own", password: "own" };
+
+interface Dial {
+  authorization: string;
+  answer: PromiseWithResolvers<Channel>;
+}
+
+function sessionOn(clock: ManualClock, channel: Channel, enroll: boolean, onWelcome: (one: Welcome) => void) {
+  return openSession({
+    clock,
+    channel,
+    hello: agentHello({ enroll }),
+    hosting: new NotingHosting(),
+    calls: new UpstreamCalls(),
+    telemetry: () => telemetry,
+    takeLogs: () => ({ lines: [], dropped: 0 }),
+    onWelcome,
+  });
+}
 
 /** A membership whose every dial is the test's to answer. */
 function start(identity: AgentIdentity) {
   const clock = new ManualClock();
-  const dials: { atMs: number; authorization: string; answer: PromiseWithResolvers<Channel> }[] = [];
+  const dials: Dial[] = [];
   const stored: AgentIdentity[] = [];
   const membership = keepMembership({
     identity,
@@ -36,43 +56,27 @@ function start(identity: AgentIdentity) {
     random: createSeededRandom(1),
     log: silentLog,
     store: (one) => Promise.resolve(void stored.push(one)),
-    openSession: (channel, enroll, onWelcome) =>
-      openSession({
-        clock,
-        channel,
-        hello: agentHello({ enroll }),
-        hosting: new NotingHosting(),
-        calls: new UpstreamCalls(),
-        telemetry: () => assert.fail("no second passes while connected"),
-        takeLogs: () => ({ lines: [], dropped: 0 }),
-        onWelcome,
-      }),
+    openSession: (channel, enroll, onWelcome) => sessionOn(clock, channel, enroll, onWelcome),
     network: {
       fetchAuthority: () => assert.fail("the authority is known"),
-      dialWebSocket(options) {
-        const answer = Promise.withResolvers<Channel>();
-        dials.push({ atMs: clock.monotonicMs(), authorization: options.headers.authorization, answer });
-        return answer.promise;
+      dialWebSocket({ headers }) {
+        dials.push({ authorization: headers.authorization, answer: Promise.withResolvers<Channel>() });
+        return dials.at(-1)!.answer.promise;
       },
     },
   });
-  return {
-    clock,
-    dials,
-    stored,
-    membership,
-    /** Answers the newest dial with a connection. */
-    async accept(): Promise<ManagerEnd> {
-      const { left, right } = createMemoryChannelPair();
-      dials.at(-1)!.answer.resolve(left);
-      await settle();
-      return new ManagerEnd(right);
-    },
-    async refuse(code: ErrorCode, details = {}): Promise<void> {
-      dials.at(-1)!.answer.reject(new SqwishError(code, "refused", { details }));
-      await settle();
-    },
+  /** Answers the newest dial with a connection. */
+  const accept = async (): Promise<ManagerEnd> => {
+    const { left, right } = createMemoryChannelPair();
+    dials.at(-1)!.answer.resolve(left);
+    await settle();
+    return new ManagerEnd(right);
   };
+  const refuse = async (code: ErrorCode, details = {}): Promise<void> => {
+    dials.at(-1)!.answer.reject(new SqwishError(code, "refused", { details }));
+    await settle();
+  };
+  return { clock, dials, stored, membership, accept, refuse };
 }
 
 async function isRefused(membership: ReturnType<typeof keepMembership>): Promise<boolean> {

@@ -98,19 +98,14 @@ export async function openRig(): Promise<ManagerRig> {
   const logged: string[] = [];
   const log = createLog({ clock, write: (line) => logged.push(line), level: "debug" });
   const store = openStore({ folder: null });
-  const identity = await openIdentity(store.settings, {
-    cluster: "attic",
-    names: ["attic.local"],
-    clock,
-    random,
-  });
+  const names = ["attic.local"];
+  const identity = await openIdentity(store.settings, { cluster: "attic", names, clock, random });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
   const changed = () => core.controller.reload();
   const deployments = new Deployments({ clock, store: store.deployments, record, changed });
-  const { fingerprint } = identity;
   const front = createFront({
     clock,
     log,
@@ -122,7 +117,7 @@ export async function openRig(): Promise<ManagerRig> {
     signIn,
     deployments,
     addresses: () => addresses,
-    createToken: (token) => accounts.createToken({ ...token, addresses, fingerprint }),
+    createToken: (token) => accounts.createToken({ ...token, addresses, fingerprint: identity.fingerprint }),
     configurationErrors: () => [],
     dashboard: new Hono(),
   });
