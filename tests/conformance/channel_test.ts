@@ -44,7 +44,7 @@ const implementations: Record<string, () => Promise<Pairs>> = {
 };
 
 for (const [name, openPairs] of Object.entries(implementations)) {
-  async function withPair(body: (left: Channel, right: Channel) => Promise<void>): Promise<void> {
+  const withPair = async (body: (left: Channel, right: Channel) => Promise<void>): Promise<void> => {
     const pairs = await openPairs();
     const { left, right } = await pairs.open();
     try {
@@ -54,7 +54,18 @@ for (const [name, openPairs] of Object.entries(implementations)) {
       right.abandon("test over");
       await pairs.close();
     }
-  }
+  };
+
+  Deno.test(`${name} channel: what comes in is counted at each end by itself`, () =>
+    withPair(async (left, right) => {
+      const b = new Recorder(right);
+      new Recorder(left);
+      const before = { left: left.receivedBytes, right: right.receivedBytes };
+      left.sendFrames(frame(1, 1_000_000));
+      await eventually("the frame", () => b.ids.length === 1);
+      assert.ok(right.receivedBytes - before.right >= 1_000_000);
+      assert.equal(left.receivedBytes, before.left);
+    }));
 
   Deno.test(`${name} channel: control messages and frames arrive whole and in order, both ways`, () =>
     withPair(async (left, right) => {
