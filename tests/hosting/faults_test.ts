@@ -16,7 +16,7 @@ async function backWithin(hosted: Hosted, boundMs: number): Promise<void> {
 }
 
 const waiting = `export async function wait(_, ctx) {
-  console.log("attempt " + ctx.attempt);
+  console.log("attempt " + ctx.attempt + " in process " + Deno.pid);
   await new Promise((done) => setTimeout(done, 20_000));
 }`;
 const echo = "export function echo(input) { return input; }\n";
@@ -80,7 +80,7 @@ Deno.test("a runner that is killed from outside costs its own request and is rep
   await using hosted = await Hosted.ready({ "m.js": echo + waiting });
   const wait = hosted.invoke("set/wait");
   await eventually("the request runs", () => hosted.logs.length > 0);
-  killRunners();
+  killRunner(hosted);
   const outcome = failure(await wait);
   assert.equal(outcome.code, "module_failed");
   assert.match(outcome.message, /was ended by SIGKILL while it ran this request/);
@@ -91,10 +91,16 @@ Deno.test("a runner that is killed from outside costs its own request and is rep
 Deno.test("an idempotent request whose runner is lost is run again, once", async () => {
   await using hosted = await Hosted.ready({ "m.js": echo + waiting });
   const wait = hosted.invoke("set/wait", null, { idempotent: true });
-  await eventually("the first try runs", () => hosted.logs.some((line) => line.text === "attempt 1"));
-  killRunners();
-  await eventually("the second try runs", () => hosted.logs.some((line) => line.text === "attempt 2"));
-  killRunners();
+  await eventually(
+    "the first try runs",
+    () => hosted.logs.some((line) => line.text.startsWith("attempt 1 ")),
+  );
+  killRunner(hosted);
+  await eventually(
+    "the second try runs",
+    () => hosted.logs.some((line) => line.text.startsWith("attempt 2 ")),
+  );
+  killRunner(hosted);
   assert.equal(failure(await wait).code, "module_failed");
 });
 
@@ -102,7 +108,7 @@ Deno.test("of several requests in a lost runner the ones that may not run again 
   await using hosted = await Hosted.ready({ "m.js": echo + waiting });
   const calls = [hosted.invoke("set/wait"), hosted.invoke("set/wait")];
   await eventually("both run", () => hosted.logs.length === 2);
-  killRunners();
+  killRunner(hosted);
   for (const outcome of await Promise.all(calls)) {
     assert.equal(failure(outcome).code, "agent_lost");
     assert.equal(failure(outcome).details.mayHaveRun, "maybe");
@@ -186,17 +192,9 @@ Deno.test("a runner dies with its agent, also when that is killed", async () => 
   await eventually("the runner is gone", () => !isAlive(pid), 2000);
 });
 
-/** The children of this process are its runners: tests of one file run one after the other. */
-function killRunners(): void {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const status = Deno.readTextFileSync(`/proc/${name}/status`);
-      if (new RegExp(`^PPid:\\s+${Deno.pid}$`, "m").test(status)) Deno.kill(Number(name), "SIGKILL");
-    } catch {
-      // Ended while we looked.
-    }
-  }
+/** Kills the runner that the newest log line came from; other tests run beside this one and have runners too. */
+function killRunner(hosted: Hosted): void {
+  Deno.kill(Number(/\d+$/.exec(hosted.logs.at(-1)!.text)![0]), "SIGKILL");
 }
 
 function isAlive(pid: number): boolean {
