@@ -112,11 +112,18 @@ async function compile(plan: Plan, program: string, folder: string): Promise<str
     args,
     // From the root, so that deno.json is found and its "unstable" features are baked in.
     cwd: root,
-    env: { NO_COLOR: "1", ...(plan.runtime ? { DENORT_BIN: plan.runtime } : {}) },
+    env: compilerEnvironment(plan.runtime),
+    clearEnv: true,
   }).output();
   if (success) return path;
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   throw new Error(compileFailure(program, plan.target, output));
+}
+
+/** A DENORT_BIN that is meant for another target must not reach the compiler: it would embed that runtime. */
+function compilerEnvironment(runtime: string | null): Record<string, string> {
+  const { DENORT_BIN: _, ...inherited } = Deno.env.toObject();
+  return { ...inherited, NO_COLOR: "1", ...(runtime ? { DENORT_BIN: runtime } : {}) };
 }
 
 /** What a failed compilation tells the user: most often the runtime can't be had, which the compiler says at length. */

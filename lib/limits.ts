@@ -41,6 +41,8 @@ export const limits = {
   timeoutMsMax: 24 * 3600_000,
   queueMaxDefault: 1000,
   queueMaxMax: 1_000_000,
+  /** What the waiting inputs of one replicaSet may take, however few they are. */
+  queueBytesMax: 256 * MiB,
   /** Runs of one request, the first included, when agents are lost under it. */
   attemptsMax: 3,
   /** How long a cancelled request may keep its slot before the agent confirms. */

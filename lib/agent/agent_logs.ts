@@ -7,35 +7,45 @@ export class AgentLogs {
   readonly #log: Log;
   #lines: LogLine[] = [];
   #bytes = 0;
-  #dropped = 0;
+  /** By replicaSet: how many lines did not fit, and the last of them. */
+  #dropped = new Map<string, { count: number; last: LogLine }>();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** Keeps a line within the limits of one second; what doesn't fit is counted. */
+  /** Logs the line, and keeps it for the manager within the limits of one second. */
   push(line: LogLine): void {
-    const bytes = line.text.length * 2;
-    if (
-      this.#lines.length >= limits.logLinesPerSecondMax || this.#bytes + bytes > limits.logBytesPerSecondMax
-    ) {
-      this.#dropped++;
+    const { level, text, replicaSet, requestId } = line;
+    this.#log[level](text, { replicaSet, ...(requestId ? { requestId } : {}) });
+    const bytes = text.length * 2;
+    const isFull = this.#lines.length >= limits.logLinesPerSecondMax ||
+      this.#bytes + bytes > limits.logBytesPerSecondMax;
+    if (isFull) {
+      const count = (this.#dropped.get(replicaSet)?.count ?? 0) + 1;
+      this.#dropped.set(replicaSet, { count, last: line });
       return;
     }
-    this.#log[line.level](line.text, {
-      replicaSet: line.replicaSet,
-      ...(line.requestId ? { requestId: line.requestId } : {}),
-    });
     this.#lines.push(line);
     this.#bytes += bytes;
   }
 
-  /** What gathered since the last call. While no manager is connected nothing takes it, and the limits hold. */
-  take(): { lines: LogLine[]; dropped: number } {
-    const taken = { lines: this.#lines, dropped: this.#dropped };
+  /**
+   * What gathered since the last call, with a line for each replicaSet of which some did not fit. While no manager is
+   * connected nothing takes it, and the limits hold.
+   */
+  take(): LogLine[] {
+    const lines = this.#lines;
+    for (const { count, last } of this.#dropped.values()) {
+      const { atMs, replicaSet, revision } = last;
+      const text = `${count} ${
+        count === 1 ? "line is" : "lines are"
+      } only in the agent's own log: too many at once`;
+      lines.push({ atMs, replicaSet, revision, level: "warn", text });
+    }
     this.#lines = [];
     this.#bytes = 0;
-    this.#dropped = 0;
-    return taken;
+    this.#dropped.clear();
+    return lines;
   }
 }

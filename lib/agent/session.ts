@@ -28,8 +28,8 @@ export interface SessionOptions {
   calls: UpstreamCalls;
   /** The telemetry of this moment, but for its number. */
   telemetry(): Omit<Telemetry, "type" | "sequence">;
-  /** Log lines since the last call, and how many were dropped. */
-  takeLogs(): { lines: LogLine[]; dropped: number };
+  /** Log lines since the last call. */
+  takeLogs(): LogLine[];
   onWelcome(welcome: Welcome): void;
 }
 
@@ -62,8 +62,8 @@ export function openSession(options: SessionOptions): AgentSession {
     }
     if (!welcomed) return;
     send({ type: "telemetry", sequence: ++sequence, ...options.telemetry() });
-    const logs = options.takeLogs();
-    if (logs.lines.length > 0) send({ type: "logs", ...logs });
+    const lines = options.takeLogs();
+    if (lines.length > 0) send({ type: "logs", lines });
   });
 
   function sendState(): void {

@@ -226,7 +226,7 @@ const telemetry = v.strictObject({
 });
 export type Telemetry = v.InferOutput<typeof telemetry>;
 
-const logs = v.strictObject({ type: v.literal("logs"), lines: v.array(logLineSchema), dropped: count });
+const logs = v.strictObject({ type: v.literal("logs"), lines: v.array(logLineSchema) });
 export type Logs = v.InferOutput<typeof logs>;
 
 const ping = v.strictObject({ type: v.literal("ping"), sequence: count });

@@ -58,9 +58,14 @@ export function refuseShare(inFlight: number): SqwishError | null {
 /** Asked only when no replica is free for it. */
 export function refuseQueue(set: SetState): SqwishError | null {
   const { name, queueMax } = set.routed;
-  const queued = set.queue.size;
-  if (queued < queueMax) return null;
-  return new SqwishError("queue_full", `The queue of ${name} takes ${queueMax} requests, it has ${queued}`, {
+  const { size: queued, bytes } = set.queue;
+  const full = queued >= queueMax
+    ? `${queueMax} requests, it has ${queued}`
+    : bytes >= limits.queueBytesMax
+    ? `${limits.queueBytesMax} bytes, it has ${bytes}`
+    : null;
+  if (full === null) return null;
+  return new SqwishError("queue_full", `The queue of ${name} takes ${full}`, {
     details: { retryAfterMs: retryAfterMs(queued, set.replicas), queued, queueMax },
   });
 }

@@ -53,12 +53,24 @@ export class FairQueue<Entry> {
   /** The one that has had its quantum for this turn. */
   #credited: Flow<Entry> | null = null;
   #size = 0;
+  #bytes = 0;
+  readonly #bytesOf: (entry: Entry) => number;
   #round = 0;
   #lastOrder = 0;
   #firstOrder = 0;
 
+  /** `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. */
+  constructor(bytesOf: (entry: Entry) => number = () => 0) {
+    this.#bytesOf = bytesOf;
+  }
+
   get size(): number {
     return this.#size;
+  }
+
+  /** What all that waits keeps in memory. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** How many wait for this endpoint. */
@@ -127,6 +139,7 @@ export class FairQueue<Entry> {
     else lane.tail = previous;
     node.previous = node.next = null;
     this.#size--;
+    this.#bytes -= this.#bytesOf(node.entry);
     if (--lane.topic.waiting === 0) this.#topics.delete(lane.topic.endpoint);
     if (lane.head) return;
     lane.flow.lanes.delete(lane.topic.endpoint);
@@ -149,6 +162,7 @@ export class FairQueue<Entry> {
   #added(node: QueueNode<Entry>): QueueNode<Entry> {
     node.lane.topic.waiting++;
     this.#size++;
+    this.#bytes += this.#bytesOf(node.entry);
     return node;
   }
 

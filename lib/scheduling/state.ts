@@ -141,7 +141,7 @@ export class Replica implements Candidate {
 
 /** One replicaSet with its queue. It outlives the table only while requests of it run. */
 export class SetState {
-  readonly queue = new FairQueue<Pending>();
+  readonly queue = new FairQueue<Pending>((pending) => pending.end - pending.at);
   /** When an endpoint that now has no ready replica last had one, monotonic ms. */
   readonly lastReadyMs = new Map<string, number>();
   replicas: Replica[] = [];

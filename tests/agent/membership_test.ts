@@ -40,7 +40,7 @@ function sessionOn(clock: ManualClock, channel: Channel, enroll: boolean, onWelc
     hosting: new NotingHosting(),
     calls: new UpstreamCalls(),
     telemetry: () => telemetry,
-    takeLogs: () => ({ lines: [], dropped: 0 }),
+    takeLogs: () => [],
     onWelcome,
   });
 }

@@ -101,7 +101,7 @@ export function openSessionRig(lines: LogLine[] = []) {
     hosting,
     calls,
     telemetry: () => telemetry,
-    takeLogs: () => ({ lines: lines.splice(0), dropped: 0 }),
+    takeLogs: () => lines.splice(0),
     onWelcome: (one) => welcomes.push(one),
   });
   return { clock, hosting, calls, welcomes, session, channel: left, manager: new ManagerEnd(right) };

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
 import { concatBytes, encodeFrame, Op } from "../../lib/protocol/frame.ts";
-import { deadlineAt, refuseFrame, refuseRequester, refuseShare } from "../../lib/scheduling/admission.ts";
+import {
+  deadlineAt,
+  refuseFrame,
+  refuseQueue,
+  refuseRequester,
+  refuseShare,
+} from "../../lib/scheduling/admission.ts";
+import type { SetState } from "../../lib/scheduling/state.ts";
 import { requesterNamed } from "./rig.ts";
 
 Deno.test("`refuseFrame()` reads a frame anywhere in its message", () => {
@@ -44,4 +51,18 @@ Deno.test("`refuseShare()` lets in exactly as many as a connection may have", ()
   const refusal = refuseShare(limits.requestsPerConnectionMax);
   assert.equal(refusal?.code, "queue_full");
   assert.equal(refusal?.details.retryAfterMs, limits.retryAfterMsMin);
+});
+
+Deno.test("`refuseQueue()` bounds a queue in requests, and in bytes when they are few and large", () => {
+  const setWith = (size: number, bytes: number) =>
+    ({
+      routed: { name: "set", queueMax: 10 },
+      queue: { size, bytes },
+      replicas: new Map(),
+    }) as unknown as SetState;
+  assert.equal(refuseQueue(setWith(9, limits.queueBytesMax - 1)), null);
+  assert.match(refuseQueue(setWith(10, 0))!.message, /takes 10 requests, it has 10/);
+  const large = refuseQueue(setWith(3, limits.queueBytesMax));
+  assert.equal(large?.code, "queue_full");
+  assert.match(large!.message, /takes 268435456 bytes, it has 268435456/);
 });

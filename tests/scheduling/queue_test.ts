@@ -10,6 +10,18 @@ function drainAll<Entry>(queue: FairQueue<Entry>, canServe: (endpoint: string) =
   return entries;
 }
 
+Deno.test("`bytes` is what waits, whichever way it came and goes", () => {
+  const queue = new FairQueue<string>((entry) => entry.length);
+  const middle = queue.push("ada", "set/a", "four");
+  queue.push("ada", "set/a", "seven77");
+  queue.pushFront("bob", "set/b", "xy");
+  assert.equal(queue.bytes, 13);
+  queue.remove(middle);
+  assert.equal(queue.bytes, 9);
+  drainAll(queue);
+  assert.equal(queue.bytes, 0);
+});
+
 Deno.test("clients take turns, each in its own order", () => {
   const queue = new FairQueue<string>();
   for (const entry of ["a1", "a2", "a3", "a4"]) queue.push("a", "e", entry);

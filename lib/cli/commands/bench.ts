@@ -1,4 +1,5 @@
 /** `client bench`: load on one endpoint, and how long its replies took. */
+import { Option } from "commander";
 import { limits } from "../../limits.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
 import { parseInput } from "../input.ts";
@@ -35,15 +36,18 @@ export function addBench(program: Command, context: CommandContext): void {
       "starts per second; as fast as it goes when left out",
       wholeNumber({ min: 1, max: 1_000_000 }),
     )
-    .option("-d, --duration <duration>", "for how long", durationMs({ min: 100, max: 24 * 3600_000 }), 10_000)
+    .addOption(
+      new Option("-d, --duration <duration>", "for how long")
+        .argParser(durationMs({ min: 100, max: 24 * 3600_000 })).default(10_000, "10s"),
+    )
     .option("-t, --timeout <duration>", "of each request", durationMs({ max: limits.timeoutMsMax }))
     .option("--json", "JSON for machines")
     .action((endpoint: string, text: string | undefined, options: Options) =>
       bench(context, endpoint, text, options)
     );
   addExamples(command, [
-    `client bench maths/factors '{"number": 360}'`,
-    "client bench text/count @book.txt --concurrency 64 --duration 30s",
+    `client bench maths/factors '{"n": 360}'`,
+    "client bench text/statistics @book.txt --concurrency 64 --duration 30s",
     "client bench images/thumbnail @photo.jpg --rate 50 --json",
   ]);
 }

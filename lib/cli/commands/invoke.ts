@@ -35,7 +35,7 @@ export function addInvoke(program: Command, context: CommandContext): void {
       invoke(context, endpoint, text, options)
     );
   addExamples(command, [
-    `client invoke maths/factors '{"number": 360}'`,
+    `client invoke maths/factors '{"n": 360}'`,
     "client invoke images/thumbnail @photo.jpg > small.png",
     "jq .order order.json | client invoke shop/price - --timeout 5s",
     `client invoke text/countdown '{"from": 3}' --stream`,

@@ -20,7 +20,10 @@ interface Options {
 export function addLogin(program: Command, context: CommandContext): void {
   const command = program.command("login")
     .description("sign in to a cluster and store the credentials")
-    .option("--join <token>", "a client's join token, as `manager token client` prints it")
+    .option(
+      "--join <token>",
+      "a client's join token, as `manager token client` prints it (with --role operator for deploying)",
+    )
     .option("--manager <url>", "the manager's address, e.g. https://attic.local:7443")
     .option("--user <name>", "user name; the password is asked for, or taken from SQWISH_PASSWORD")
     .option("--ca <file>", "the cluster's certificate authority (the manager's /ca.pem)")
