@@ -56,5 +56,9 @@ export function hintFor(thrown: unknown): string | undefined {
   if (thrown.code === "unauthenticated") {
     return "Sign in with `client login`; `client login --help` shows how";
   }
+  const { operation, role } = thrown.details;
+  if (thrown.code === "forbidden" && role === "client" && operation !== "invoke") {
+    return "Join with a token that may: `manager token client --role operator` prints one";
+  }
   return undefined;
 }

@@ -4,7 +4,7 @@
  * to Measure Latency", 2013; the shared schedule is that of wrk2).
  */
 import type { Clock } from "../clock.ts";
-import { asSqwishError } from "../errors.ts";
+import { asSqwishError, type ErrorCode } from "../errors.ts";
 import { Histogram } from "../metrics/histogram.ts";
 import { pause } from "./commands/context.ts";
 
@@ -28,6 +28,14 @@ export const barBoundsMs: readonly number[] = [-1, 0, 1, 2, 3, 4].flatMap((power
 /** A waiter's timer is never exact; being this late is the timer's fault, not the cluster's. */
 const timerSlackMs = 2;
 
+/** Refusals that another request gets too: there is nothing to measure. */
+const hopelessCodes: ReadonlySet<ErrorCode> = new Set([
+  "not_found",
+  "forbidden",
+  "unauthenticated",
+  "version_mismatch",
+]);
+
 export class Load {
   /** Latency of the requests that ended well, in µs. */
   readonly latency = new Histogram();
@@ -43,6 +51,8 @@ export class Load {
   readonly #options: LoadOptions;
   #startedMs = 0;
   #taken = 0;
+  /** Nothing has ended well and the next request would fare no better. */
+  #hopeless = false;
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -74,7 +84,7 @@ export class Load {
   async #worker(): Promise<void> {
     const { clock, durationMs, rate, signal } = this.#options;
     const endMs = this.#startedMs + durationMs;
-    while (!signal.aborted && clock.monotonicMs() < endMs) {
+    while (!signal.aborted && !this.#hopeless && clock.monotonicMs() < endMs) {
       let startMs = clock.monotonicMs();
       if (rate !== undefined) {
         const dueMs = this.#startedMs + this.#taken / rate * 1000;
@@ -92,6 +102,7 @@ export class Load {
         const { code } = asSqwishError(thrown, "A request");
         this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
         this.lastError = thrown;
+        this.#hopeless ||= this.ok === 0 && hopelessCodes.has(code);
         await this.#afterFailure();
       }
     }

@@ -10,6 +10,7 @@ import { createSystemClock } from "../clock.ts";
 import { describeError, SqwishError } from "../errors.ts";
 import { createSystemRandom } from "../random.ts";
 import { isRole, roles } from "../security/access.ts";
+import { requireStore } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { restoreStore } from "../store/backup.ts";
 import { fingerprintOf } from "../security/authority.ts";
@@ -207,7 +208,9 @@ async function withStore(
   options: DataOptions,
   action: (store: Store, accounts: Accounts) => void | Promise<void>,
 ): Promise<void> {
-  const store = openStore({ folder: await dataFolderOf(options), shared: true });
+  const folder = await dataFolderOf(options);
+  requireStore(folder);
+  const store = openStore({ folder, shared: true });
   try {
     await action(
       store,

@@ -155,7 +155,8 @@ function welcome(
 
     ./client login --join ${clientToken}
 
-  This is shown once. More tokens: ./manager token agent · New password: ./manager user passwd admin
+  This is shown once. More tokens: ./manager token agent, ./manager token client --role operator
+  New password: ./manager user passwd admin
 
 `;
 }

@@ -29,6 +29,14 @@ export interface ByteStream {
   destroy(): void;
 }
 
+/**
+ * Why a stream broke, in words for people: a peer that dies cannot take leave of TLS, which rustls reports with an
+ * address of its manual.
+ */
+export function describeLoss(error: Error): string {
+  return error.message.includes("close_notify") ? "the connection broke off" : error.message;
+}
+
 /** One message to be: a control text, or a run of frames. */
 interface Outgoing {
   opcode: number;

@@ -9,7 +9,7 @@ import { SqwishError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
 import { byeOf, encodeMessage, protocolName } from "./messages.ts";
 import { CloseCode } from "./rfc6455.ts";
-import { type ByteStream, WebSocketChannel } from "./websocket.ts";
+import { type ByteStream, describeLoss, WebSocketChannel } from "./websocket.ts";
 
 const handshakeSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -100,7 +100,7 @@ class NodeSocketStream implements ByteStream {
       ended = true;
       onEnd(reason);
     };
-    this.#socket.on("error", (error: Error) => endOnce(error.message));
+    this.#socket.on("error", (error: Error) => endOnce(describeLoss(error)));
     this.#socket.on("end", () => endOnce("the peer closed the connection"));
     this.#socket.on("close", () => endOnce("the connection closed"));
     if (this.#head.length > 0) onData(new Uint8Array(this.#head));

@@ -8,7 +8,7 @@ import { limits } from "../limits.ts";
 import type { Channel } from "./channel.ts";
 import { concatBytes } from "./frame.ts";
 import { managerServerName, protocolName } from "./messages.ts";
-import { type ByteStream, WebSocketChannel } from "./websocket.ts";
+import { type ByteStream, describeLoss, WebSocketChannel } from "./websocket.ts";
 
 export interface DialOptions {
   host: string;
@@ -184,7 +184,7 @@ class ConnStream implements ByteStream {
       try {
         count = await this.#connection.read(buffer);
       } catch (thrown) {
-        return thrown instanceof Error ? thrown.message : String(thrown);
+        return thrown instanceof Error ? describeLoss(thrown) : String(thrown);
       }
       if (count === null) return "the manager closed the connection";
       onData(buffer.slice(0, count));

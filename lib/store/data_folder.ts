@@ -22,6 +22,15 @@ export function databasePath(folder: string): string {
   return `${folder}/sqwish.db`;
 }
 
+/** Throws `not_found` when there is no cluster's data in `folder`; makes nothing. */
+export function requireStore(folder: string): void {
+  if (fileExists(databasePath(folder))) return;
+  throw new SqwishError(
+    "not_found",
+    `There is no cluster in ${folder}; name its data folder with --data, or start the manager there first`,
+  );
+}
+
 /** Makes `folder` (mode 0700) where it is missing. Throws what `explain` says. */
 export function makeFolder(folder: string): void {
   try {
@@ -78,7 +87,6 @@ export function lockFolder(folder: string): () => void {
       "conflict",
       `The data in ${folder} belongs to one manager at a time, and another one is running on it; ` +
         "stop that one or choose another folder with --data",
-      { cause: thrown },
     );
   }
 }

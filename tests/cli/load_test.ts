@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { barBoundsMs, Load } from "../../lib/cli/load.ts";
 import { report, summary } from "../../lib/cli/commands/bench.ts";
-import { sleep } from "../../lib/clock.ts";
+import { createSystemClock, sleep } from "../../lib/clock.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import { Op } from "../../lib/protocol/frame.ts";
 import { eventually } from "../support/eventually.ts";
@@ -158,4 +158,21 @@ Deno.test("Ctrl-C ends `bench` early and prints what there is", async () => {
   await settle();
   assert.equal(code, 0);
   assert.match(out, /^a\/b: \d+ replies and 0 errors in /);
+});
+
+Deno.test("what every request would be refused for ends the load at once", async () => {
+  let sent = 0;
+  const load = new Load({
+    clock: createSystemClock(),
+    concurrency: 2,
+    durationMs: 60_000,
+    signal: new AbortController().signal,
+    send: () => {
+      sent++;
+      return Promise.reject(new SqwishError("not_found", "There is no endpoint a/b"));
+    },
+  });
+  await load.run();
+  assert.ok(sent <= 4, `${sent} requests were sent`);
+  assert.equal(load.failed, sent);
 });

@@ -137,7 +137,7 @@ Deno.test("`get --json` prints the API's answer on one line", async () => {
 Deno.test("`get` of an unknown kind is wrong usage and names the kinds", async () => {
   const { code, error } = await runClient(["get", "pods"], { answers });
   assert.equal(code, 2);
-  assert.match(error, /Allowed choices are agents, replicasets, /);
+  assert.match(error, /It must be one of agents, replicasets, /);
 });
 
 Deno.test("`get` of nothing says what to do", async () => {

@@ -160,7 +160,7 @@ async function badPlaces(cluster: Cluster, folder: string): Promise<void> {
     [
       ["token", "agent", "--data", `${folder}/d3`],
       1,
-      /^manager: There is no cluster in .*; start the manager once first/,
+      /^manager: There is no cluster in .*; name its data folder with --data/,
     ],
     [["token", "robot"], 2, /^manager: a token is for agent or client, not robot$/],
     [["serve"], 2, /^manager: /],

@@ -1,6 +1,7 @@
 /** `client get`: a table of one kind of thing, once or again and again. */
-import { Argument } from "commander";
+import { Argument, InvalidArgumentError } from "commander";
 import type { Sqwish } from "../../client/sqwish.ts";
+import { didYouMean } from "../../near_miss.ts";
 import { addExamples, type Command } from "../arguments.ts";
 import { formatTable } from "../tables.ts";
 import {
@@ -34,7 +35,7 @@ interface Options {
 export function addGet(program: Command, context: CommandContext): void {
   const command = program.command("get")
     .description("print a table of what is in the cluster")
-    .addArgument(new Argument("<kind>", "what to list").choices(Object.keys(kinds)))
+    .addArgument(new Argument("<kind>", "what to list").choices(Object.keys(kinds)).argParser(parseKind))
     .option("--json", "JSON for machines")
     .option("-w, --watch", "go on, every second, until Ctrl-C")
     .option("--replicaset <name>", "of revisions: only this replicaSet's")
@@ -45,6 +46,14 @@ export function addGet(program: Command, context: CommandContext): void {
     "client get revisions --replicaset images",
     "client get replicasets --json | jq '.replicaSets[].name'",
   ]);
+}
+
+/** Takes the singular too, as `describe` does. */
+function parseKind(text: string): string {
+  const known = Object.keys(kinds);
+  const kind = known.find((name) => name === text || name === `${text}s`);
+  if (kind !== undefined) return kind;
+  throw new InvalidArgumentError(`It must be one of ${known.join(", ")}${didYouMean(text, known)}`);
 }
 
 async function get(context: CommandContext, name: keyof typeof kinds, options: Options): Promise<void> {
