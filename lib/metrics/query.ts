@@ -133,7 +133,7 @@ function readRows(
     withSpan(resolutionMs, samples.read({ resolutionMs, kind, subject, fromMs, toMs }));
   const subjects = subject === undefined ? chooseSubjects(kind, grid, endMs, sources) : [subject];
   return subjects.flatMap((each) => [
-    ...(kind === "agent" ? readHeld(each, grid.startMs, samples) : []),
+    ...(kind === "agent" ? readHeld(each, grid, samples) : []),
     ...(isCoarse ? read(limits.rolledUpMs, each, grid.startMs, Math.min(fineFromMs, endMs)) : []),
     ...read(limits.sampleMs, each, fineFromMs, endMs),
     ...withSpan(
@@ -161,15 +161,16 @@ function chooseSubjects(
   return subjects.sort((a, b) => (requests.get(b) ?? 0) - (requests.get(a) ?? 0)).slice(0, subjectsMax);
 }
 
-/** Each agent's values from before the grid, which hold until its first row within. */
-function readHeld(
-  subject: string | undefined,
-  beforeMs: number,
-  samples: MetricsSources["samples"],
-): SpanRow[] {
+/**
+ * Each agent's values from before the grid, which hold until its first row within. A fine grid takes of the 5 min rows
+ * only those that had ended: what one covers of the grid itself, the fine rows know better.
+ */
+function readHeld(subject: string, grid: Grid, samples: MetricsSources["samples"]): SpanRow[] {
   const read = (resolutionMs: number) =>
-    withSpan(resolutionMs, samples.lastBefore(resolutionMs, "agent", subject, beforeMs));
-  return [...read(limits.rolledUpMs), ...read(limits.sampleMs)].sort((a, b) => a.atMs - b.atMs);
+    withSpan(resolutionMs, samples.lastBefore(resolutionMs, "agent", subject, grid.startMs));
+  const isFine = grid.stepMs < limits.rolledUpMs;
+  const rolledUp = read(limits.rolledUpMs).filter((row) => !isFine || row.atMs + row.spanMs <= grid.startMs);
+  return [...rolledUp, ...read(limits.sampleMs)].sort((a, b) => a.atMs - b.atMs);
 }
 
 function withSpan(spanMs: number, rows: readonly Sample[]): SpanRow[] {

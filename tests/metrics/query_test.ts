@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Ingest } from "../../lib/metrics/ingest.ts";
 import { startMs, withRecording } from "./support.ts";
 
 const minuteMs = 60_000;
@@ -35,6 +36,19 @@ Deno.test("a live gauge bridges late telemetry and has a gap where the agent was
     const values = view.byLabel.get("pi-1")!;
     assert.deepEqual(values.map((value) => value === null ? 0 : 1).join(""), "11111111111100000000");
     assert.equal(values[4], 0.5);
+  });
+});
+
+Deno.test("an agent has no past before it joined, also once its first window was rolled up", () => {
+  withRecording((recording) => {
+    recording.nowMs = startMs + 190_000;
+    recording.ingest = new Ingest(recording.store.samples, recording.nowMs);
+    recording.run(150, () => recording.telemetry("pi-1", 0.5, { outstanding: 1 }));
+    const view = recording.query({ series: "cpu", fromMs: startMs + 60_000, toMs: recording.nowMs });
+    const values = view.byLabel.get("pi-1")!;
+    // The first 10 s row may begin a little before the manager did.
+    assert.deepEqual(values.slice(0, 120), Array(120).fill(null));
+    assert.deepEqual(values.slice(130), Array(150).fill(0.5));
   });
 });
 
