@@ -83,6 +83,7 @@ async function runAgent(options: AgentArguments, mainModule: string): Promise<vo
     });
   }
   const ending = await Promise.race([stopped.promise, agent.membership.refused]);
+  if (!(ending instanceof SqwishError)) log.info("stopping", { reason: ending });
   await agent.close(ending instanceof SqwishError ? "refused" : ending);
   if (!(ending instanceof SqwishError)) return;
   if (known) await writeIdentity(options.data, known);
