@@ -69,7 +69,8 @@ function noHttp(): Case[] {
     [["\x16\x03\x01 garbage\r\n\r\n"], says],
     [[httpText("FROB", "/")], says],
     [[httpText("GET", "/", { Host: "a b\\c" })], says],
-    [[httpText("GET", "/healthz", { "X-Long": "a".repeat(200_000) })], says],
+    // Over the limit, yet read at once: who is still sending when the answer comes may lose it to the reset.
+    [[httpText("GET", "/healthz", { "X-Long": "a".repeat(20_000) })], says],
     [[httpText("POST", "/v1/users", { "Transfer-Encoding": "chunked" }) + "no length\r\n"], says],
   ];
 }
