@@ -172,10 +172,6 @@ export interface MetricsView {
   columns: { label: string; values: (number | null)[] }[];
 }
 
-export interface ErrorView {
-  error: { code: string; message: string; details: Record<string, unknown> };
-}
-
 /** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */
 export interface DeployRequest {
   /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */

@@ -93,18 +93,6 @@ export function mayInvoke(principal: Principal, endpoint: string): boolean {
   return principal.endpoints.some((pattern) => matches(pattern, endpoint));
 }
 
-/** Throws `forbidden`, naming the endpoint and the patterns that the user has. */
-export function requireMayInvoke(principal: Principal, endpoint: string): void {
-  requireAllowed(principal, "invoke");
-  if (mayInvoke(principal, endpoint)) return;
-  const has = principal.endpoints.length > 0 ? principal.endpoints.join(", ") : "none";
-  throw new SqwishError(
-    "forbidden",
-    `User ${principal.name} may not invoke ${endpoint}; the endpoints allowed are: ${has}`,
-    { details: { role: principal.role, operation: "invoke", endpoint } },
-  );
-}
-
 /** Throws `invalid_request` for a pattern that could never match what its author meant. */
 export function requireEndpointPatterns(patterns: readonly string[]): void {
   for (const pattern of patterns) {

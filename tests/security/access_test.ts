@@ -11,7 +11,6 @@ import {
   type Principal,
   requireAllowed,
   requireEndpointPatterns,
-  requireMayInvoke,
   type Role,
   roles,
 } from "../../lib/security/access.ts";
@@ -66,23 +65,10 @@ Deno.test("a client invokes what its patterns allow, an operator everything, vie
   assert.equal(mayInvoke(principal("agent", ["*"]), "images/resize"), false);
 });
 
-Deno.test("`requireMayInvoke()` names the endpoint and the patterns that the client has", async () => {
-  requireMayInvoke(principal("client", ["*"]), "images/resize");
-  const client = principal("client", ["texts/*"]);
-  await rejectsWith(
-    () => requireMayInvoke(client, "images/resize"),
-    "forbidden",
-    /images\/resize; .* texts\/\*$/,
-  );
-  await rejectsWith(() => requireMayInvoke(principal("client"), "images/resize"), "forbidden", "none");
-  await rejectsWith(() => requireMayInvoke(principal("viewer"), "images/resize"), "forbidden", "viewer");
-});
-
 Deno.test("a token for one use joins and does nothing else", async () => {
   const once: Principal = { ...principal("client", ["*"]), once: true };
   requireAllowed(once, "join_client");
   await rejectsWith(() => requireAllowed(once, "read"), "forbidden", "join with it first");
-  await rejectsWith(() => requireMayInvoke(once, "images/resize"), "forbidden", "join with it first");
   assert.equal(mayInvoke(once, "images/resize"), false);
 });
 

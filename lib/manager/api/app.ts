@@ -6,6 +6,7 @@ import { Hono } from "hono";
 import type { ErrorHandler } from "hono";
 import { asSqwishError, describeError, SqwishError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { prometheusContentType } from "../../metrics/prometheus.ts";
 import { guard } from "../../security/access.ts";
 import { changeRoutes, type Changes } from "./changes.ts";
 import type { ApiEnv } from "./context.ts";
@@ -43,7 +44,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnv> {
   app.get("/healthz", (c) => c.json({ status: "ok", version: options.version }));
   app.get("/ca.pem", (c) => c.body(options.caPem, 200, { "content-type": "application/x-pem-file" }));
   app.get("/metrics", signedIn, guard("read"), (c) => {
-    return c.body(options.prometheus(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+    return c.body(options.prometheus(), 200, { "content-type": prometheusContentType });
   });
   app.get("/openapi.json", signedIn, guard("read"), (c) => {
     return c.json(describeOpenApi(options.cluster, options.version, options.reads.overview().endpoints));
