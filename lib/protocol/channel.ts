@@ -31,8 +31,11 @@ export interface Channel {
   /** Must be called once, before anything is delivered. */
   start(handlers: ChannelHandlers): void;
   sendControl(text: string): void;
-  /** Queues one frame (or several whole ones back to back). Frames sent while a write is under way share a message. */
-  sendFrames(bytes: Uint8Array): void;
+  /**
+   * Queues `bytes[at, end)`: one frame, or several whole ones back to back. Frames sent while a write is under way
+   * share a message. The bytes must not change any more.
+   */
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
   /** Stops or resumes delivery; the peer feels it as backpressure. */
   pauseReading(): void;
   resumeReading(): void;
