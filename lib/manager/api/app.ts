@@ -10,7 +10,7 @@ import { prometheusContentType } from "../../metrics/prometheus.ts";
 import { guard } from "../../security/access.ts";
 import { changeRoutes, type Changes } from "./changes.ts";
 import type { ApiEnv } from "./context.ts";
-import { errorHeaders } from "./http_error.ts";
+import { errorHeaders, isFromPage } from "./http_error.ts";
 import { invokeOverHttp, type InvokePort } from "./invoke.ts";
 import type { Live } from "./live.ts";
 import { describeOpenApi } from "./openapi.ts";
@@ -69,8 +69,7 @@ function answerError(log: Log): ErrorHandler<ApiEnv> {
     if (error.code === "internal") {
       log.error("request failed", { route: `${c.req.method} ${c.req.path}`, error: describeError(thrown) });
     }
-    const mode = c.req.header("sec-fetch-mode");
-    const headers = errorHeaders(error, mode !== undefined && mode !== "navigate");
+    const headers = errorHeaders(error, isFromPage(c.req.header("sec-fetch-mode")));
     return new Response(JSON.stringify(error), { status: error.http, headers });
   };
 }

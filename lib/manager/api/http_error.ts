@@ -1,7 +1,12 @@
 /** An error as an HTTP answer: the headers that go with its JSON. The same for every way a request can come in. */
 import type { SqwishError } from "../../errors.ts";
 
-/** `fromPage`: a script of a page asked, not a person or a program. */
+/** By `Sec-Fetch-Mode`: a script asks, not a person at the address bar and not a program. */
+export function isFromPage(mode: string | undefined): boolean {
+  return mode !== undefined && mode !== "navigate";
+}
+
+/** `fromPage`: see `isFromPage`. */
 export function errorHeaders(error: SqwishError, fromPage: boolean): Record<string, string> {
   const headers: Record<string, string> = { "content-type": "application/json" };
   const { retryAfterMs } = error.details;

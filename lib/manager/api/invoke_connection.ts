@@ -53,6 +53,8 @@ export interface PlainConnection {
 /** A connection without a byte for one to two of these goes over to node:http, whose time-outs then count. */
 const idleMs = 2500;
 
+const noBytes = Buffer.alloc(0);
+
 /** All invoke connections of a manager. */
 export class InvokeDoor {
   readonly options: InvokeDoorOptions;
@@ -102,7 +104,7 @@ class InvokeConnection {
     sendFrames: (bytes, at = 0, end = bytes.length) => this.#answer(bytes, at, end),
   };
   /** Bytes that have come and were not consumed. */
-  #received: Buffer = Buffer.alloc(0);
+  #received: Buffer = noBytes;
   #heldBytes = 0;
   /** The last head and its bytes: a client's next one is nearly always the same. */
   #head: { bytes: Buffer; is: InvokeHead } | null = null;
@@ -194,7 +196,7 @@ class InvokeConnection {
   #serve(head: InvokeHead): void {
     const end = head.headBytes + head.bodyBytes;
     const body = this.#received.subarray(head.headBytes, end);
-    this.#received = this.#received.subarray(end);
+    this.#received = end === this.#received.length ? noBytes : this.#received.subarray(end);
     this.#state = "serving";
     this.#startedMs = this.#door.options.port.monotonicMs();
     const same = head.authorization === this.#authorization;
@@ -202,7 +204,7 @@ class InvokeConnection {
     if (this.#principal) return this.#admit(head, body);
     this.#signIn(head.authorization).then(
       () => this.#admit(head, body),
-      (thrown) => this.#fail(thrown),
+      (thrown) => this.#fail(thrown, head),
     );
   }
 
@@ -239,14 +241,14 @@ class InvokeConnection {
       });
       this.#door.options.port.admit(this.#requester!, frame);
     } catch (thrown) {
-      this.#fail(thrown);
+      this.#fail(thrown, head);
     }
   }
 
   /** The dispatcher's one outcome. */
   #answer(bytes: Uint8Array, at: number, end: number): void {
     if (this.#state !== "serving") return;
-    if (frameOp(bytes, at) === Op.error) return this.#fail(errorOf(decodeFrame(bytes, at)));
+    if (frameOp(bytes, at) === Op.error) return this.#fail(errorOf(decodeFrame(bytes, at)), this.#head!.is);
     const isBytes = (frameFlags(bytes, at) & Flag.bytes) !== 0;
     const totalMs = this.#door.options.port.monotonicMs() - this.#startedMs;
     const lines = `content-type: ${isBytes ? bytesType : "application/json"}\r\n` +
@@ -255,7 +257,7 @@ class InvokeConnection {
     this.#respond(200, lines, bytes.subarray(frameBodyAt(bytes, at), end));
   }
 
-  #fail(thrown: unknown): void {
+  #fail(thrown: unknown, { fromPage }: InvokeHead): void {
     if (this.#state !== "serving") return;
     const error = asSqwishError(thrown, "The request");
     if (error.code === "internal") {
@@ -264,7 +266,9 @@ class InvokeConnection {
         error: describeError(thrown),
       });
     }
-    const lines = Object.entries(errorHeaders(error, false)).map(([name, value]) => `${name}: ${value}\r\n`);
+    const lines = Object.entries(errorHeaders(error, fromPage)).map(([name, value]) =>
+      `${name}: ${value}\r\n`
+    );
     this.#respond(error.http, lines.join(""), Buffer.from(JSON.stringify(error)));
   }
 

@@ -6,6 +6,7 @@
 import type { Buffer } from "node:buffer";
 import { limits } from "../../limits.ts";
 import { Flag } from "../../protocol/frame.ts";
+import { isFromPage } from "./http_error.ts";
 import { bytesType, headerPrefix } from "./invoke.ts";
 
 export interface InvokeHead {
@@ -20,6 +21,8 @@ export interface InvokeHead {
   /** JSON of the headers for the module; empty for none. */
   meta: string;
   authorization: string;
+  /** A script of a page asks. */
+  fromPage: boolean;
 }
 
 const headBytesMax = 8 * 1024;
@@ -27,13 +30,13 @@ const headBytesMax = 8 * 1024;
 export const plainBodyBytesMax = 64 * 1024;
 
 const start = "POST /v1/invoke/";
-const requestLine = /^POST \/v1\/invoke\/([\w.-]+\/[\w$]+) HTTP\/1\.1$/;
+const requestLine = /^POST \/v1\/invoke\/(\w[\w.-]*\/[\w$]+) HTTP\/1\.1$/;
 /** A token, a colon at once behind it, and visible ASCII. */
 const fieldLine = /^([!#$%&'*+.^`|~\w-]+):[ \t]*([\t -~]*?)[ \t]*$/;
 /** These change how a request is framed, answered or judged. */
 const unusual = new Set([
   ...["transfer-encoding", "trailer", "expect", "upgrade", "http2-settings"],
-  ...["origin", "sec-fetch-mode", "cookie"],
+  ...["origin", "cookie"],
 ]);
 
 /** The head at the start of `bytes`; `"more"` when it may become one with more bytes. */
@@ -85,6 +88,7 @@ function headOf(endpoint: string, fields: Map<string, string>, headBytes: number
     timeoutMs,
     meta: forModule.length > 0 ? JSON.stringify(Object.fromEntries(forModule)) : "",
     authorization,
+    fromPage: isFromPage(fields.get("sec-fetch-mode")),
   };
 }
 
