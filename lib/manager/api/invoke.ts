@@ -136,7 +136,7 @@ function isIdempotent(c: ApiContext): boolean {
   );
 }
 
-/** The value of `Sqwish-Timing`. */
+/** The value of `Sqwish-Timing`, in ms. */
 export function timingOf(queueUs: number, runUs: number, totalMs: number): string {
   return `queue=${(queueUs / 1000).toFixed(1)} run=${(runUs / 1000).toFixed(1)} total=${totalMs.toFixed(1)}`;
 }
