@@ -3,7 +3,7 @@
  * memory that answers every batch in the next microtask, then over TLS to a peer process that only echoes frames.
  * `deno run -A bench/micro/client.ts [bytes,…] [outstanding,…] [seconds]`
  */
-import { Sqwish } from "../../lib/client/sqwish.ts";
+import { type InvokeOptions, Sqwish } from "../../lib/client/sqwish.ts";
 import { createSystemClock } from "../../lib/clock.ts";
 import { createSystemRandom } from "../../lib/random.ts";
 import { silentLog } from "../../lib/log.ts";
@@ -129,12 +129,28 @@ function cpuUs(): number {
   return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
-async function measure(sqwish: Sqwish, what: string, bytes: number, outstanding: number, seconds: number) {
+/** What a request is made of. */
+interface Kind {
+  what: string;
+  input: unknown;
+  options?: InvokeOptions;
+}
+
+function kindsOf(bytes: number): Kind[] {
   const input = new Uint8Array(bytes).fill(97);
+  return [
+    { what: "bytes", input },
+    { what: "bytes, deadline", input, options: { timeoutMs: 10_000 } },
+    { what: "JSON", input: { text: "a".repeat(bytes - 11) } },
+  ];
+}
+
+async function measure(sqwish: Sqwish, where: string, kind: Kind, outstanding: number, seconds: number) {
+  const { what, input, options } = kind;
   let done = 0;
   async function drive(endMs: number): Promise<void> {
     while (performance.now() < endMs) {
-      for (let i = 0; i < 50; i++) await sqwish.invoke("bench/echo", input);
+      for (let i = 0; i < 50; i++) await sqwish.invoke("bench/echo", input, options);
       done += 50;
     }
   }
@@ -142,14 +158,14 @@ async function measure(sqwish: Sqwish, what: string, bytes: number, outstanding:
     const endMs = performance.now() + ms;
     return Promise.all(Array.from({ length: outstanding }, () => drive(endMs)));
   };
-  await run(500);
+  await run(300);
   done = 0;
   const [startedMs, startedUs] = [performance.now(), cpuUs()];
   await run(seconds * 1000);
   const elapsedMs = performance.now() - startedMs;
   const us = (cpuUs() - startedUs) / done;
   console.log(
-    `${what.padEnd(8)} ${String(bytes).padStart(6)} B × ${String(outstanding).padStart(3)}: ` +
+    `${where.padEnd(8)} × ${String(outstanding).padStart(3)} ${what.padEnd(15)}: ` +
       `${us.toFixed(2)} µs per request, ${Math.round(done / elapsedMs * 1000)} requests/s`,
   );
 }
@@ -163,20 +179,19 @@ async function open(dial: () => Promise<Channel>): Promise<Sqwish> {
 if (Deno.args[0] === "peer") {
   await runPeer();
 } else {
-  const [sizes, outstanding, seconds] = [
-    Deno.args[0] ?? "64,8192",
-    Deno.args[1] ?? "1,64,256",
-    Deno.args[2] ?? "2",
-  ];
+  const [sizes = "64,8192", outstanding = "64,256", seconds = "1"] = Deno.args;
   const peer = await startPeer();
   const memory = await open(() => Promise.resolve(new MirrorChannel()));
   const tls = await open(() =>
     dialWebSocket({ host: "127.0.0.1", ...peer, path: joinPath, headers: {}, timeoutMs: 5000 })
   );
   for (const bytes of sizes.split(",").map(Number)) {
+    console.log(`${bytes} B`);
     for (const count of outstanding.split(",").map(Number)) {
-      await measure(memory, "memory", bytes, count, Number(seconds));
-      await measure(tls, "over TLS", bytes, count, Number(seconds));
+      for (const kind of kindsOf(bytes)) {
+        await measure(memory, "memory", kind, count, Number(seconds));
+        await measure(tls, "over TLS", kind, count, Number(seconds));
+      }
     }
   }
   await Promise.all([memory.close(), tls.close()]);

@@ -19,7 +19,7 @@ export interface Outgoing {
 
 const blockBytes = 64 * 1024;
 /** Larger ones get a buffer of their own, and so does whatever the frame's own bounds might refuse. */
-const sharedBytesMax = blockBytes / 4;
+const sharedBytesMax = blockBytes / 2;
 /** Endpoints are few; a caller that makes them up must not fill the memory. */
 const namesKept = 1000;
 /** A loop is faster than a call into the runtime for texts up to about this long. */
