@@ -218,6 +218,15 @@ Deno.test("a connection that says nothing for a while, or stops within a request
   assert.equal(stuck.counts.held, 0);
   stuck.close();
 
+  const trickling = opened();
+  for (const byte of request("1").slice(0, 6)) {
+    await trickling.send(byte);
+    trickling.clock.advance(1000);
+  }
+  await settle();
+  assert.equal(trickling.http(), request("1").slice(0, 6));
+  trickling.close();
+
   const busy = opened();
   await busy.send(request("1"));
   busy.clock.advance(60_000);

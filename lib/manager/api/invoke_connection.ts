@@ -50,7 +50,7 @@ export interface PlainConnection {
   toHttp(): void;
 }
 
-/** A connection without a byte for one to two of these goes over to node:http, whose time-outs then count. */
+/** A connection without a whole request for one to two of these goes over to node:http, whose time-outs then count. */
 const idleMs = 2500;
 
 const noBytes = Buffer.alloc(0);
@@ -118,7 +118,8 @@ class InvokeConnection {
   #inLoop = false;
   /** The client sends no more; what it has asked for is answered. */
   #ending = false;
-  #touched = true;
+  /** Since the last look: a request was answered, or the connection is new. Bytes alone don't count, they may trickle. */
+  #active = true;
 
   constructor(door: InvokeDoor, plain: PlainConnection, left: () => void) {
     this.#door = door;
@@ -132,12 +133,11 @@ class InvokeConnection {
 
   /** Called at intervals. */
   leaveWhenIdle(): void {
-    if (!this.#touched && this.#state === "reading") this.#leave();
-    this.#touched = false;
+    if (!this.#active && this.#state === "reading") this.#leave();
+    this.#active = false;
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#touched = true;
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
     if (this.#state === "reading") this.#read();
     else this.#plain.socket.pause();
@@ -280,6 +280,7 @@ class InvokeConnection {
     bytes.write(head, 0, "latin1");
     bytes.set(body, head.length);
     this.#state = "draining";
+    this.#active = true;
     if (this.#ending) this.#plain.socket.end(bytes);
     else if (this.#plain.socket.write(bytes)) this.#next();
   }
