@@ -26,8 +26,8 @@ import { ManualClock } from "../support/manual_clock.ts";
 export class RecordingSink {
   frames: Frame[] = [];
 
-  sendFrames(bytes: Uint8Array): void {
-    const copy = bytes.slice();
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    const copy = bytes.slice(at, end);
     forEachFrame(copy, (at) => this.frames.push(decodeFrame(copy, at)));
   }
 
@@ -110,7 +110,7 @@ export class Rig {
       random: createSeededRandom(seed),
       bootEpoch: 7,
       routes: () => this.table,
-      onOutcome: (outcome) => this.outcomes.push(outcome),
+      onOutcome: (outcome) => this.outcomes.push({ ...outcome }),
     });
   }
 
