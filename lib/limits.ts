@@ -70,6 +70,12 @@ export const limits = {
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
 
+  // Runners
+  /** Bytes waiting for a runner that reads slowly before it gets nothing new, and for its agent before it stops. */
+  runnerBytesHigh: 4 * MiB,
+  /** Requests that wait in an agent for a runner of their replica. */
+  waitingBytesMax: 64 * MiB,
+
   // Modules
   moduleBytesMax: 8 * MiB,
   modulesPerSetMax: 500,

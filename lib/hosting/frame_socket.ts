@@ -1,9 +1,10 @@
 /**
  * Frames over a byte stream: the unix socket between agent and runner, used on both of its ends.
- * Frames sent while a write is under way share the next write. Received frames are whole, and their bytes
- * belong to the receiver.
+ * Frames sent in one turn, or while a write is under way, share the next write. Received frames are whole and handed
+ * over by the read, without a copy; their bytes belong to the receiver.
  */
-import { concatBytes, FrameAssembler } from "../protocol/frame.ts";
+import { limits } from "../limits.ts";
+import { frameLength, frameLengthAt, headerBytes } from "../protocol/frame.ts";
 
 /** The part of `Deno.Conn` that is used. */
 export interface ByteStream {
@@ -13,20 +14,38 @@ export interface ByteStream {
 }
 
 export interface FrameSocketHandlers {
-  onFrame(bytes: Uint8Array, at: number, end: number): void;
+  /** Whole frames, back to back in `bytes[at, end)`. */
+  onFrames(bytes: Uint8Array, at: number, end: number): void;
+  /** Everything has been written after `bufferedBytes` had been over `limits.runnerBytesHigh`. */
+  onDrain?(): void;
   /** Once. `cause` is missing when the other side closed in an orderly way. */
   onClose(cause?: unknown): void;
 }
 
+/** A quiet socket holds no more than this; one whose reads fill it gets `busyReadBytes`. */
 const readBytes = 64 * 1024;
+const busyReadBytes = 256 * 1024;
+/** With less room than this left, the next read goes into a new buffer. */
+const roomBytesMin = 16 * 1024;
+
+interface Range {
+  bytes: Uint8Array;
+  at: number;
+  end: number;
+}
 
 export class FrameSocket {
-  #stream: ByteStream;
-  #handlers: FrameSocketHandlers;
-  #outgoing: Uint8Array[] = [];
+  readonly #stream: ByteStream;
+  readonly #handlers: FrameSocketHandlers;
+  #outgoing: Range[] = [];
+  #last: Range | null = null;
+  #bufferedBytes = 0;
   #writing = false;
+  #jammed = false;
   #closed = false;
-  readonly #assembler = new FrameAssembler();
+  /** Set while reading is paused: resumes it. */
+  #resume: (() => void) | null = null;
+  #paused = false;
 
   constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
     this.#stream = stream;
@@ -38,11 +57,34 @@ export class FrameSocket {
     return this.#closed;
   }
 
-  /** Queues whole frames. After `close` they are dropped. */
-  sendFrames(bytes: Uint8Array): void {
+  /** Bytes that have been sent and not written yet. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  /** Queues the whole frames in `bytes[at, end)`, which must not be changed until written. After `close` they are dropped. */
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#closed) return;
-    this.#outgoing.push(bytes);
-    if (!this.#writing) void this.#flush();
+    this.#bufferedBytes += end - at;
+    if (this.#bufferedBytes > limits.runnerBytesHigh) this.#jammed = true;
+    const last = this.#last;
+    if (last && last.bytes === bytes && last.end === at) last.end = end;
+    else this.#outgoing.push(this.#last = { bytes, at, end });
+    if (this.#writing) return;
+    this.#writing = true;
+    // Once this turn is over, so that all it sends goes out together.
+    queueMicrotask(() => void this.#flush());
+  }
+
+  /** Nothing more is read until `resumeReading`, but for a read that is under way. */
+  pauseReading(): void {
+    this.#paused = true;
+  }
+
+  resumeReading(): void {
+    this.#paused = false;
+    this.#resume?.();
+    this.#resume = null;
   }
 
   /** Closes at once; what has not been written is dropped. Idempotent. */
@@ -50,6 +92,8 @@ export class FrameSocket {
     if (this.#closed) return;
     this.#closed = true;
     this.#outgoing = [];
+    this.#bufferedBytes = 0;
+    this.resumeReading();
     try {
       this.#stream.close();
     } catch {
@@ -59,32 +103,80 @@ export class FrameSocket {
   }
 
   async #flush(): Promise<void> {
-    this.#writing = true;
     try {
-      while (this.#outgoing.length > 0 && !this.#closed) {
-        const batch = this.#outgoing.length === 1 ? this.#outgoing[0] : concatBytes(this.#outgoing);
+      while (this.#outgoing.length > 0) {
+        const batch = join(this.#outgoing);
         this.#outgoing = [];
-        for (let at = 0; at < batch.length;) at += await this.#stream.write(batch.subarray(at));
+        this.#last = null;
+        for (let at = 0; at < batch.length;) {
+          const count = await this.#stream.write(at === 0 ? batch : batch.subarray(at));
+          if (this.#closed) return;
+          at += count;
+          this.#bufferedBytes -= count;
+        }
       }
     } catch (thrown) {
-      this.close(thrown);
+      return this.close(thrown);
     }
     this.#writing = false;
+    if (!this.#jammed) return;
+    this.#jammed = false;
+    this.#handlers.onDrain?.();
   }
 
   async #read(): Promise<void> {
-    const buffer = new Uint8Array(readBytes);
+    let buffer = new Uint8Array(readBytes);
+    /** Bytes `[at, filled)` are the beginning of a frame that is not whole yet. */
+    let at = 0;
+    let filled = 0;
     try {
       for (;;) {
-        const count = await this.#stream.read(buffer);
+        const count = await this.#stream.read(filled === 0 ? buffer : buffer.subarray(filled));
         if (count === null) break;
-        this.#assembler.push(buffer.slice(0, count), (bytes, at, end) => {
-          if (!this.#closed) this.#handlers.onFrame(bytes, at, end);
-        });
+        filled += count;
+        const end = endOfFrames(buffer, at, filled);
+        if (end > at && !this.#closed) this.#handlers.onFrames(buffer, at, end);
+        at = end;
+        if (buffer.length - filled < roomBytesMin) {
+          const size = filled === buffer.length ? busyReadBytes : readBytes;
+          const next = new Uint8Array(Math.max(size, bytesNeeded(buffer, at, filled) + roomBytesMin));
+          next.set(buffer.subarray(at, filled));
+          buffer = next;
+          filled -= at;
+          at = 0;
+        }
+        if (this.#paused) await new Promise<void>((resolve) => this.#resume = resolve);
       }
     } catch (thrown) {
       return this.close(thrown);
     }
     this.close();
   }
+}
+
+/** Where the whole frames of `bytes[at, filled)` end. Throws for what can't be a frame. */
+function endOfFrames(bytes: Uint8Array, at: number, filled: number): number {
+  for (;;) {
+    const length = frameLengthAt(bytes, at, filled);
+    if (length === 0) return at;
+    at += length;
+  }
+}
+
+/** What a frame takes of which there is only the beginning. */
+function bytesNeeded(bytes: Uint8Array, at: number, filled: number): number {
+  return filled - at < headerBytes ? headerBytes : frameLength(bytes, at);
+}
+
+function join(ranges: readonly Range[]): Uint8Array {
+  if (ranges.length === 1) return ranges[0].bytes.subarray(ranges[0].at, ranges[0].end);
+  let length = 0;
+  for (const { at, end } of ranges) length += end - at;
+  const joined = new Uint8Array(length);
+  let to = 0;
+  for (const { bytes, at, end } of ranges) {
+    joined.set(bytes.subarray(at, end), to);
+    to += end - at;
+  }
+  return joined;
 }

@@ -14,9 +14,14 @@ export type WriteLine = (level: Level, text: string, requestId?: string) => void
 const linesPerSecond = 100;
 const linesAtOnce = 500;
 
+/** Its id is asked for only when something is printed. */
+export interface LoggedRequest {
+  readonly requestId: string;
+}
+
 export interface ModuleLog {
-  /** Runs `action` so that everything it prints, now or later, carries `requestId`. */
-  within<T>(requestId: string, action: () => T): T;
+  /** Calls `action` so that everything it prints, now or later, carries the id of `request`. */
+  within<A extends unknown[], T>(request: LoggedRequest, action: (...args: A) => T, ...args: A): T;
   write(level: Level, parts: unknown[]): void;
   /** The `ctx.log` of every request. */
   contextLog: ContextLog;
@@ -24,7 +29,7 @@ export interface ModuleLog {
 
 /** A token bucket: `linesAtOnce` in a burst, `linesPerSecond` for ever. */
 export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
-  const request = new AsyncLocalStorage<string>();
+  const request = new AsyncLocalStorage<LoggedRequest>();
   let tokens = linesAtOnce;
   let filledAtMs = clock.monotonicMs();
   let dropped = 0;
@@ -48,11 +53,11 @@ export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
     }
     dropped = 0;
     const text = parts.map(show).join(" ");
-    writeLine(level, cut(text), request.getStore());
+    writeLine(level, cut(text), request.getStore()?.requestId);
   }
 
   return {
-    within: (requestId, action) => request.run(requestId, action),
+    within: (owner, action, ...args) => request.run(owner, action, ...args),
     write,
     contextLog: Object.freeze({
       debug: (...parts: unknown[]) => write("debug", parts),

@@ -32,7 +32,7 @@ export interface Channel {
   start(handlers: ChannelHandlers): void;
   sendControl(text: string): void;
   /** Queues one frame (or several whole ones back to back). Frames sent while a write is under way share a message. */
-  sendFrames(bytes: Uint8Array): void;
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
   /** Stops or resumes delivery; the peer feels it as backpressure. */
   pauseReading(): void;
   resumeReading(): void;

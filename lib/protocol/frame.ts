@@ -92,6 +92,28 @@ export function encodeFrame(parts: FrameParts): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** The head of a frame without name and meta. */
+export function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  op: Op,
+  flags: number,
+  id: number,
+  a: number,
+): void {
+  writeUint32(bytes, at, length);
+  bytes[at + 4] = op;
+  bytes[at + 5] = flags;
+  bytes[at + 6] = bytes[at + 7] = 0;
+  writeUint32(bytes, at + 8, id);
+  writeUint32(bytes, at + 12, 0);
+  writeUint32(bytes, at + 16, a);
+  writeUint32(bytes, at + 20, 0);
+  writeUint32(bytes, at + 24, 0);
+  writeUint32(bytes, at + 28, 0);
+}
+
 function checkBounds(name: number, meta: number, body: number): void {
   if (name > limits.frameNameBytesMax) {
     throw new SqwishError(
@@ -134,6 +156,8 @@ export function decodeFrame(bytes: Uint8Array, at = 0): Frame {
   }
 }
 
+/** Of a frame that `frameLengthAt` has accepted. */
+export const frameLength = (bytes: Uint8Array, at: number): number => readUint32(bytes, at);
 export const frameOp = (bytes: Uint8Array, at: number): number => bytes[at + 4];
 export const frameFlags = (bytes: Uint8Array, at: number): number => bytes[at + 5];
 export const frameId = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 8);
@@ -155,9 +179,30 @@ export const setFrameId = (bytes: Uint8Array, at: number, id: number): void => w
 export const setFrameA = (bytes: Uint8Array, at: number, a: number): void => writeUint32(bytes, at + 16, a);
 export const setFrameB = (bytes: Uint8Array, at: number, b: number): void => writeUint32(bytes, at + 20, b);
 
+/** Where the body begins. */
+export const frameBodyAt = (bytes: Uint8Array, at: number): number =>
+  at + headerBytes + readUint16(bytes, at + 6) + readUint32(bytes, at + 12);
+
+/** The meta alone. Throws `invalid_request` when it is not UTF-8. */
+export function frameMeta(bytes: Uint8Array, at: number): string {
+  const length = readUint32(bytes, at + 12);
+  if (length === 0) return "";
+  const start = at + headerBytes + readUint16(bytes, at + 6);
+  try {
+    return decoder.decode(bytes.subarray(start, start + length));
+  } catch (cause) {
+    throw new SqwishError("invalid_request", "A frame's headers must be UTF-8", { cause });
+  }
+}
+
+export const frameRequestHigh = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 24);
+export const frameRequestLow = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 28);
+
 export function frameRequestId(bytes: Uint8Array, at: number): string {
-  const high = readUint32(bytes, at + 24);
-  const low = readUint32(bytes, at + 28);
+  return formatRequestId(frameRequestHigh(bytes, at), frameRequestLow(bytes, at));
+}
+
+export function formatRequestId(high: number, low: number): string {
   if (high === 0 && low === 0) return noRequestId;
   return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
 }

@@ -52,8 +52,8 @@ class MemoryChannel implements Channel {
     if (!this.closed) this.peer?.receive({ kind: "control", text });
   }
 
-  sendFrames(bytes: Uint8Array): void {
-    if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice() });
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice(at, end) });
   }
 
   pauseReading(): void {

@@ -107,9 +107,9 @@ export class WebSocketChannel implements Channel {
     this.#enqueue(Opcode.text, bytes);
   }
 
-  sendFrames(bytes: Uint8Array): void {
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.closed) return;
-    this.#enqueue(Opcode.binary, bytes);
+    this.#enqueue(Opcode.binary, bytes.subarray(at, end));
   }
 
   pauseReading(): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ByteStream, FrameSocket } from "../../lib/hosting/frame_socket.ts";
-import { concatBytes, decodeFrame, encodeFrame, Op } from "../../lib/protocol/frame.ts";
+import { concatBytes, decodeFrame, encodeFrame, frameLength, Op } from "../../lib/protocol/frame.ts";
 
 /** A stream that delivers `chunks` and then ends; keeps what is written, at most `writeBytes` at a time. */
 function scripted(chunks: Uint8Array[], writeBytes = Infinity): ByteStream & { written: Uint8Array[] } {
@@ -31,10 +31,12 @@ function received(stream: ByteStream): Promise<{ ids: number[]; bodies: Uint8Arr
   const bodies: Uint8Array[] = [];
   return new Promise((resolve) => {
     new FrameSocket(stream, {
-      onFrame(bytes, at) {
-        const frame = decodeFrame(bytes, at);
-        ids.push(frame.id);
-        bodies.push(frame.body);
+      onFrames(bytes, at, end) {
+        for (; at < end; at += frameLength(bytes, at)) {
+          const frame = decodeFrame(bytes, at);
+          ids.push(frame.id);
+          bodies.push(frame.body);
+        }
       },
       onClose: (cause) => resolve({ ids, bodies, cause }),
     });
@@ -81,7 +83,7 @@ Deno.test("frames sent while a write is under way go out together, through parti
   const stream = scripted([], 10);
   // Never ends by itself: the test closes it.
   stream.read = () => new Promise(() => {});
-  const socket = new FrameSocket(stream, { onFrame() {}, onClose() {} });
+  const socket = new FrameSocket(stream, { onFrames() {}, onClose() {} });
   const frames = [1, 2, 3].map((id) => encodeFrame({ op: Op.cancel, id }));
   for (const frame of frames) socket.sendFrames(frame);
   for (let i = 0; i < 40; i++) await undefined;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ModuleHost, Runner, RunnerEvents } from "../../lib/hosting/host.ts";
-import { readRequest } from "../../lib/hosting/hosted_request.ts";
+import { HostedRequest } from "../../lib/hosting/hosted_request.ts";
 import type { ProcessSample } from "../../lib/hosting/process_sample.ts";
 import { Replica } from "../../lib/hosting/replica.ts";
 import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
@@ -20,8 +20,17 @@ class ScriptedRunner implements Runner {
 
   constructor(readonly events: RunnerEvents) {}
 
-  sendFrames(bytes: Uint8Array): void {
-    this.frames.push(decodeFrame(bytes.slice()));
+  bufferedBytes = 0;
+  reading = true;
+
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    this.frames.push(decodeFrame(bytes.slice(at, end)));
+  }
+  pauseReading(): void {
+    this.reading = false;
+  }
+  resumeReading(): void {
+    this.reading = true;
   }
   revoke(): Promise<number> {
     return Promise.resolve(this.claimed);
@@ -44,7 +53,7 @@ class ScriptedRunner implements Runner {
   }
   reply(id: number, op: typeof Op.reply | typeof Op.call = Op.reply): void {
     const frame = encodeFrame({ op, id });
-    this.events.onFrame(frame, 0, frame.length);
+    this.events.onFrames(frame, 0, frame.length);
   }
   get requests(): number[] {
     return this.frames.filter((frame) => frame.op === Op.request).map((frame) => frame.id);
@@ -84,10 +93,14 @@ async function scripted(cores = 1) {
     onDone() {},
   });
   await eventually("the first runner", () => runners.length === 1);
-  const sink = { sendFrames: (bytes: Uint8Array) => void answers.push(decodeFrame(bytes.slice())) };
+  const sink = {
+    bufferedBytes: 0,
+    sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
+  };
   function request(id: number, timeoutMs = 10_000, flags = 0): void {
     const frame = encodeFrame({ op: Op.request, id, a: timeoutMs, b: 1 << 8 | 1, flags, name: "set/f" });
-    replica.request(readRequest(frame, 0, frame.length, sink, clock.monotonicMs()));
+    const nowMs = clock.monotonicMs();
+    replica.request(new HostedRequest(frame, 0, frame.length, "set/f", sink, nowMs), nowMs);
   }
   async function end(): Promise<void> {
     const stopping = replica.stop(0);
@@ -99,7 +112,7 @@ async function scripted(cores = 1) {
     await stopping;
     assert.equal(clock.pendingTimers, 0);
   }
-  return { clock, runners, answers, replica, request, end };
+  return { clock, runners, answers, replica, sink, request, end };
 }
 
 /** Lets what was promised happen. */

@@ -26,8 +26,10 @@ import { ManualClock } from "../support/manual_clock.ts";
 export class RecordingSink {
   frames: Frame[] = [];
 
-  sendFrames(bytes: Uint8Array): void {
-    const copy = bytes.slice();
+  readonly bufferedBytes = 0;
+
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void {
+    const copy = bytes.slice(at, end);
     forEachFrame(copy, (at) => this.frames.push(decodeFrame(copy, at)));
   }
 
