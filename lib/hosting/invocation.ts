@@ -20,6 +20,7 @@ import {
   frameRequestLow,
   Op,
 } from "../protocol/frame.ts";
+import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
 import { errorFrame } from "./error_frame.ts";
 import type { FrameSink } from "./host.ts";
@@ -38,6 +39,7 @@ export interface InvocationHost {
   errors: UserErrorReader;
   sink: FrameSink;
   writer: FrameWriter;
+  bodies: BodyPool;
   invoke(caller: Invocation, endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown>;
 }
 
@@ -93,9 +95,7 @@ export class Invocation implements ContextSource {
   run(bytes: Uint8Array, at: number, end: number): Promise<void> | null {
     try {
       const input = this.#input(bytes, at, end);
-      // Called bare, so that a stack says `resize` and not the name of our field.
-      const { run } = this.#endpoint;
-      const result = this.#host.log.within(this, run, input, new InvocationContext(this));
+      const result = this.#call(input);
       if (result instanceof Promise) return this.#settle(result);
       if (isIterator(result)) return this.#settleParts(result);
       this.#reply(result);
@@ -103,6 +103,21 @@ export class Invocation implements ContextSource {
       this.#fail(thrown);
     }
     return null;
+  }
+
+  /** Calls the function bare, so that a stack says `resize` and not the name of our field. */
+  #call(input: unknown): unknown {
+    const endpoint = this.#endpoint;
+    const { run } = endpoint;
+    const { log } = this.#host;
+    const context = new InvocationContext(this);
+    if (endpoint.goesOn) return log.within(this, run, input, context);
+    const result = log.during(this, run, input, context);
+    if (result instanceof Promise || isIterator(result)) {
+      endpoint.goesOn = true;
+      log.keep();
+    }
+    return result;
   }
 
   async #settle(promise: Promise<unknown>): Promise<void> {
@@ -191,8 +206,7 @@ export class Invocation implements ContextSource {
       if (!raw && validator) {
         throw refused(`${this.endpointName} takes JSON that fits its schema, this input is bytes`);
       }
-      // The module's own: it may keep, change or transfer them, and other requests lie beside.
-      return bytes.slice(bodyAt, end);
+      return this.#host.bodies.copy(bytes, bodyAt, end);
     }
     let input: unknown = null;
     if (bodyAt < end) {

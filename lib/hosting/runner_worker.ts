@@ -6,6 +6,7 @@
  */
 import { createSystemClock } from "../clock.ts";
 import { encodeFrame, Op } from "../protocol/frame.ts";
+import { BodyPool } from "./body_pool.ts";
 import type { Claims } from "./claims.ts";
 import { type MessageFromRunner, type StartMessage } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
@@ -148,6 +149,7 @@ async function connect(
     errors,
     sink: socket,
     writer: new FrameWriter(socket),
+    bodies: new BodyPool(),
     invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
   };
   const requests = new WorkerRequests(host, claims, calls);

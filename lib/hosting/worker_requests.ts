@@ -65,6 +65,11 @@ export class WorkerRequests {
 
   /** Takes a batch of whole frames, whose bytes stay as they are. */
   onFrames(bytes: Uint8Array, at: number, end: number): void {
+    this.#host.log.batch(() => this.#take(bytes, at, end));
+    if (this.#queue.length > 0) this.#goOnLater();
+  }
+
+  #take(bytes: Uint8Array, at: number, end: number): void {
     this.#turnAtMs = this.#nowMs = this.#host.clock.monotonicMs();
     for (let frameEnd = at; at < end; at = frameEnd) {
       frameEnd = at + frameLength(bytes, at);
@@ -72,7 +77,6 @@ export class WorkerRequests {
       else if (this.#queue.length === 0 && this.#mayBegin()) this.#begin(bytes, at, frameEnd);
       else this.#queue.push({ bytes, at, end: frameEnd });
     }
-    if (this.#queue.length > 0) this.#goOnLater();
   }
 
   /** The agent has read everything that made the way to it jam. */
@@ -106,6 +110,11 @@ export class WorkerRequests {
 
   #beginTurn(): void {
     this.#waiting = false;
+    this.#host.log.batch(() => this.#takeQueued());
+    if (this.#queue.length > 0) this.#goOnLater();
+  }
+
+  #takeQueued(): void {
     this.#turnAtMs = this.#nowMs = this.#host.clock.monotonicMs();
     let begun = 0;
     while (begun < this.#queue.length && this.#mayBegin()) {
@@ -113,7 +122,6 @@ export class WorkerRequests {
       this.#begin(bytes, at, end);
     }
     if (begun > 0) this.#queue.splice(0, begun);
-    if (this.#queue.length > 0) this.#goOnLater();
   }
 
   #mayBegin(): boolean {
