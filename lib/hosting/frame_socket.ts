@@ -14,8 +14,8 @@ export interface ByteStream {
 }
 
 export interface FrameSocketHandlers {
-  /** Whole frames, back to back in `bytes[at, end)`. */
-  onFrames(bytes: Uint8Array, at: number, end: number): void;
+  /** Whole frames, back to back in `bytes[at, end)`. True when nothing that was handed over so far is needed any more. */
+  onFrames(bytes: Uint8Array, at: number, end: number): boolean | void;
   /** Everything has been written after `bufferedBytes` had been over `limits.runnerBytesHigh`. */
   onDrain?(): void;
   /** Once. `cause` is missing when the other side closed in an orderly way. */
@@ -28,6 +28,9 @@ const busyReadBytes = 256 * 1024;
 /** With less room than this left, the next read goes into a new buffer. */
 const roomBytesMin = 16 * 1024;
 
+/** What the kernel takes at once is less; more would only be copied for nothing. */
+const writeBytes = 256 * 1024;
+
 interface Range {
   bytes: Uint8Array;
   at: number;
@@ -39,7 +42,9 @@ export class FrameSocket {
   readonly #handlers: FrameSocketHandlers;
   #outgoing: Range[] = [];
   #last: Range | null = null;
+  #joined = new Uint8Array(0);
   #bufferedBytes = 0;
+  #sentBytes = 0;
   #writing = false;
   #jammed = false;
   #closed = false;
@@ -62,9 +67,15 @@ export class FrameSocket {
     return this.#bufferedBytes;
   }
 
+  /** Bytes that have been sent so far, all together. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Queues the whole frames in `bytes[at, end)`, which must not be changed until written. After `close` they are dropped. */
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#closed) return;
+    this.#sentBytes += end - at;
     this.#bufferedBytes += end - at;
     if (this.#bufferedBytes > limits.runnerBytesHigh) this.#jammed = true;
     const last = this.#last;
@@ -105,9 +116,7 @@ export class FrameSocket {
   async #flush(): Promise<void> {
     try {
       while (this.#outgoing.length > 0) {
-        const batch = join(this.#outgoing);
-        this.#outgoing = [];
-        this.#last = null;
+        const batch = this.#nextBatch();
         for (let at = 0; at < batch.length;) {
           const count = await this.#stream.write(at === 0 ? batch : batch.subarray(at));
           if (this.#closed) return;
@@ -124,6 +133,33 @@ export class FrameSocket {
     this.#handlers.onDrain?.();
   }
 
+  /** One large range as it lies, or small ones joined in a buffer that every write uses again. */
+  #nextBatch(): Uint8Array {
+    const ranges = this.#outgoing;
+    const [first] = ranges;
+    let count = 1;
+    let length = first.end - first.at;
+    while (count < ranges.length && length + ranges[count].end - ranges[count].at <= writeBytes) {
+      length += ranges[count].end - ranges[count++].at;
+    }
+    this.#last = null;
+    if (count === 1) {
+      ranges.shift();
+      return first.bytes.subarray(first.at, first.end);
+    }
+    if (this.#joined.length < length) {
+      this.#joined = new Uint8Array(Math.max(length, 2 * this.#joined.length));
+    }
+    let to = 0;
+    for (let i = 0; i < count; i++) {
+      const { bytes, at, end } = ranges[i];
+      this.#joined.set(bytes.subarray(at, end), to);
+      to += end - at;
+    }
+    ranges.splice(0, count);
+    return this.#joined.subarray(0, length);
+  }
+
   async #read(): Promise<void> {
     let buffer = new Uint8Array(readBytes);
     /** Bytes `[at, filled)` are the beginning of a frame that is not whole yet. */
@@ -135,8 +171,13 @@ export class FrameSocket {
         if (count === null) break;
         filled += count;
         const end = endOfFrames(buffer, at, filled);
-        if (end > at && !this.#closed) this.#handlers.onFrames(buffer, at, end);
+        const done = end > at && !this.#closed && this.#handlers.onFrames(buffer, at, end);
         at = end;
+        if (done) {
+          buffer.copyWithin(0, at, filled);
+          filled -= at;
+          at = 0;
+        }
         if (buffer.length - filled < roomBytesMin) {
           const size = filled === buffer.length ? busyReadBytes : readBytes;
           const next = new Uint8Array(Math.max(size, bytesNeeded(buffer, at, filled) + roomBytesMin));
@@ -166,17 +207,4 @@ function endOfFrames(bytes: Uint8Array, at: number, filled: number): number {
 /** What a frame takes of which there is only the beginning. */
 function bytesNeeded(bytes: Uint8Array, at: number, filled: number): number {
   return filled - at < headerBytes ? headerBytes : frameLength(bytes, at);
-}
-
-function join(ranges: readonly Range[]): Uint8Array {
-  if (ranges.length === 1) return ranges[0].bytes.subarray(ranges[0].at, ranges[0].end);
-  let length = 0;
-  for (const { at, end } of ranges) length += end - at;
-  const joined = new Uint8Array(length);
-  let to = 0;
-  for (const { bytes, at, end } of ranges) {
-    joined.set(bytes.subarray(at, end), to);
-    to += end - at;
-  }
-  return joined;
 }

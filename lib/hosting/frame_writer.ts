@@ -1,22 +1,38 @@
 /**
- * Writes the answers of a runner back to back into one page, so that a batch of them needs no array, no copy and no
- * range of its own on its way to the socket. Begins the page anew once the sink has written everything.
+ * Writes the answers of a runner back to back into pages, so that a batch of them needs no array, no copy and no
+ * range of its own on its way to the socket. A page is used again once the sink has written all of it.
  */
 import { encodeFrame, headerBytes, type Op, writeHeader } from "../protocol/frame.ts";
 import type { FrameSink } from "./host.ts";
 
 const pageBytes = 64 * 1024;
+/** Pages kept for use again. */
+const pagesMax = 16;
 /** Up to this length a loop over the characters beats a call into the runtime. */
 const shortText = 32;
 
 const encoder = new TextEncoder();
 
-export class FrameWriter {
-  readonly #sink: FrameSink;
-  #page = new Uint8Array(pageBytes);
-  #at = 0;
+/** Where the frames go. */
+export interface CountingSink extends FrameSink {
+  /** Bytes taken so far, all together. */
+  readonly sentBytes: number;
+}
 
-  constructor(sink: FrameSink) {
+interface Page {
+  bytes: Uint8Array;
+  /** It is written once this many bytes are. */
+  endsAtBytes: number;
+}
+
+export class FrameWriter {
+  readonly #sink: CountingSink;
+  #page: Uint8Array = new Uint8Array(pageBytes);
+  #at = 0;
+  /** Full ones, the oldest first. */
+  readonly #full: Page[] = [];
+
+  constructor(sink: CountingSink) {
     this.#sink = sink;
   }
 
@@ -47,11 +63,17 @@ export class FrameWriter {
   #reserve(length: number): boolean {
     if (length > pageBytes) return false;
     if (this.#sink.bufferedBytes === 0) this.#at = 0;
-    else if (this.#at + length > pageBytes) {
-      this.#page = new Uint8Array(pageBytes);
-      this.#at = 0;
-    }
+    else if (this.#at + length > pageBytes) this.#turnPage();
     return true;
+  }
+
+  #turnPage(): void {
+    const { sentBytes, bufferedBytes } = this.#sink;
+    this.#full.push({ bytes: this.#page, endsAtBytes: sentBytes });
+    const isWritten = this.#full[0].endsAtBytes <= sentBytes - bufferedBytes;
+    const oldest = isWritten || this.#full.length > pagesMax ? this.#full.shift() : undefined;
+    this.#page = isWritten && oldest ? oldest.bytes : new Uint8Array(pageBytes);
+    this.#at = 0;
   }
 
   #finish(op: Op, id: number, flags: number, a: number, length: number): void {

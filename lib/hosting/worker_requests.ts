@@ -63,10 +63,12 @@ export class WorkerRequests {
     this.#beginTurn();
   }
 
-  /** Takes a batch of whole frames, whose bytes stay as they are. */
-  onFrames(bytes: Uint8Array, at: number, end: number): void {
+  /** Takes a batch of whole frames. True when nothing refers to the bytes any more. */
+  onFrames(bytes: Uint8Array, at: number, end: number): boolean {
     this.#host.log.batch(() => this.#take(bytes, at, end));
-    if (this.#queue.length > 0) this.#goOnLater();
+    if (this.#queue.length === 0) return true;
+    this.#goOnLater();
+    return false;
   }
 
   #take(bytes: Uint8Array, at: number, end: number): void {
@@ -103,7 +105,7 @@ export class WorkerRequests {
         break;
       case Op.call:
         // The agent asks whether this event loop still turns.
-        this.#host.sink.sendFrames(bytes, at, end);
+        this.#host.sink.sendFrames(bytes.slice(at, end));
         break;
     }
   }
