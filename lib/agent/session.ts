@@ -114,6 +114,10 @@ export function openSession(options: SessionOptions): AgentSession {
     onControl: (text) => heard(() => receive(text)),
     onFrames: (message) => heard((nowMs) => receiveFrames(message, nowMs)),
     onDrain: () => hosting.resume(),
+    onMalformed: (error) =>
+      heard(() => {
+        throw error;
+      }),
     onClose(close) {
       stopTicking();
       hosting.forget(channel);

@@ -4,7 +4,8 @@
  * over by the read, without a copy; their bytes belong to the receiver.
  */
 import { limits } from "../limits.ts";
-import { frameLength, frameLengthAt, headerBytes } from "../protocol/frame.ts";
+import { Inbox } from "../protocol/inbox.ts";
+import { Outbox } from "../protocol/outbox.ts";
 
 /** The part of `Deno.Conn` that is used. */
 export interface ByteStream {
@@ -16,7 +17,7 @@ export interface ByteStream {
 export interface FrameSocketHandlers {
   /** Whole frames, back to back in `bytes[at, end)`. True when nothing that was handed over so far is needed any more. */
   onFrames(bytes: Uint8Array, at: number, end: number): boolean | void;
-  /** Everything has been written after `bufferedBytes` had been over `limits.runnerBytesHigh`. */
+  /** There is room again after `bufferedBytes` had been over the high mark. */
   onDrain?(): void;
   /** Once. `cause` is missing when the other side closed in an orderly way. */
   onClose(cause?: unknown): void;
@@ -28,29 +29,22 @@ const busyReadBytes = 256 * 1024;
 /** With less room than this left, the next read goes into a new buffer. */
 const roomBytesMin = 16 * 1024;
 
-/** What the kernel takes at once is less; more would only be copied for nothing. */
-const writeBytes = 256 * 1024;
-
-interface Range {
-  bytes: Uint8Array;
-  at: number;
-  end: number;
-}
-
 export class FrameSocket {
   readonly #stream: ByteStream;
   readonly #handlers: FrameSocketHandlers;
-  #outgoing: Range[] = [];
-  #last: Range | null = null;
-  #joined = new Uint8Array(0);
-  #bufferedBytes = 0;
-  #sentBytes = 0;
+  readonly #outbox = new Outbox();
+  readonly #inbox = new Inbox((frames) => this.#deliver(frames));
+  /** What is being written, in a buffer that every write uses again. */
+  #batch = new Uint8Array(0);
+  #writingBytes = 0;
   #writing = false;
   #jammed = false;
   #closed = false;
-  /** Set while reading is paused: resumes it. */
-  #resume: (() => void) | null = null;
   #paused = false;
+  /** Set while reading waits for `resumeReading`. */
+  #goOn: (() => void) | null = null;
+  /** The receiver needs nothing any more of what it has got. */
+  #free = true;
 
   constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
     this.#stream = stream;
@@ -64,23 +58,19 @@ export class FrameSocket {
 
   /** Bytes that have been sent and not written yet. */
   get bufferedBytes(): number {
-    return this.#bufferedBytes;
+    return this.#outbox.bytes + this.#writingBytes;
   }
 
-  /** Bytes that have been sent so far, all together. */
-  get sentBytes(): number {
-    return this.#sentBytes;
+  /** Bytes that have been sent and are still where the sender put them. */
+  get heldBytes(): number {
+    return this.#outbox.bytes;
   }
 
-  /** Queues the whole frames in `bytes[at, end)`, which must not be changed until written. After `close` they are dropped. */
+  /** Queues the whole frames in `bytes[at, end)`, which must not change while held. After `close` they are dropped. */
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#closed) return;
-    this.#sentBytes += end - at;
-    this.#bufferedBytes += end - at;
-    if (this.#bufferedBytes > limits.runnerBytesHigh) this.#jammed = true;
-    const last = this.#last;
-    if (last && last.bytes === bytes && last.end === at) last.end = end;
-    else this.#outgoing.push(this.#last = { bytes, at, end });
+    this.#outbox.push(bytes, at, end);
+    if (this.bufferedBytes > limits.sendBufferBytesHigh) this.#jammed = true;
     if (this.#writing) return;
     this.#writing = true;
     // Once this turn is over, so that all it sends goes out together.
@@ -94,16 +84,16 @@ export class FrameSocket {
 
   resumeReading(): void {
     this.#paused = false;
-    this.#resume?.();
-    this.#resume = null;
+    this.#goOn?.();
+    this.#goOn = null;
   }
 
   /** Closes at once; what has not been written is dropped. Idempotent. */
   close(cause?: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#outgoing = [];
-    this.#bufferedBytes = 0;
+    this.#outbox.clear();
+    this.#writingBytes = 0;
     this.resumeReading();
     try {
       this.#stream.close();
@@ -113,98 +103,57 @@ export class FrameSocket {
     this.#handlers.onClose(cause);
   }
 
+  #deliver(frames: Uint8Array): void {
+    if (!this.#closed) this.#free = this.#handlers.onFrames(frames, 0, frames.length) === true;
+  }
+
   async #flush(): Promise<void> {
     try {
-      while (this.#outgoing.length > 0) {
-        const batch = this.#nextBatch();
-        for (let at = 0; at < batch.length;) {
+      for (let length = this.#outbox.plan(); length > 0; length = this.#outbox.plan()) {
+        if (this.#batch.length < length) {
+          this.#batch = new Uint8Array(Math.max(length, 2 * this.#batch.length));
+        }
+        const batch = this.#batch.subarray(0, this.#outbox.write(this.#batch, 0));
+        this.#writingBytes = length;
+        for (let at = 0; at < length;) {
           const count = await this.#stream.write(at === 0 ? batch : batch.subarray(at));
           if (this.#closed) return;
           at += count;
-          this.#bufferedBytes -= count;
+          this.#writingBytes -= count;
         }
+        this.#drained();
       }
     } catch (thrown) {
       return this.close(thrown);
     }
     this.#writing = false;
-    if (!this.#jammed) return;
+  }
+
+  #drained(): void {
+    if (!this.#jammed || this.bufferedBytes > limits.sendBufferBytesLow) return;
     this.#jammed = false;
     this.#handlers.onDrain?.();
   }
 
-  /** One large range as it lies, or small ones joined in a buffer that every write uses again. */
-  #nextBatch(): Uint8Array {
-    const ranges = this.#outgoing;
-    const [first] = ranges;
-    let count = 1;
-    let length = first.end - first.at;
-    while (count < ranges.length && length + ranges[count].end - ranges[count].at <= writeBytes) {
-      length += ranges[count].end - ranges[count++].at;
-    }
-    this.#last = null;
-    if (count === 1) {
-      ranges.shift();
-      return first.bytes.subarray(first.at, first.end);
-    }
-    if (this.#joined.length < length) {
-      this.#joined = new Uint8Array(Math.max(length, 2 * this.#joined.length));
-    }
-    let to = 0;
-    for (let i = 0; i < count; i++) {
-      const { bytes, at, end } = ranges[i];
-      this.#joined.set(bytes.subarray(at, end), to);
-      to += end - at;
-    }
-    ranges.splice(0, count);
-    return this.#joined.subarray(0, length);
-  }
-
   async #read(): Promise<void> {
     let buffer = new Uint8Array(readBytes);
-    /** Bytes `[at, filled)` are the beginning of a frame that is not whole yet. */
-    let at = 0;
     let filled = 0;
     try {
       for (;;) {
         const count = await this.#stream.read(filled === 0 ? buffer : buffer.subarray(filled));
         if (count === null) break;
-        filled += count;
-        const end = endOfFrames(buffer, at, filled);
-        const done = end > at && !this.#closed && this.#handlers.onFrames(buffer, at, end);
-        at = end;
-        if (done) {
-          buffer.copyWithin(0, at, filled);
-          filled -= at;
-          at = 0;
+        this.#inbox.push(buffer.subarray(filled, filled += count));
+        const size = filled === buffer.length ? busyReadBytes : readBytes;
+        if (this.#free && size <= buffer.length) filled = 0;
+        else if (this.#free || buffer.length - filled < roomBytesMin) {
+          buffer = new Uint8Array(size);
+          filled = 0;
         }
-        if (buffer.length - filled < roomBytesMin) {
-          const size = filled === buffer.length ? busyReadBytes : readBytes;
-          const next = new Uint8Array(Math.max(size, bytesNeeded(buffer, at, filled) + roomBytesMin));
-          next.set(buffer.subarray(at, filled));
-          buffer = next;
-          filled -= at;
-          at = 0;
-        }
-        if (this.#paused) await new Promise<void>((resolve) => this.#resume = resolve);
+        if (this.#paused) await new Promise<void>((resolve) => this.#goOn = resolve);
       }
     } catch (thrown) {
       return this.close(thrown);
     }
     this.close();
   }
-}
-
-/** Where the whole frames of `bytes[at, filled)` end. Throws for what can't be a frame. */
-function endOfFrames(bytes: Uint8Array, at: number, filled: number): number {
-  for (;;) {
-    const length = frameLengthAt(bytes, at, filled);
-    if (length === 0) return at;
-    at += length;
-  }
-}
-
-/** What a frame takes of which there is only the beginning. */
-function bytesNeeded(bytes: Uint8Array, at: number, filled: number): number {
-  return filled - at < headerBytes ? headerBytes : frameLength(bytes, at);
 }

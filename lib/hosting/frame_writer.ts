@@ -1,38 +1,33 @@
 /**
  * Writes the answers of a runner back to back into pages, so that a batch of them needs no array, no copy and no
- * range of its own on its way to the socket. A page is used again once the sink has written all of it.
+ * range of its own on its way to the socket. Pages are used again once the sink refers to none.
  */
-import { encodeFrame, headerBytes, type Op, writeHeader } from "../protocol/frame.ts";
+import { encodeFrame, headerBytes, type Op, writeFrameHeader } from "../protocol/frame.ts";
 import type { FrameSink } from "./host.ts";
 
 const pageBytes = 64 * 1024;
 /** Pages kept for use again. */
-const pagesMax = 16;
+const pagesMax = 8;
 /** Up to this length a loop over the characters beats a call into the runtime. */
 const shortText = 32;
 
 const encoder = new TextEncoder();
 
 /** Where the frames go. */
-export interface CountingSink extends FrameSink {
-  /** Bytes taken so far, all together. */
-  readonly sentBytes: number;
-}
-
-interface Page {
-  bytes: Uint8Array;
-  /** It is written once this many bytes are. */
-  endsAtBytes: number;
+export interface HoldingSink extends FrameSink {
+  /** Bytes of frames it has taken and still refers to. */
+  readonly heldBytes: number;
 }
 
 export class FrameWriter {
-  readonly #sink: CountingSink;
-  #page: Uint8Array = new Uint8Array(pageBytes);
+  readonly #sink: HoldingSink;
+  readonly #pages = [new Uint8Array(pageBytes)];
+  #page = this.#pages[0];
+  /** How many pages have been begun since the sink held nothing. */
+  #begun = 1;
   #at = 0;
-  /** Full ones, the oldest first. */
-  readonly #full: Page[] = [];
 
-  constructor(sink: CountingSink) {
+  constructor(sink: HoldingSink) {
     this.#sink = sink;
   }
 
@@ -62,23 +57,24 @@ export class FrameWriter {
   /** False when a frame of `length` bytes would not fit a page. */
   #reserve(length: number): boolean {
     if (length > pageBytes) return false;
-    if (this.#sink.bufferedBytes === 0) this.#at = 0;
-    else if (this.#at + length > pageBytes) this.#turnPage();
+    if (this.#sink.heldBytes === 0) {
+      this.#begun = 0;
+      this.#turnPage();
+    } else if (this.#at + length > pageBytes) {
+      this.#turnPage();
+    }
     return true;
   }
 
   #turnPage(): void {
-    const { sentBytes, bufferedBytes } = this.#sink;
-    this.#full.push({ bytes: this.#page, endsAtBytes: sentBytes });
-    const isWritten = this.#full[0].endsAtBytes <= sentBytes - bufferedBytes;
-    const oldest = isWritten || this.#full.length > pagesMax ? this.#full.shift() : undefined;
-    this.#page = isWritten && oldest ? oldest.bytes : new Uint8Array(pageBytes);
+    this.#page = this.#pages[this.#begun] ?? new Uint8Array(pageBytes);
+    if (this.#begun < pagesMax) this.#pages[this.#begun++] = this.#page;
     this.#at = 0;
   }
 
   #finish(op: Op, id: number, flags: number, a: number, length: number): void {
     const at = this.#at;
-    writeHeader(this.#page, at, length, op, flags, id, a);
+    writeFrameHeader(this.#page, at, length, op, flags, id, a, 0);
     this.#at = at + length;
     this.#sink.sendFrames(this.#page, at, at + length);
   }

@@ -41,7 +41,7 @@ export interface RunnerEvents {
   onFailed(reason: string): void;
   /** Whole frames from the runner, back to back in `bytes[at, end)`; those bytes are the receiver's. */
   onFrames(bytes: Uint8Array, at: number, end: number): void;
-  /** Everything sent to the runner has been written, after `bufferedBytes` had been over `limits.runnerBytesHigh`. */
+  /** There is room again for more to be sent to the runner, after `bufferedBytes` had been over the high mark. */
   onDrain(): void;
   onLog(level: LogLine["level"], text: string, requestId?: string): void;
   /** The process has ended; nothing comes after this. `reason` is in words. Exactly once. */
@@ -91,7 +91,8 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
   return {
     path: Deno.execPath(),
-    // Only what is cached: a module must not make Deno fetch a package. It is found by way of the lock file, since a
+    // Only what is cached and locked: a module must not make Deno fetch a package nor change the lock file, by which
+    // it is found, since a
     // fresh cache holds packages but no lists of their versions. The small nursery halves what a runner takes.
     args: [
       "run",
@@ -99,6 +100,7 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
       "--v8-flags=--max-semi-space-size=4",
       "--no-prompt",
       "--cached-only",
+      "--frozen",
       mainModule,
       "runner",
     ],

@@ -260,7 +260,7 @@ export class Invocation implements ContextSource {
 
   /** Neither the requester nor the way to the agent is full. */
   get #maySend(): boolean {
-    return this.#credit > 0 && this.#host.sink.bufferedBytes <= limits.runnerBytesHigh;
+    return this.#credit > 0 && this.#host.sink.bufferedBytes <= limits.sendBufferBytesHigh;
   }
 
   #reply(value: unknown): void {

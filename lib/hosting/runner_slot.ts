@@ -69,7 +69,7 @@ export class RunnerSlot {
 
   /** It reads too slowly for what it has been sent: more would only pile up here. */
   get isFull(): boolean {
-    return this.runner.bufferedBytes > limits.runnerBytesHigh;
+    return this.runner.bufferedBytes > limits.sendBufferBytesHigh;
   }
 
   /** In the order they were sent. */

@@ -131,7 +131,7 @@ export class WorkerRequests {
   }
 
   get #isJammed(): boolean {
-    return this.#host.sink.bufferedBytes > limits.runnerBytesHigh;
+    return this.#host.sink.bufferedBytes > limits.sendBufferBytesHigh;
   }
 
   /** In the next turn of the event loop, unless `serve` or `onDrain` will go on. */
