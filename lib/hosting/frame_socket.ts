@@ -139,7 +139,7 @@ export class FrameSocket {
     let buffer = new Uint8Array(readBytes);
     let filled = 0;
     try {
-      for (;;) {
+      while (!this.#closed) {
         const count = await this.#stream.read(filled === 0 ? buffer : buffer.subarray(filled));
         if (count === null) break;
         this.#inbox.push(buffer.subarray(filled, filled += count));

@@ -91,9 +91,9 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
   return {
     path: Deno.execPath(),
-    // Only what is cached and locked: a module must not make Deno fetch a package nor change the lock file, by which
-    // it is found, since a
-    // fresh cache holds packages but no lists of their versions. The small nursery halves what a runner takes.
+    // Only what is cached and locked: a module must not make Deno fetch a package, nor change the lock file. That is
+    // by which packages are found: a fresh cache holds no lists of their versions. The small nursery halves what a
+    // runner takes.
     args: [
       "run",
       "-A",

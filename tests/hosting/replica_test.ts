@@ -4,6 +4,7 @@ import { HostedRequest } from "../../lib/hosting/hosted_request.ts";
 import type { ProcessSample } from "../../lib/hosting/process_sample.ts";
 import { Replica } from "../../lib/hosting/replica.ts";
 import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
+import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
 import { decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
 import { eventually } from "../support/eventually.ts";
@@ -13,6 +14,8 @@ import { ManualClock } from "../support/manual_clock.ts";
 /** A runner that does what the test says. */
 class ScriptedRunner implements Runner {
   readonly frames: Frame[] = [];
+  /** The frames' own bytes, as a socket holds them. */
+  readonly ranges: Uint8Array[] = [];
   claimed = 0;
   killedFor: string | null = null;
   stopped = false;
@@ -24,6 +27,7 @@ class ScriptedRunner implements Runner {
   reading = true;
 
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    this.ranges.push(bytes.subarray(at, end));
     this.frames.push(decodeFrame(bytes.slice(at, end)));
   }
   pauseReading(): void {
@@ -97,8 +101,17 @@ async function scripted(cores = 1) {
     bufferedBytes: 0,
     sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
   };
-  function request(id: number, timeoutMs = 10_000, flags = 0): void {
-    const frame = encodeFrame({ op: Op.request, id, a: timeoutMs, b: 1 << 8 | 1, flags, name: "set/f" });
+  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): void {
+    const body = new Uint8Array(bodyBytes);
+    const frame = encodeFrame({
+      op: Op.request,
+      id,
+      a: timeoutMs,
+      b: 1 << 8 | 1,
+      flags,
+      name: "set/f",
+      body,
+    });
     const nowMs = clock.monotonicMs();
     replica.request(new HostedRequest(frame, 0, frame.length, "set/f", sink, nowMs), nowMs);
   }
@@ -238,5 +251,62 @@ Deno.test("an idempotent request is run again once after its runner is lost, wit
   runners[1].events.onExit("was ended by SIGKILL");
   assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
   await settle();
+  await end();
+});
+
+Deno.test("a runner that does not read gets nothing new; what waits for it is bounded, the rest is given back unrun", async () => {
+  const { runners, answers, request, end } = await scripted();
+  runners[0].load();
+  request(1);
+  runners[0].bufferedBytes = limits.sendBufferBytesHigh + 1;
+  const bodyBytes = limits.waitingBytesMax / 10;
+  for (let id = 2; id <= 20; id++) request(id, 10_000, 0, bodyBytes);
+  assert.deepEqual(runners[0].requests, [1]);
+  assert.deepEqual(answers.map(({ id }) => id), [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+  for (const { meta } of answers) {
+    const { code, details } = JSON.parse(meta);
+    assert.deepEqual([code, details.mayHaveRun], ["no_ready_replica", "no"]);
+  }
+  runners[0].bufferedBytes = 0;
+  runners[0].events.onDrain();
+  assert.deepEqual(runners[0].requests, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  await end();
+});
+
+Deno.test("a runner is not read from while the way to the manager is jammed, and not held to be stalled for that", async () => {
+  const { clock, runners, answers, replica, sink, request, end } = await scripted(2);
+  runners[0].load();
+  request(1);
+  request(2);
+  sink.bufferedBytes = limits.sendBufferBytesHigh + 1;
+  runners[0].reply(1);
+  assert.deepEqual(answers.map(({ id }) => id), [1]);
+  assert.equal(runners[0].reading, false);
+  clock.advance(runnerTimes.probeAfterMs + runnerTimes.stalledMs + 2 * runnerTimes.tickMs);
+  await settle();
+  assert.equal(runners.length, 1);
+  assert.equal(runners[0].frames.some(({ op }) => op === Op.call), false);
+  replica.resume();
+  assert.equal(runners[0].reading, true);
+  sink.bufferedBytes = 0;
+  runners[0].reply(2);
+  assert.equal(runners[0].reading, true);
+  await end();
+});
+
+Deno.test("a request that is taken back leaves the bytes alone that its first runner has not written yet", async () => {
+  const { clock, runners, request, end } = await scripted(2);
+  runners[0].load();
+  request(1);
+  request(2);
+  runners[0].claimed = 1;
+  const held = runners[0].ranges[1];
+  const before = held.slice();
+  clock.advance(runnerTimes.probeAfterMs + runnerTimes.stalledMs + runnerTimes.tickMs);
+  await settle();
+  clock.advance(runnerTimes.tickMs);
+  runners[1].load();
+  assert.deepEqual(runners[1].requests, [1]);
+  assert.deepEqual(held, before);
   await end();
 });
