@@ -166,6 +166,11 @@ export const frameId = (bytes: Uint8Array, at: number): number => readUint32(byt
 export const frameA = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 16);
 export const frameB = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 20);
 
+/** Where the body starts. */
+export function frameBodyAt(bytes: Uint8Array, at: number): number {
+  return at + headerBytes + readUint16(bytes, at + 6) + readUint32(bytes, at + 12);
+}
+
 /** The name alone, for routing. Names are ASCII in practice; other UTF-8 is decoded too. */
 export function frameName(bytes: Uint8Array, at: number): string {
   const end = at + headerBytes + readUint16(bytes, at + 6);
