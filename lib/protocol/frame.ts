@@ -186,10 +186,6 @@ export const setFrameId = (bytes: Uint8Array, at: number, id: number): void => w
 export const setFrameA = (bytes: Uint8Array, at: number, a: number): void => writeUint32(bytes, at + 16, a);
 export const setFrameB = (bytes: Uint8Array, at: number, b: number): void => writeUint32(bytes, at + 20, b);
 
-/** Where the body begins. */
-export const frameBodyAt = (bytes: Uint8Array, at: number): number =>
-  at + headerBytes + readUint16(bytes, at + 6) + readUint32(bytes, at + 12);
-
 /** The meta alone. Throws `invalid_request` when it is not UTF-8. */
 export function frameMeta(bytes: Uint8Array, at: number): string {
   const length = readUint32(bytes, at + 12);
