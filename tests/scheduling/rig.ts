@@ -25,6 +25,7 @@ import { ManualClock } from "../support/manual_clock.ts";
 /** Keeps a copy of each frame as it was when it was sent. */
 export class RecordingSink {
   frames: Frame[] = [];
+  readonly bufferedBytes = 0;
 
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     const copy = bytes.slice(at, end);
