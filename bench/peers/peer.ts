@@ -88,6 +88,20 @@ export async function untilSaid(context: PeerContext, program: Program, words: s
   }
 }
 
+/** Resolves once the program accepts connections. */
+export async function untilListening(context: PeerContext, program: Program, port: number): Promise<void> {
+  const endMs = performance.now() + 20_000;
+  for (;;) {
+    context.interrupted.throwIfAborted();
+    if (program.exitCode() !== null || performance.now() > endMs) {
+      throw new Error(`${program.name} must listen on port ${port}, it said:\n${program.tail()}`);
+    }
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+    if (connection) return connection.close();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 /** A port nobody listens on. */
 export function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
