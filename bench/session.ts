@@ -15,11 +15,19 @@ export interface Session {
   readonly warmMs: number;
   readonly windowMs: number;
   readonly programs: Programs;
+  /** Of the soak. */
+  readonly soakMs: number;
+  /** Only whether everything works: the smallest numbers, and figures that mean nothing. */
+  readonly quick: boolean;
   /** Slots per replica of Sqwish's echo; adaptive when left out. */
   readonly concurrency?: number;
   readonly certificate: CertificateFiles;
   readonly folder: string;
   readonly interrupted: AbortSignal;
+  /** Whether a part of a scenario was asked for, by its title. */
+  wants(title: string): boolean;
+  /** Those that can be started here; the others are told to the reader of the page. */
+  installed(peers: readonly Peer[]): Promise<Peer[]>;
   /** One line of progress. */
   say(line: string): void;
 }
@@ -97,6 +105,17 @@ export async function runToEnd(
     throw new Error(`${name} ended with code ${program.exitCode()}:\n${program.tail()}`);
   }
   return program.tail();
+}
+
+/** Waits; throws at once when the run is interrupted. */
+export async function pause({ interrupted }: Session, ms: number): Promise<void> {
+  const waited = Promise.withResolvers<void>();
+  const timer = setTimeout(waited.resolve, ms);
+  try {
+    await untilAborted(interrupted, waited.promise);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function untilAborted(signal: AbortSignal, done: Promise<void>): Promise<void> {

@@ -8,22 +8,15 @@ import { sqwish } from "./sqwish/peer.ts";
 
 export const peers: readonly Peer[] = [nats, moleculer, haproxy, relay, sqwish];
 
-/** Those that can be started here; each of the others is told with what it lacks. */
-export async function installed(
-  wanted: readonly Peer[],
-  say: (line: string) => void,
-): Promise<{ present: Peer[]; missing: string[] }> {
+/** Those that can be started here, and for each of the others what it lacks. */
+export async function installed(wanted: readonly Peer[]): Promise<{ present: Peer[]; missing: string[] }> {
   const present: Peer[] = [];
   const missing: string[] = [];
   for (const peer of wanted) {
     const lacking = [];
     for (const program of peer.needs) if (!await onPath(program)) lacking.push(program);
-    if (lacking.length === 0) {
-      present.push(peer);
-      continue;
-    }
-    missing.push(`${peer.title}: not run, ${lacking.join(" and ")} is not installed`);
-    say(missing.at(-1)!);
+    if (lacking.length === 0) present.push(peer);
+    else missing.push(`${peer.title}: NOT RUN, ${lacking.join(" and ")} must be installed`);
   }
   return { present, missing };
 }

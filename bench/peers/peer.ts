@@ -63,22 +63,30 @@ export interface CertificateFiles {
   bothFile: string;
 }
 
+const readyMsMax = 20_000;
+
 /** Starts a module of this folder as a process of its own; it prints "ready" when it is. */
 export async function startModule(
   context: PeerContext,
   name: string,
   module: string,
   args: unknown,
+  msMax = readyMsMax,
 ): Promise<Program> {
   const command = [Deno.execPath(), "run", "--quiet", "-A", join(import.meta.dirname!, module)];
   const program = context.group.start(name, command, [JSON.stringify(args)]);
-  await untilSaid(context, program, "ready");
+  await untilSaid(context, program, "ready", msMax);
   return program;
 }
 
 /** Resolves once the program has written `words`. Throws with what it wrote instead. */
-export async function untilSaid(context: PeerContext, program: Program, words: string): Promise<void> {
-  const endMs = performance.now() + 20_000;
+export async function untilSaid(
+  context: PeerContext,
+  program: Program,
+  words: string,
+  msMax = readyMsMax,
+): Promise<void> {
+  const endMs = performance.now() + msMax;
   while (!program.tail().includes(words)) {
     context.interrupted.throwIfAborted();
     if (program.exitCode() !== null || performance.now() > endMs) {
@@ -90,7 +98,7 @@ export async function untilSaid(context: PeerContext, program: Program, words: s
 
 /** Resolves once the program accepts connections. */
 export async function untilListening(context: PeerContext, program: Program, port: number): Promise<void> {
-  const endMs = performance.now() + 20_000;
+  const endMs = performance.now() + readyMsMax;
   for (;;) {
     context.interrupted.throwIfAborted();
     if (program.exitCode() !== null || performance.now() > endMs) {

@@ -16,7 +16,7 @@ async function openNode(address: MoleculerAddress): Promise<EchoClient> {
   await node.start();
   await node.waitForServices(service);
   const workers = address.urls.length - 1;
-  while (node.registry.actions.get(`${service}.echo`).count() < workers) {
+  while (node.registry.actions.get(`${service}.echo`)!.count() < workers) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const texts = new Map<Uint8Array, string>();

@@ -18,6 +18,6 @@ export function createNode({ urls, node, port }: MoleculerAddress): moleculer.Se
     metrics: false,
     tracing: false,
     validator: false,
-    transporter: { type: "TCP", options: { udpDiscovery: false, urls: [...urls], port } },
+    transporter: { type: "TCP", options: { udpDiscovery: false, urls: urls.join(","), port } },
   });
 }

@@ -2,59 +2,40 @@
  * Sqwish in full: TLS, authentication, admission, queue, adaptive capacity and telemetry; the endpoint runs in
  * a runner on each of two agents.
  */
-import { join } from "node:path";
-import { DemoCluster } from "../../../examples/demo/cluster.ts";
-import { descendantsOf } from "../../measure.ts";
-import type { Peer, PeerContext, RunningPeer } from "../peer.ts";
+import { Buffer } from "node:buffer";
+import { fetchAuthority } from "../../../lib/security/certificate_fetch.ts";
+import { parseToken } from "../../../lib/security/token.ts";
+import type { Peer } from "../peer.ts";
+import { startEcho } from "./cluster.ts";
 
+/** Asked through the client library. */
 export const sqwish: Peer = {
   name: "sqwish",
   title: "Sqwish, TLS",
   needs: [],
-  start: (context) =>
-    startSqwish(context, ({ clientToken }) => ({
-      kind: "library",
-      client: "sqwish",
-      address: { token: clientToken },
-    })),
+  async start(context) {
+    const { cluster, pids, close } = await startEcho(context);
+    const address = { token: cluster.manager.clientToken };
+    return { pids, close, target: { kind: "library", client: "sqwish", address } };
+  },
 };
 
-export async function startSqwish(
-  context: PeerContext,
-  target: (manager: DemoCluster["manager"]) => RunningPeer["target"],
-): Promise<RunningPeer> {
-  const configuration = join(context.folder, "cluster.json");
-  const { concurrency } = context;
-  const module = "echo.ts";
-  await Deno.copyFile(join(import.meta.dirname!, module), join(context.folder, module));
-  const replicaSet = {
-    name: "bench",
-    modules: [`./${module}`],
-    replicas: 2,
-    queue: { max: 100_000 },
-    concurrency,
-  };
-  await Deno.writeTextFile(
-    configuration,
-    JSON.stringify({ cluster: "bench", replicaSets: [{ version: "1.0.0", ...replicaSet }] }),
-  );
-  const cluster = await DemoCluster.start({
-    programs: context.programs,
-    folder: context.folder,
-    configuration,
-    agents: [{ name: "agent-1", labels: {} }, { name: "agent-2", labels: {} }],
-    interrupted: context.interrupted,
-  });
-  try {
-    await cluster.ready();
-    const [manager, ...agents] = cluster.programs.map(({ pid }) => pid);
-    return {
-      pids: { broker: [manager], agents, workers: agents.flatMap(descendantsOf) },
-      target: target(cluster.manager),
-      close: () => cluster.close(),
+/** Asked over HTTP. */
+export const sqwishHttp: Peer = {
+  name: "sqwish-http",
+  title: "Sqwish over HTTP, TLS, and wrk",
+  needs: ["wrk"],
+  async start(context) {
+    const { cluster, pids, close } = await startEcho(context);
+    const { port, clientToken } = cluster.manager;
+    const { user, password, fingerprint } = parseToken(clientToken);
+    const basic = Buffer.from(`${user}:${password}`).toString("base64");
+    const target = {
+      kind: "http" as const,
+      url: `https://127.0.0.1:${port}/v1/invoke/bench/echo`,
+      headers: { authorization: `Basic ${basic}` },
+      caPem: await fetchAuthority({ host: "127.0.0.1", port, fingerprint, timeoutMs: 5000 }),
     };
-  } catch (thrown) {
-    await cluster.close();
-    throw thrown;
-  }
-}
+    return { pids, close, target };
+  },
+};
