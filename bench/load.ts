@@ -4,7 +4,7 @@
  * Prints one `Measurement` as JSON. Argument: `LoadJob` as JSON.
  */
 import { Histogram } from "../lib/metrics/histogram.ts";
-import { cpuUsOf, type Memory, memoryOf } from "./measure.ts";
+import { cpuByRole, type Memory, memoryOf, type Processes } from "./measure.ts";
 import type { EchoClient } from "./peers/peer.ts";
 
 export interface LoadJob extends Workload {
@@ -13,8 +13,8 @@ export interface LoadJob extends Workload {
   address: unknown;
   warmMs: number;
   windowMs: number;
-  /** Processes whose CPU time is counted, by role. */
-  pids: Readonly<Record<string, readonly number[]>>;
+  /** Whose CPU time is counted. */
+  processes: Processes;
   /** Where the result goes. */
   resultFile: string;
 }
@@ -55,19 +55,19 @@ export async function measure(job: LoadJob): Promise<Measurement> {
   const failure = Promise.all(busy).then(() => {});
   await Promise.race([pause(job.warmMs), failure]);
   latency.clear();
-  const pids = { ...job.pids, client: [Deno.pid] };
-  const before = cpuOfEach(pids);
+  const processes: Processes = { ...job.processes, pids: { ...job.processes.pids, client: [Deno.pid] } };
+  const before = cpuByRole(processes);
   const startedMs = performance.now();
   await Promise.race([pause(job.windowMs), failure]);
   const seconds = (performance.now() - startedMs) / 1000;
-  const after = cpuOfEach(pids);
+  const after = cpuByRole(processes);
   const measurement = {
     requests: latency.count,
     seconds,
     p50Us: latency.quantile(0.5) ?? 0,
     p99Us: latency.quantile(0.99) ?? 0,
     cpuUs: perRequest(before, after, latency.count),
-    memory: memoryOf(job.pids.broker),
+    memory: memoryOf(processes.pids.broker),
   };
   stopped = true;
   await failure;
@@ -89,10 +89,6 @@ async function keepBusy(client: EchoClient, body: Uint8Array): Promise<void> {
   }
 }
 
-export function cpuOfEach(pids: Readonly<Record<string, readonly number[]>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(pids).map(([role, each]) => [role, cpuUsOf(each)]));
-}
-
 /** CPU time per request between two readings, by role. */
 export function perRequest(
   before: Record<string, number>,
@@ -100,7 +96,7 @@ export function perRequest(
   requests: number,
 ): Record<string, number> {
   return Object.fromEntries(
-    Object.keys(after).map((role) => [role, (after[role] - before[role]) / Math.max(1, requests)]),
+    Object.keys(after).map((role) => [role, Math.max(0, after[role] - before[role]) / Math.max(1, requests)]),
   );
 }
 

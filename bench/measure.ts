@@ -27,6 +27,32 @@ function statTimeUs(pid: number, fields: readonly number[]): number {
   return fields.reduce((sum, field) => sum + Number(values[field]), 0) * 1e6 / ticksPerSecond;
 }
 
+/** The processes of a system by role. */
+export interface Processes {
+  /** "broker" is what all requests pass through, and empty where there is none. */
+  readonly pids: Readonly<Record<string, readonly number[]>>;
+  /** Whatever these start, now or later, counts as "workers". */
+  readonly supervisors?: readonly number[];
+}
+
+/** CPU time of each role so far, µs. */
+export function cpuByRole(processes: Processes): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(pidsByRole(processes)).map(([role, pids]) => [role, cpuUsOf(pids)]),
+  );
+}
+
+/** MiB of each role. */
+export function memoryByRole(processes: Processes): Record<string, Memory> {
+  return Object.fromEntries(
+    Object.entries(pidsByRole(processes)).map(([role, pids]) => [role, memoryOf(pids)]),
+  );
+}
+
+function pidsByRole({ pids, supervisors }: Processes): Record<string, readonly number[]> {
+  return supervisors ? { ...pids, workers: supervisors.flatMap(descendantsOf) } : { ...pids };
+}
+
 export interface Memory {
   /** All it has in memory, what it shares with others included. */
   rssMb: number;

@@ -6,9 +6,8 @@ import { join } from "node:path";
 import { ProgramGroup, type Programs } from "../examples/demo/programs.ts";
 import { createSystemRandom } from "../lib/random.ts";
 import { createAuthority, issueServerCertificate } from "../lib/security/authority.ts";
-import type { LoadJob, Measurement, Workload } from "./load.ts";
+import type { LoadJob, Measurement } from "./load.ts";
 import type { CertificateFiles, Peer, PeerContext, RunningPeer } from "./peers/peer.ts";
-import { measureWithWrk } from "./wrk.ts";
 
 export interface Session {
   readonly rounds: number;
@@ -61,23 +60,6 @@ export async function withPeer<T>(
       await running.close?.();
     }
   });
-}
-
-/** One measurement of one peer under one workload. */
-export async function measurePeer(session: Session, peer: Peer, workload: Workload): Promise<Measurement> {
-  return await withPeer(
-    session,
-    peer,
-    (running, context) =>
-      running.target.kind === "http"
-        ? measureWithWrk(session, context, running, workload)
-        : runLoad(session, context, {
-          ...workload,
-          client: running.target.client,
-          address: running.target.address,
-          pids: running.pids,
-        }),
-  );
 }
 
 type OpenJob = Omit<LoadJob, "warmMs" | "windowMs" | "resultFile">;

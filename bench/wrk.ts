@@ -1,8 +1,8 @@
 /** Load over HTTP by wrk: one thread of it, since the systems under test need the cores too. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { cpuOfEach, type Measurement, perRequest, type Workload } from "./load.ts";
-import { childrenCpuUs, memoryOf } from "./measure.ts";
+import { type Measurement, perRequest, type Workload } from "./load.ts";
+import { childrenCpuUs, cpuByRole, memoryOf } from "./measure.ts";
 import type { HttpTarget, PeerContext, RunningPeer } from "./peers/peer.ts";
 import { runToEnd, type Session } from "./session.ts";
 
@@ -27,17 +27,17 @@ export async function measureWithWrk(
   const command = wrkCommand(running.target, workload);
   const run = async (ms: number) => readResult(await runToEnd(context, "wrk", ["wrk"], command(ms)));
   await run(session.warmMs);
-  const before = cpuOfEach(running.pids);
+  const before = cpuByRole(running.processes);
   const clientBefore = childrenCpuUs();
   const { requests, us, bytes, p50Us, p99Us, failed } = await run(session.windowMs);
-  const after = cpuOfEach(running.pids);
+  const after = cpuByRole(running.processes);
   const clientUs = childrenCpuUs() - clientBefore;
   assert.equal(failed, 0, `Every request must be answered, ${failed} of ${requests} were not`);
   assert.ok(bytes >= requests * workload.bytes, "Every reply must have its request's body");
   return {
     ...{ requests, seconds: us / 1e6, p50Us, p99Us },
     cpuUs: { ...perRequest(before, after, requests), client: clientUs / Math.max(1, requests) },
-    memory: memoryOf(running.pids.broker),
+    memory: memoryOf(running.processes.pids.broker),
   };
 }
 

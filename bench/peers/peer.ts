@@ -3,6 +3,7 @@
  * where to send requests and which processes to watch, and echoes bodies. Whoever started the `ProgramGroup` ends it.
  */
 import { join } from "node:path";
+import type { Processes } from "../measure.ts";
 import type { Program, ProgramGroup, Programs } from "../../examples/demo/programs.ts";
 
 export interface Peer {
@@ -15,8 +16,7 @@ export interface Peer {
 }
 
 export interface RunningPeer {
-  /** Process ids by role: "broker" is what all requests pass through, and empty where there is none. */
-  readonly pids: Readonly<Record<string, readonly number[]>>;
+  readonly processes: Processes;
   readonly target: Target;
   /** For what isn't in the context's group. */
   close?(): Promise<void>;

@@ -5,7 +5,8 @@
 import type { Measurement, Workload } from "../load.ts";
 import type { Peer } from "../peers/peer.ts";
 import { barPlot } from "../plot.ts";
-import { measurePeer, type Session } from "../session.ts";
+import { measurePeer } from "../measure_peer.ts";
+import type { Session } from "../session.ts";
 import { median, short, table } from "../statistics.ts";
 
 export interface Case extends Workload {

@@ -92,9 +92,9 @@ function smallLoad(session: Session, context: PeerContext, running: RunningPeer,
   return runLoad(session, context, { ...jobOf(running), bytes: smallBytes, clients: 1, outstanding });
 }
 
-function jobOf({ target, pids }: RunningPeer) {
+function jobOf({ target, processes }: RunningPeer) {
   if (target.kind !== "library") throw new Error("Interference needs a peer with a client library");
-  return { client: target.client, address: target.address, pids };
+  return { client: target.client, address: target.address, processes };
 }
 
 function groupsOf(rounds: readonly Round[]) {

@@ -89,10 +89,10 @@ async function measureIdle(session: Session, connections: number): Promise<Idle>
       }
       await pause(session, session.quick ? 100 : settleMs);
       const windowMs = session.quick ? 200 : cpuWindowMs;
-      const before = cpuUsOf(started.pids.broker);
+      const before = cpuUsOf(started.processes.pids.broker);
       await pause(session, windowMs);
-      const cpuPercent = (cpuUsOf(started.pids.broker) - before) / windowMs / 10;
-      const found = { connections, ...memoryOf(started.pids.broker), cpuPercent };
+      const cpuPercent = (cpuUsOf(started.processes.pids.broker) - before) / windowMs / 10;
+      const found = { connections, ...memoryOf(started.processes.pids.broker), cpuPercent };
       session.say(`idle, ${connections} connections: ${inWords(found)}, ${short(cpuPercent)} % of a core`);
       return found;
     } finally {
@@ -126,11 +126,11 @@ async function queueUp(context: PeerContext, { cluster }: BenchCluster, requests
 }
 
 /** The median of some readings once nothing happens any more. */
-async function calm(session: Session, { pids }: BenchCluster): Promise<Memory> {
+async function calm(session: Session, { processes }: BenchCluster): Promise<Memory> {
   await pause(session, session.quick ? 100 : settleMs);
   const readings: Memory[] = [];
   for (let count = 0; count < samples; count++) {
-    readings.push(memoryOf(pids.broker));
+    readings.push(memoryOf(processes.pids.broker));
     await pause(session, session.quick ? 10 : 500);
   }
   return {

@@ -1,6 +1,6 @@
 /** An hour at half of what the cluster can do: memory must not grow, and no request may fail. */
 import { join } from "node:path";
-import { memoryOf } from "../measure.ts";
+import { memoryByRole, type Processes } from "../measure.ts";
 import { sqwish } from "../peers/sqwish/peer.ts";
 import { linePlot } from "../plot.ts";
 import { pause, runLoad, runToEnd, type Session, withPeer } from "../session.ts";
@@ -30,19 +30,20 @@ interface SoakResult {
 const outstanding = 64;
 /** Heaps and caches reach their size in this share of the time. */
 const warmShare = 0.25;
-/** Growth of less than this over a day can't be told from noise in an hour. */
+/** Less can't be told from noise in an hour. */
 const flatMbPerHour = 5;
+const goalSecondsMin = 1800;
 
 export const soak: Scenario<SoakResult> = {
   name: "soak",
-  title: "An hour at half load",
+  title: "Soak at half load",
   onlyByName: true,
   run: (session) =>
-    withPeer(session, sqwish, async ({ target, pids }, context) => {
+    withPeer(session, sqwish, async ({ target, processes }, context) => {
       if (target.kind !== "library") throw new Error("The soak asks through the client library");
       const { client, address } = target;
       const job = { client, address, bytes: 64, clients: 1, outstanding };
-      const most = await runLoad(session, context, { ...job, pids });
+      const most = await runLoad(session, context, { ...job, processes });
       const perSecond = Math.max(1, Math.round(most.requests / most.seconds / 2));
       session.say(`half load is ${perSecond}/s, for ${short(session.soakMs / 60_000)} minutes`);
       const resultFile = join(context.folder, "soak.json");
@@ -57,7 +58,7 @@ export const soak: Scenario<SoakResult> = {
         JSON.stringify({ ...job, perSecond, durationMs: session.soakMs, resultFile }),
       ]);
       load.catch(() => {});
-      const readings = await readMemory(session, pids, load);
+      const readings = await readMemory(session, processes, load);
       await load;
       return { perSecond, load: JSON.parse(await Deno.readTextFile(resultFile)), readings };
     }),
@@ -95,7 +96,7 @@ ${table(["", "first MiB", "last MiB", "MiB per hour"], rows)}`,
 
 async function readMemory(
   session: Session,
-  pids: Readonly<Record<string, readonly number[]>>,
+  processes: Processes,
   load: Promise<unknown>,
 ): Promise<Reading[]> {
   const readings: Reading[] = [];
@@ -105,7 +106,7 @@ async function readMemory(
   const periodMs = Math.max(200, session.soakMs / 120);
   while (!over) {
     const pssMb = Object.fromEntries(
-      Object.entries(pids).map(([role, each]) => [role, memoryOf(each).pssMb]),
+      Object.entries(memoryByRole(processes)).map(([role, memory]) => [role, memory.pssMb]),
     );
     readings.push({ minutes: (performance.now() - startedMs) / 60_000, pssMb });
     await Promise.race([pause(session, periodMs), ended]);
@@ -125,7 +126,9 @@ function growthOf(readings: readonly Reading[]): Record<string, number> {
   );
 }
 
+/** A short run only shows heaps that find their size. */
 function goalsOf({ load }: SoakResult, growth: Record<string, number>): Goal[] {
+  if (load.seconds < goalSecondsMin) return [];
   const most = Math.max(...Object.values(growth));
   return [{
     work: `${short(load.seconds / 60)} minutes at half load`,

@@ -21,7 +21,7 @@ export const haproxy: Peer = {
     await untilListening(context, broker, port);
     const caPem = await Deno.readTextFile(certificate.caFile);
     return {
-      pids: { broker: [broker.pid], workers },
+      processes: { pids: { broker: [broker.pid], workers } },
       target: { kind: "http", url: `https://127.0.0.1:${port}/`, headers: {}, caPem },
     };
   },

@@ -14,7 +14,7 @@ export const moleculer: Peer = {
       workers.push((await startModule(context, worker.node, "moleculer/worker.ts", worker)).pid);
     }
     return {
-      pids: { broker: [], workers },
+      processes: { pids: { broker: [], workers } },
       target: { kind: "library", client: "moleculer", address: caller },
     };
   },

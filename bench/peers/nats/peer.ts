@@ -24,6 +24,9 @@ tls { cert_file: "${certificate.certFile}", key_file: "${certificate.keyFile}", 
     for (const name of ["worker-1", "worker-2"]) {
       workers.push((await startModule(context, name, "nats/worker.ts", address)).pid);
     }
-    return { pids: { broker: [server.pid], workers }, target: { kind: "library", client: "nats", address } };
+    return {
+      processes: { pids: { broker: [server.pid], workers } },
+      target: { kind: "library", client: "nats", address },
+    };
   },
 };

@@ -16,7 +16,7 @@ export const relay: Peer = {
       workers.push((await startModule(context, name, "relay/worker.ts", { port: workerPort, caFile })).pid);
     }
     return {
-      pids: { broker: [broker.pid], workers },
+      processes: { pids: { broker: [broker.pid], workers } },
       target: { kind: "library", client: "relay", address: { port: clientPort, caFile } },
     };
   },

@@ -1,12 +1,12 @@
 /** One manager and two agents with a replicaSet of the benchmark's, for the comparison and for every other scenario. */
 import { join } from "node:path";
 import { DemoCluster } from "../../../examples/demo/cluster.ts";
-import { descendantsOf } from "../../measure.ts";
-import type { PeerContext, RunningPeer } from "../peer.ts";
+import type { Processes } from "../../measure.ts";
+import type { PeerContext } from "../peer.ts";
 
 export interface BenchCluster {
   readonly cluster: DemoCluster;
-  readonly pids: RunningPeer["pids"];
+  readonly processes: Processes;
   close(): Promise<void>;
 }
 
@@ -31,7 +31,8 @@ export async function startCluster(
     const [manager, ...agentPids] = cluster.programs.map(({ pid }) => pid);
     return {
       cluster,
-      pids: { broker: [manager], agents: agentPids, workers: agentPids.flatMap(descendantsOf) },
+      // An agent may start more runners at any time.
+      processes: { pids: { broker: [manager], agents: agentPids }, supervisors: agentPids },
       close: () => cluster.close(),
     };
   } catch (thrown) {

@@ -14,9 +14,9 @@ export const sqwish: Peer = {
   title: "Sqwish, TLS",
   needs: [],
   async start(context) {
-    const { cluster, pids, close } = await startEcho(context);
+    const { cluster, processes, close } = await startEcho(context);
     const address = { token: cluster.manager.clientToken };
-    return { pids, close, target: { kind: "library", client: "sqwish", address } };
+    return { processes, close, target: { kind: "library", client: "sqwish", address } };
   },
 };
 
@@ -26,7 +26,7 @@ export const sqwishHttp: Peer = {
   title: "Sqwish over HTTP, TLS, and wrk",
   needs: ["wrk"],
   async start(context) {
-    const { cluster, pids, close } = await startEcho(context);
+    const { cluster, processes, close } = await startEcho(context);
     const { port, clientToken } = cluster.manager;
     const { user, password, fingerprint } = parseToken(clientToken);
     const basic = Buffer.from(`${user}:${password}`).toString("base64");
@@ -36,6 +36,6 @@ export const sqwishHttp: Peer = {
       headers: { authorization: `Basic ${basic}` },
       caPem: await fetchAuthority({ host: "127.0.0.1", port, fingerprint, timeoutMs: 5000 }),
     };
-    return { pids, close, target };
+    return { processes, close, target };
   },
 };
