@@ -15,10 +15,10 @@ function tell(lines: readonly string[]): void {
   for (const line of lines) console.warn(`%c${line}`, "font-weight: bold; color: red");
 }
 
-async function runSmall(names: string[], cases = ""): Promise<Raw> {
+async function runSmall(names: string[], cases = "", peers?: string[]): Promise<Raw> {
   const progress: string[] = [];
   return await runScenarios({
-    ...{ scenarios: names, cases },
+    ...{ scenarios: names, cases, peers },
     ...{ rounds: 1, seconds: 0.1, warmSeconds: 0.05, soakMinutes: 0.01, quick: true },
     interrupted: new AbortController().signal,
     say: (line) => progress.push(line),
@@ -51,7 +51,7 @@ Deno.test("requests over HTTP, and small ones beside large bodies, are answered"
   tell(over.http.missing);
   const { samples } = over.http.result as Comparison;
   for (const { peer, measurement } of samples) assert.ok(measurement.requests > 0, `${peer} must answer`);
-  const beside = await runSmall(["interference"], "64 outstanding");
+  const beside = await runSmall(["interference"], "64 outstanding", ["sqwish"]);
   const { markdown } = render(beside);
   assert.match(markdown, /\| Sqwish, TLS, 64 outstanding \|/);
 });
