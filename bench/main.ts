@@ -13,7 +13,7 @@ const usage = `task bench [scenario…] [options]
   --seconds S      measured time of each (5)
   --warm S         time before that, not measured (1.5)
   --peers A,B      of nats, moleculer, haproxy, relay, sqwish
-  --cases TEXT     only those whose title holds this
+  --cases TEXT     only those whose title holds this; the page then has no others of that scenario
   --binaries DIR   compiled programs, as \`task build\` leaves them
   --concurrency N  slots per replica of Sqwish instead of its own choice
   --soak-minutes N length of the soak (60)

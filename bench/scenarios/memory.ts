@@ -25,7 +25,7 @@ export interface MemoryResult {
 }
 
 /** Garbage of the start and of the handshakes is collected, or at least no longer made, after this long. */
-const settleMs = 4000;
+const settleMs = 10_000;
 /** Of a manager that does nothing: many ticks of 10 ms are needed for a share. */
 const cpuWindowMs = 10_000;
 const samples = 5;
