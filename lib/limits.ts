@@ -76,6 +76,10 @@ export const limits = {
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
 
+  // Runners
+  /** Requests that wait in an agent for a runner of their replica. */
+  waitingBytesMax: 64 * MiB,
+
   // Modules
   moduleBytesMax: 8 * MiB,
   modulesPerSetMax: 500,

@@ -55,13 +55,21 @@ export class FairQueue<Entry> {
   #size = 0;
   #bytes = 0;
   readonly #bytesOf: (entry: Entry) => number;
+  readonly #isHeld: (entry: Entry) => boolean;
   #round = 0;
   #lastOrder = 0;
   #firstOrder = 0;
 
-  /** `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. */
-  constructor(bytesOf: (entry: Entry) => number = () => 0) {
+  /**
+   * `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. `isHeld`: its client
+   * takes no answers at present, so that its turn is passed over.
+   */
+  constructor(
+    bytesOf: (entry: Entry) => number = () => 0,
+    isHeld: (entry: Entry) => boolean = () => false,
+  ) {
     this.#bytesOf = bytesOf;
+    this.#isHeld = isHeld;
   }
 
   get size(): number {
@@ -109,7 +117,7 @@ export class FairQueue<Entry> {
     let flow = this.#turn;
     for (let blocked = 0; flow && blocked < this.#flows.size;) {
       const node = this.#firstServable(flow, canServe);
-      if (!node) {
+      if (!node || this.#isHeld(node.entry)) {
         // Passed over without credit, which would come back as a burst; and when all are, the turn stays where it is.
         blocked++;
         flow = flow.next;
