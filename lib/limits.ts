@@ -84,6 +84,8 @@ export const limits = {
   moduleBytesMax: 8 * MiB,
   modulesPerSetMax: 500,
   setBytesMax: 64 * MiB,
+  /** How long the modules of one deployment may take to be read, stripped and checked. */
+  buildMsMax: 120_000,
   /** Changed files are looked at once nothing has changed for this long. */
   watchQuietMs: 200,
   replicaSetsMax: 1000,

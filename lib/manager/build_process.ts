@@ -7,6 +7,7 @@
 import { deserialize, serialize } from "node:v8";
 import { buildInWorker, type BuildModuleSets } from "../deployment/module_builder.ts";
 import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 
 /** The program's first argument when it is to do one task. */
 export const buildArgument = "build-modules";
@@ -20,6 +21,7 @@ export function createProcessBuilder(mainModule: string): BuildModuleSets {
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
+      signal: AbortSignal.timeout(limits.buildMsMax),
     }).spawn();
     const output = child.output();
     const input = new Blob([new Uint8Array(serialize(task))]).stream();
@@ -27,7 +29,11 @@ export function createProcessBuilder(mainModule: string): BuildModuleSets {
     await input.pipeTo(child.stdin).catch(() => {});
     const { success, stdout, stderr } = await output;
     if (success) return deserialize(stdout);
-    throw new SqwishError("internal", `Building modules failed: ${new TextDecoder().decode(stderr).trim()}`);
+    const said = new TextDecoder().decode(stderr).trim();
+    throw new SqwishError(
+      "internal",
+      `Building modules failed: ${said || `the builder ended within ${limits.buildMsMax} ms without a word`}`,
+    );
   };
 }
 
