@@ -27,7 +27,7 @@ function saturate(
     const slots = subject.slots;
     const { waitMs, runMs } = timesOf(slots);
     nowMs += waitMs + runMs;
-    for (let i = 0; i < slots; i++) subject.observe(nowMs, waitMs + runMs, runMs * 1000, slots);
+    for (let i = 0; i < slots; i++) subject.observe(nowMs, waitMs + runMs, runMs * 1000, slots, slots);
   }
 }
 
@@ -76,7 +76,7 @@ Deno.test("functions that work on all cores get no more slots than cores, but fo
 
 Deno.test("without demand nothing grows", () => {
   const subject = capacity(4);
-  for (let nowMs = 0; nowMs < 60_000; nowMs += 10) subject.observe(nowMs, 2, 1000, 1);
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 10) subject.observe(nowMs, 2, 1000, 1, 1);
   assert.equal(subject.slots, 4);
 });
 
@@ -95,7 +95,7 @@ Deno.test("requests that run into their deadlines halve the limit", () => {
   saturate(subject, 0, 1500, waiting);
   const before = subject.slots;
   for (let i = 0; i < 1000; i++) subject.lose();
-  saturate(subject, 1500, 1701, waiting);
+  saturate(subject, 1500, 2300, waiting);
   assert.equal(subject.slots, before / 2);
 });
 
@@ -103,9 +103,9 @@ Deno.test("an hour without requests brings it back to the cores, ten seconds don
   const subject = capacity(2);
   saturate(subject, 0, 3000, waiting);
   const learned = subject.slots;
-  subject.observe(13_500, 200, 200_000, 1);
+  subject.observe(13_500, 200, 200_000, 1, 1);
   assert.equal(subject.slots, learned);
-  subject.observe(3_600_000, 200, 200_000, 1);
+  subject.observe(3_600_000, 200, 200_000, 1, 1);
   assert.equal(subject.slots, 2);
 });
 
@@ -121,7 +121,7 @@ Deno.test("the same report again changes nothing, another one starts anew", () =
 
 Deno.test("a replica that reports no slots has none", () => {
   const subject = capacity(0);
-  subject.observe(100, 2, 1000, 1);
+  subject.observe(100, 2, 1000, 1, 1);
   assert.equal(subject.slots, 0);
 });
 

@@ -60,6 +60,8 @@ interface Job {
   work: Work;
   arrivedMs: number;
   dispatchedMs: number;
+  /** Requests in flight at its replica once it was sent. */
+  sentInto: number;
   startedMs: number;
   runMs: number;
 }
@@ -203,7 +205,7 @@ class Replica implements Candidate {
   }
 
   run(job: Job): void {
-    this.outstanding++;
+    job.sentInto = ++this.outstanding;
     job.dispatchedMs = this.timeline.nowMs;
     this.#in.send(job);
   }
@@ -270,6 +272,7 @@ export function simulate(scenario: Scenario): Observed {
       work: pick(worksNow(timeline.nowMs), random.next()),
       arrivedMs: timeline.nowMs,
       dispatchedMs: 0,
+      sentInto: 0,
       startedMs: 0,
       runMs: 0,
     });
@@ -287,7 +290,8 @@ export function simulate(scenario: Scenario): Observed {
     if (nowMs > durationMs / 2) observed.latencies.push(nowMs - job.arrivedMs);
     replica.runUs = smoothRunUs(replica.runUs, job.runMs * 1000);
     replica.runObservedMs = nowMs;
-    replica.capacity.observe(nowMs, nowMs - job.dispatchedMs, job.runMs * 1000, replica.outstanding);
+    const { dispatchedMs, runMs, sentInto } = job;
+    replica.capacity.observe(nowMs, nowMs - dispatchedMs, runMs * 1000, sentInto, replica.outstanding);
     replica.outstanding--;
     inFlight--;
     note(bucket, replica);
