@@ -19,14 +19,16 @@ const reportedSlotsMax = 4096;
 /** As far as adapting goes; who needs more configures it. */
 export const adaptiveSlotsMax = 1024;
 
-/** A step must give this share of its slots as throughput: +10 % slots are kept for +1.5 % requests. */
-const elasticityMin = 0.15;
+/** A step must give this share of its slots as throughput: +10 % slots are kept for +1 % requests. */
+const elasticityMin = 0.1;
 /** A standing queue at the replica up to this long lets frames gather into batches; longer is only latency. */
 const queueMsTolerated = 8;
 /** The same for long functions, as a share of their run time: with less, cores go idle between two of them. */
-const queueRunShare = 1;
+const queueRunShare = 1.5;
 /** A level is judged by at least this time and, up to a bound, by one round of its slots. */
 const levelMsMin = 20;
+/** However long its round trips, a level is judged after this time if there are samples: it may be far too high. */
+const levelMsMax = 1000;
 const levelSamplesMax = 256;
 /** Once it goes in small steps, chance must not decide: so many samples, and this many round trips. */
 const carefulSamples = 24;
@@ -140,7 +142,9 @@ export class Capacity {
     this.#runMs += runMs;
     this.#runSquares += runMs * runMs;
     if (waitMs < this.#baseWaitMs && sentInto <= this.#floor) this.#baseWaitMs = waitMs;
-    return this.#count >= this.#samples && nowMs >= this.#judgedMs ? this.#step(nowMs) : false;
+    const isJudged = this.#count >= this.#samples && nowMs >= this.#judgedMs;
+    const isLate = this.#count >= carefulSamples && nowMs - this.#sinceMs >= levelMsMax;
+    return isJudged || isLate ? this.#step(nowMs) : false;
   }
 
   /** A request that ran into its deadline here. When many do, the level is too high whatever the others took. */
@@ -158,9 +162,9 @@ export class Capacity {
     if (this.adaptive) {
       const queueMs = waitMs - this.#baseMs(nowMs);
       const toleratedMs = Math.max(queueMsTolerated, Math.max(runMs, this.#typicalRunMs) * queueRunShare);
-      if (this.#lost * 10 > count) this.#cut(before / 2, nowMs);
+      if (this.#lost * 10 > count) this.#cut(0, before, nowMs);
       else if (queueMs > toleratedMs) {
-        this.#cut(level.sentInto * (1 - (queueMs - toleratedMs) / roundTripMs), nowMs);
+        this.#cut(level.sentInto * (1 - (queueMs - toleratedMs) / roundTripMs), level.sentInto, nowMs);
       } else if (level.sentInto > before * 1.1) {
         // Still what was sent before the last step down.
       } else if (this.#full * 2 >= count) this.#climb(level, nowMs);
@@ -172,8 +176,8 @@ export class Capacity {
   }
 
   /** Down to what keeps the queue within its bound, by at most half at once: one bad moment isn't the rule. */
-  #cut(target: number, nowMs: number): void {
-    this.#set(Math.min(this.slots, Math.max(target, this.slots / 2)));
+  #cut(target: number, sentInto: number, nowMs: number): void {
+    this.#set(Math.min(this.slots, Math.max(target, Math.min(this.slots, sentInto) / 2)));
     this.#reference = null;
     this.#stride = strideSmall;
     this.#direction = -1;
@@ -266,7 +270,7 @@ export class Capacity {
         0;
     const isCareful = this.#stride <= strideSmall;
     this.#samples = Math.min(levelSamplesMax, isCareful ? Math.max(carefulSamples, this.slots) : this.slots);
-    this.#settledMs = nowMs + this.#roundTripMs;
+    this.#settledMs = nowMs + Math.min(levelMsMax / 2, this.#roundTripMs);
     this.#judgedMs = nowMs + Math.max(levelMsMin, this.#roundTripMs * (isCareful ? carefulRoundTrips : 1));
   }
 }

@@ -38,8 +38,8 @@ export interface Scenario {
 export interface Observed {
   /** Replies by time, in buckets of `bucketMs`. */
   replies: number[];
-  /** Sum of the times from the request to its reply, by bucket. */
-  latencyMs: number[];
+  /** Sum of the times at a replica, from dispatch to reply, by bucket. */
+  roundTripMs: number[];
   /** Largest and smallest limit of each replica, by bucket. */
   slots: { min: number; max: number }[][];
   /** Replies of each replica. */
@@ -246,7 +246,7 @@ export function simulate(scenario: Scenario): Observed {
   const buckets = Math.ceil(durationMs / bucketMs);
   const observed: Observed = {
     replies: new Array(buckets).fill(0),
-    latencyMs: new Array(buckets).fill(0),
+    roundTripMs: new Array(buckets).fill(0),
     slots: Array.from({ length: buckets }, () => []),
     shares: models.map(() => 0),
     latencies: [],
@@ -285,7 +285,7 @@ export function simulate(scenario: Scenario): Observed {
     const { nowMs } = timeline;
     const bucket = Math.min(buckets - 1, Math.floor(nowMs / bucketMs));
     observed.replies[bucket]++;
-    observed.latencyMs[bucket] += nowMs - job.arrivedMs;
+    observed.roundTripMs[bucket] += nowMs - job.dispatchedMs;
     observed.shares[replicas.indexOf(replica)]++;
     if (nowMs > durationMs / 2) observed.latencies.push(nowMs - job.arrivedMs);
     replica.runUs = smoothRunUs(replica.runUs, job.runMs * 1000);
@@ -340,10 +340,16 @@ export function slotsBetween(observed: Observed, replica: number, fromMs: number
   return { min: Math.min(...ranges.map(({ min }) => min)), max: Math.max(...ranges.map(({ max }) => max)) };
 }
 
+/** Mean requests in flight at all replicas between two moments (Little). */
+export function inFlight(observed: Observed, fromMs: number, toMs: number): number {
+  const sum = observed.roundTripMs.slice(fromMs / bucketMs, toMs / bucketMs).reduce((sum, ms) => sum + ms, 0);
+  return sum / (toMs - fromMs);
+}
+
 /** The best throughput that any fixed limit gives. */
 export function bestStatic(scenario: Scenario, fromMs: number): { slots: number; perSecond: number } {
   let best = { slots: 0, perSecond: 0 };
-  for (let slots = 1; slots <= 1024; slots *= 2) {
+  for (let slots = 1; slots <= 1024; slots *= 4) {
     const perSecond = throughput(simulate({ ...scenario, slots }), fromMs, scenario.durationMs);
     // The smallest of those that are as good: more slots must buy something.
     if (perSecond > best.perSecond * 1.02) best = { slots, perSecond };
