@@ -31,6 +31,8 @@ export interface Scenario {
   /** Open loop: requests per ms, at random. */
   rate?: number | ((nowMs: number) => number);
   durationMs: number;
+  /** Another policy, to compare with. */
+  choose?: typeof choose;
   /** A fixed limit instead of the adaptive one. */
   slots?: number;
 }
@@ -260,7 +262,7 @@ export function simulate(scenario: Scenario): Observed {
 
   const pump = () => {
     while (head < queue.length) {
-      const replica = choose(replicas, timeline.nowMs, random);
+      const replica = (scenario.choose ?? choose)(replicas, timeline.nowMs, random);
       if (!replica) return;
       replica.run(queue[head++]);
       if (head > 4096) queue.splice(0, head), head = 0;
