@@ -246,13 +246,7 @@ export function simulate(scenario: Scenario): Observed {
   const random = createSeededRandom(scenario.seed);
   const timeline = new Timeline();
   const buckets = Math.ceil(durationMs / bucketMs);
-  const observed: Observed = {
-    replies: new Array(buckets).fill(0),
-    roundTripMs: new Array(buckets).fill(0),
-    slots: Array.from({ length: buckets }, () => []),
-    shares: models.map(() => 0),
-    latencies: [],
-  };
+  const observed = createObserved(buckets, models.length);
   const queue: Job[] = [];
   let head = 0;
   let inFlight = 0;
@@ -270,14 +264,7 @@ export function simulate(scenario: Scenario): Observed {
   };
   const arrive = () => {
     inFlight++;
-    queue.push({
-      work: pick(worksNow(timeline.nowMs), random.next()),
-      arrivedMs: timeline.nowMs,
-      dispatchedMs: 0,
-      sentInto: 0,
-      startedMs: 0,
-      runMs: 0,
-    });
+    queue.push(createJob(pick(worksNow(timeline.nowMs), random.next()), timeline.nowMs));
     pump();
   };
   const fill = () => {
@@ -296,14 +283,9 @@ export function simulate(scenario: Scenario): Observed {
     replica.capacity.observe(nowMs, nowMs - dispatchedMs, runMs * 1000, sentInto, replica.outstanding);
     replica.outstanding--;
     inFlight--;
-    note(bucket, replica);
+    noteSlots(observed.slots[bucket], replicas.indexOf(replica), replica.slots);
     fill();
     pump();
-  };
-  const note = (bucket: number, replica: Replica) => {
-    const range = observed.slots[bucket][replicas.indexOf(replica)] ??= { min: Infinity, max: 0 };
-    range.min = Math.min(range.min, replica.slots);
-    range.max = Math.max(range.max, replica.slots);
   };
   const replicas = models.map((model) => new Replica(timeline, model, onReply));
   for (const replica of replicas) {
@@ -322,6 +304,26 @@ export function simulate(scenario: Scenario): Observed {
   if (rate) arriveAtRandom();
   timeline.runUntil(durationMs);
   return observed;
+}
+
+function createObserved(buckets: number, replicas: number): Observed {
+  return {
+    replies: new Array(buckets).fill(0),
+    roundTripMs: new Array(buckets).fill(0),
+    slots: Array.from({ length: buckets }, () => []),
+    shares: new Array(replicas).fill(0),
+    latencies: [],
+  };
+}
+
+function createJob(work: Work, arrivedMs: number): Job {
+  return { work, arrivedMs, dispatchedMs: 0, sentInto: 0, startedMs: 0, runMs: 0 };
+}
+
+function noteSlots(ranges: { min: number; max: number }[], replica: number, slots: number): void {
+  const range = ranges[replica] ??= { min: Infinity, max: 0 };
+  range.min = Math.min(range.min, slots);
+  range.max = Math.max(range.max, slots);
 }
 
 function pick(works: Work[], chance: number): Work {
