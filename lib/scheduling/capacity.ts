@@ -19,15 +19,22 @@ const reportedSlotsMax = 4096;
 /** As far as adapting goes; who needs more configures it. */
 export const adaptiveSlotsMax = 1024;
 
-/** A step must give this share of its slots as throughput: +10 % slots are kept for +1.5 % requests. */
-const elasticityMin = 0.15;
+/** A step must give this share of its slots as throughput: +10 % slots are kept for +1 % requests. */
+const elasticityMin = 0.1;
 /** A standing queue at the replica up to this long lets frames gather into batches; longer is only latency. */
 const queueMsTolerated = 8;
 /** The same for long functions, as a share of their run time: with less, cores go idle between two of them. */
-const queueRunShare = 0.5;
+const queueRunShare = 1.5;
 /** A level is judged by at least this time and, up to a bound, by one round of its slots. */
 const levelMsMin = 20;
+/** However long its round trips, a level is judged after this time if there are samples: it may be far too high. */
+const levelMsMax = 1000;
 const levelSamplesMax = 256;
+/** Once it goes in small steps, chance must not decide: so many samples, and this many round trips. */
+const carefulSamples = 24;
+const carefulRoundTrips = 4;
+/** What is usual is smoothed over so many replies. */
+const typicalSamples = 128;
 const strideSmall = 1.5;
 const strideLarge = 4;
 /** How long a limit that turned out best is kept before the next probe; doubles as long as it stays best. */
@@ -46,6 +53,8 @@ export function slotsOf(facts: CapacityFacts): number {
 /** Times of one level of slots, in ms per request. */
 interface Level {
   slots: number;
+  /** In flight when its requests were sent, themselves included: on the way to a new level that is less than it. */
+  sentInto: number;
   waitMs: number;
   runMs: number;
 }
@@ -62,13 +71,21 @@ export class Capacity {
   #count = 0;
   #lost = 0;
   #full = 0;
-  #outstanding = 0;
+  #sentInto = 0;
   #waitMs = 0;
   #runMs = 0;
   #runSquares = 0;
 
-  /** Smoothed over levels; 0: nothing known. */
+  /** The level is judged with at least so many samples and after at least this time. */
+  #samples = 1;
+  #judgedMs = -Infinity;
+  /** From then on replies show the level; before, some are still from the one before. */
+  #settledMs = -Infinity;
+
+  /** Smoothed over the last replies. */
+  #seen = 0;
   #roundTripMs = 0;
+  #typicalRunMs = 0;
   #lastMs = -Infinity;
   #baseWaitMs = Infinity;
   #baseBeforeMs = Infinity;
@@ -103,27 +120,31 @@ export class Capacity {
 
   /**
    * One reply: dispatch to reply here, run time as the runner measured it, and how many were in flight at the
-   * replica when it came, this one included. Returns whether `slots` has changed.
+   * replica when it was sent and when its reply came, itself included. Returns whether `slots` has changed.
    */
-  observe(nowMs: number, roundTripMs: number, runUs: number, outstanding: number): boolean {
+  observe(nowMs: number, roundTripMs: number, runUs: number, sentInto: number, outstanding: number): boolean {
     const dispatchedMs = nowMs - roundTripMs;
     if (dispatchedMs - this.#lastMs > idleHalfLifeMs) this.#forget(dispatchedMs - this.#lastMs);
     this.#lastMs = nowMs;
-    // Sent before the last change: says nothing about the level now.
-    if (dispatchedMs < this.#sinceMs) return false;
-    if (this.#sinceMs === -Infinity) this.#sinceMs = dispatchedMs;
     const runMs = runUs / 1000;
     const waitMs = roundTripMs > runMs ? roundTripMs - runMs : 0;
+    if (this.#seen < typicalSamples) this.#seen++;
+    this.#roundTripMs += (roundTripMs - this.#roundTripMs) / this.#seen;
+    this.#typicalRunMs += (runMs - this.#typicalRunMs) / this.#seen;
+    if (this.#sinceMs === -Infinity) this.#sinceMs = dispatchedMs;
+    // Counted by when they end, or the short among them would seem to be all there are; only the first large steps,
+    // which must be quick, go by when they were sent.
+    if (this.#stride > strideSmall ? dispatchedMs < this.#sinceMs : nowMs < this.#settledMs) return false;
     this.#count++;
     if (outstanding >= this.slots) this.#full++;
-    this.#outstanding += outstanding;
+    this.#sentInto += sentInto;
     this.#waitMs += waitMs;
     this.#runMs += runMs;
     this.#runSquares += runMs * runMs;
-    if (waitMs < this.#baseWaitMs && outstanding <= this.#floor) this.#baseWaitMs = waitMs;
-    if (this.#count < levelSamplesMax && this.#count < this.slots) return false;
-    if (nowMs - this.#sinceMs < levelMsMin || nowMs - this.#sinceMs < this.#roundTripMs) return false;
-    return this.#step(nowMs);
+    if (waitMs < this.#baseWaitMs && sentInto <= this.#floor) this.#baseWaitMs = waitMs;
+    const isJudged = this.#count >= this.#samples && nowMs >= this.#judgedMs;
+    const isLate = this.#count >= carefulSamples && nowMs - this.#sinceMs >= levelMsMax;
+    return isJudged || isLate ? this.#step(nowMs) : false;
   }
 
   /** A request that ran into its deadline here. When many do, the level is too high whatever the others took. */
@@ -137,16 +158,16 @@ export class Capacity {
     const waitMs = this.#waitMs / count;
     const runMs = this.#runMs / count;
     const roundTripMs = waitMs + runMs;
-    this.#roundTripMs = this.#roundTripMs === 0
-      ? roundTripMs
-      : this.#roundTripMs + (roundTripMs - this.#roundTripMs) / 4;
+    const level: Level = { slots: before, sentInto: this.#sentInto / count, waitMs, runMs };
     if (this.adaptive) {
       const queueMs = waitMs - this.#baseMs(nowMs);
-      const toleratedMs = Math.max(queueMsTolerated, runMs * queueRunShare);
-      if (this.#lost * 10 > count) this.#cut(before / 2, nowMs);
+      const toleratedMs = Math.max(queueMsTolerated, Math.max(runMs, this.#typicalRunMs) * queueRunShare);
+      if (this.#lost * 10 > count) this.#cut(0, before, nowMs);
       else if (queueMs > toleratedMs) {
-        this.#cut((this.#outstanding / count) * (1 - (queueMs - toleratedMs) / roundTripMs), nowMs);
-      } else if (this.#full * 2 >= count) this.#climb(waitMs, runMs, nowMs);
+        this.#cut(level.sentInto * (1 - (queueMs - toleratedMs) / roundTripMs), level.sentInto, nowMs);
+      } else if (level.sentInto > before * 1.1) {
+        // Still what was sent before the last step down.
+      } else if (this.#full * 2 >= count) this.#climb(level, nowMs);
       // Nobody asks for more; a probe under way has no answer.
       else this.#reference = null;
     }
@@ -155,8 +176,8 @@ export class Capacity {
   }
 
   /** Down to what keeps the queue within its bound, by at most half at once: one bad moment isn't the rule. */
-  #cut(target: number, nowMs: number): void {
-    this.#set(Math.min(this.slots, Math.max(target, this.slots / 2)));
+  #cut(target: number, sentInto: number, nowMs: number): void {
+    this.#set(Math.min(this.slots, Math.max(target, Math.min(this.slots, sentInto) / 2)));
     this.#reference = null;
     this.#stride = strideSmall;
     this.#direction = -1;
@@ -164,35 +185,31 @@ export class Capacity {
   }
 
   /** Steps on while steps pay; back to the level before, and to rest there for a while, when one doesn't. */
-  #climb(waitMs: number, runMs: number, nowMs: number): void {
+  #climb(level: Level, nowMs: number): void {
     const reference = this.#reference;
-    if (reference === null || reference.slots === this.slots) {
-      if (reference !== null && nowMs < this.#holdUntilMs && !isOther(reference, runMs)) {
-        reference.waitMs += (waitMs - reference.waitMs) / 4;
-        reference.runMs += (runMs - reference.runMs) / 4;
-        return;
-      }
-      this.#reference = { slots: this.slots, waitMs, runMs };
-      if (reference === null && nowMs < this.#holdUntilMs) return;
-      return this.#probe();
+    if (reference === null || reference.slots === level.slots) {
+      const isHeld = nowMs < this.#holdUntilMs && (reference === null || !isOther(reference, level));
+      this.#reference = reference === null ? level : blend(reference, level);
+      if (!isHeld) this.#probe();
+      return;
     }
-    const direction = this.#elasticity(reference, waitMs, runMs) > elasticityMin ? 1 : -1;
+    const direction = this.#elasticity(reference, level) > elasticityMin ? 1 : -1;
     if (direction === this.#direction) {
-      this.#reference = { slots: this.slots, waitMs, runMs };
+      this.#reference = level;
       this.#holdMs = holdMsMin;
       this.#stride = Math.min(direction === 1 ? strideLarge : 2, this.#stride * 2);
       return this.#probe();
     }
-    // Upwards it goes back to where it was good; downwards too.
     this.#set(reference.slots);
-    this.#direction = direction;
-    if (this.#stride > strideSmall) this.#stride = strideSmall;
-    else {
-      this.#hold(nowMs, this.#holdMs);
-      this.#holdMs = Math.min(holdMsMax, this.#holdMs * 2);
+    if (this.#stride > strideSmall) {
+      // Overshot: the best is between, and smaller steps go there from where it was still good.
+      this.#stride = strideSmall;
+      this.#reference = null;
+      return;
     }
-    // After an overshoot by a large stride the way up is still open, in smaller ones.
-    if (this.#holdUntilMs <= nowMs) this.#direction = 1;
+    this.#direction = direction;
+    this.#hold(nowMs, this.#holdMs);
+    this.#holdMs = Math.min(holdMsMax, this.#holdMs * 2);
   }
 
   /** Another level, compared with `#reference` when it has been measured. */
@@ -203,15 +220,16 @@ export class Capacity {
   }
 
   /** d ln(throughput) / d ln(slots) between two levels: 1, each slot brings its share; 0, only latency. */
-  #elasticity(from: Level, waitMs: number, runMs: number): number {
+  #elasticity(from: Level, to: Level): number {
     const count = this.#count;
-    const variance = Math.max(0, this.#runSquares / count - runMs * runMs);
-    // Functions of several kinds make the mean run time jump; only what is no chance (two standard errors) counts.
-    const grownMs = runMs - from.runMs;
-    const runGrownMs = grownMs * grownMs > (4 * variance) / count ? grownMs : 0;
+    const variance = Math.max(0, this.#runSquares / count - to.runMs * to.runMs);
+    // Functions of several kinds make the mean run time jump; only what is no chance (three standard errors) counts.
+    const grownMs = to.runMs - from.runMs;
+    const runGrownMs = grownMs * grownMs > (9 * variance) / count ? grownMs : 0;
     const fromMs = from.waitMs + from.runMs;
-    const toMs = Math.max(fromMs / 1000, fromMs + waitMs - from.waitMs + runGrownMs);
-    return 1 - Math.log(toMs / fromMs) / Math.log(this.slots / from.slots);
+    const toMs = Math.max(fromMs / 1000, fromMs + to.waitMs - from.waitMs + runGrownMs);
+    if (to.sentInto === from.sentInto) return 0;
+    return 1 - Math.log(toMs / fromMs) / Math.log(to.sentInto / from.sentInto);
   }
 
   /** The way there and back without a queue: the least of what few in flight took, which every deep cut renews. */
@@ -244,19 +262,33 @@ export class Capacity {
 
   #clear(nowMs: number): void {
     this.#sinceMs = nowMs;
-    this.#count =
-      this.#lost =
-      this.#full =
-      this.#outstanding =
+    this.#count = this.#lost = this.#full = 0;
+    this.#sentInto =
+      this.#waitMs =
+      this.#runMs =
+      this.#runSquares =
         0;
-    this.#waitMs = this.#runMs = this.#runSquares = 0;
+    const isCareful = this.#stride <= strideSmall;
+    this.#samples = Math.min(levelSamplesMax, isCareful ? Math.max(carefulSamples, this.slots) : this.slots);
+    this.#settledMs = nowMs + Math.min(levelMsMax / 2, this.#roundTripMs);
+    this.#judgedMs = nowMs + Math.max(levelMsMin, this.#roundTripMs * (isCareful ? carefulRoundTrips : 1));
   }
 }
 
-/** Other functions are asked for than when it was measured. */
-function isOther(level: Level, runMs: number): boolean {
-  const ms = level.runMs + level.waitMs;
-  return runMs > 2 * ms || (runMs < level.runMs / 2 && level.runMs > 1);
+/** Other functions are asked for than when the reference was measured. */
+function isOther(reference: Level, level: Level): boolean {
+  return level.runMs > 2 * (reference.runMs + reference.waitMs) ||
+    (level.runMs < reference.runMs / 2 && reference.runMs > 1);
+}
+
+function blend(older: Level, newer: Level): Level {
+  const blended = (from: number, to: number) => from + (to - from) / 4;
+  return {
+    slots: newer.slots,
+    sentInto: blended(older.sentInto, newer.sentInto),
+    waitMs: blended(older.waitMs, newer.waitMs),
+    runMs: blended(older.runMs, newer.runMs),
+  };
 }
 
 /** A request is refused only when the queue would have to move this much faster than it ever did. */

@@ -21,7 +21,15 @@ import {
 } from "../protocol/frame.ts";
 import type { Random } from "../random.ts";
 import { TimerWheel } from "../timer_wheel.ts";
-import { deadlineAt, refuseFrame, refuseQueue, refuseRequester, refuseShare } from "./admission.ts";
+import {
+  deadlineAt,
+  refuseFrame,
+  refuseLate,
+  refuseQueue,
+  refuseRequester,
+  refuseShare,
+} from "./admission.ts";
+import type { DispatcherOptions } from "./dispatcher_options.ts";
 import { Fleet } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
 import * as outcomes from "./outcomes.ts";
@@ -36,22 +44,8 @@ import {
   type SetState,
 } from "./state.ts";
 
-export type { DispatcherSnapshot, FrameSink, Requester };
+export type { DispatcherOptions, DispatcherSnapshot, FrameSink, Requester };
 export type RequestOutcome = outcomes.RequestOutcome;
-
-export interface DispatcherOptions {
-  clock: Clock;
-  random: Random;
-  /** Upper half of every request id; another one with every start of the manager (u32). */
-  bootEpoch: number;
-  /** The table now in force; read at the start and by `routesChanged`. */
-  routes(): RoutingTable;
-  /**
-   * Called once per request, refused ones included. The object is only lent: the next request's is written into it.
-   * Must not call back into the dispatcher.
-   */
-  onOutcome(outcome: RequestOutcome): void;
-}
 
 /** A dispatcher over the table that `routes` gives now. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
@@ -107,7 +101,8 @@ export class Dispatcher {
     const mayRun = target && (set.queue.size === 0 || set.queue.waiting(endpoint) === 0) &&
       !isCongested(requester.sink);
     const replica = mayRun ? choose(target.replicas, nowMs, this.#random) : null;
-    const full = refuseShare(inFlight.size) ?? (replica ? null : refuseQueue(set));
+    const full = refuseShare(inFlight.size) ??
+      (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs));
     if (full) return this.#refuse(requester, id, number, full, endpoint);
 
     setFrameRequestId(bytes, at, this.#epoch, number);
@@ -264,7 +259,7 @@ export class Dispatcher {
     pending.link = link;
     pending.replica = replica;
     pending.runId = runId;
-    replica.outstanding++;
+    pending.sentInto = ++replica.outstanding;
     link.running.add(runId, pending);
     pending.address(nowMs);
     link.sink.sendFrames(pending.bytes, pending.at, pending.end);
@@ -276,7 +271,8 @@ export class Dispatcher {
     const replica = pending.replica!;
     replica.runUs = smoothRunUs(replica.runUs, runUs);
     replica.runObservedMs = nowMs;
-    replica.capacity.observe(nowMs, nowMs - pending.dispatchedMs, runUs, replica.outstanding);
+    const roundTripMs = nowMs - pending.dispatchedMs;
+    replica.capacity.observe(nowMs, roundTripMs, runUs, pending.sentInto, replica.outstanding);
     const { phase } = pending;
     this.#release(pending);
     this.#deadlines.remove(pending);

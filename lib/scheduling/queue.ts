@@ -37,6 +37,7 @@ interface Lane<Entry> {
 interface Flow<Entry> {
   readonly client: string;
   readonly lanes: Map<string, Lane<Entry>>;
+  waiting: number;
   deficit: number;
   previous: Flow<Entry>;
   next: Flow<Entry>;
@@ -84,6 +85,11 @@ export class FairQueue<Entry> {
   /** How many wait for this endpoint. */
   waiting(endpoint: string): number {
     return this.#topics.get(endpoint)?.waiting ?? 0;
+  }
+
+  /** How many of this client wait. */
+  waitingOf(client: string): number {
+    return this.#flows.get(client)?.waiting ?? 0;
   }
 
   /** The endpoints that something waits for. */
@@ -148,6 +154,7 @@ export class FairQueue<Entry> {
     node.previous = node.next = null;
     this.#size--;
     this.#bytes -= this.#bytesOf(node.entry);
+    lane.flow.waiting--;
     if (--lane.topic.waiting === 0) this.#topics.delete(lane.topic.endpoint);
     if (lane.head) return;
     lane.flow.lanes.delete(lane.topic.endpoint);
@@ -169,6 +176,7 @@ export class FairQueue<Entry> {
 
   #added(node: QueueNode<Entry>): QueueNode<Entry> {
     node.lane.topic.waiting++;
+    node.lane.flow.waiting++;
     this.#size++;
     this.#bytes += this.#bytesOf(node.entry);
     return node;
@@ -190,7 +198,7 @@ export class FairQueue<Entry> {
 
   /** A new client waits for a whole round, unless it goes `first`. */
   #addFlow(client: string, first: boolean): Flow<Entry> {
-    const flow = { client, lanes: new Map(), deficit: 0 } as unknown as Flow<Entry>;
+    const flow = { client, lanes: new Map(), waiting: 0, deficit: 0 } as unknown as Flow<Entry>;
     const turn = this.#turn ?? flow;
     flow.next = turn;
     flow.previous = this.#turn ? turn.previous : flow;

@@ -53,6 +53,8 @@ export class Pending extends WheelEntry {
   waitedMs = 0;
   queuedMs: number;
   dispatchedMs = 0;
+  /** In flight at its replica when it was sent, itself included. */
+  sentInto = 0;
   link: AgentLink | null = null;
   replica: Replica | null = null;
   /** Its id towards the agent. */
