@@ -85,7 +85,7 @@ async function startOne(host: ModuleHost, folder: string): Promise<Start> {
     onImported() {},
     onLoaded: () => loaded.resolve(),
     onFailed: fail,
-    onFrame() {},
+    onFrames() {},
     onLog() {},
     onExit(reason) {
       fail(reason);
