@@ -86,6 +86,7 @@ async function startOne(host: ModuleHost, folder: string): Promise<Start> {
     onLoaded: () => loaded.resolve(),
     onFailed: fail,
     onFrames() {},
+    onDrain() {},
     onLog() {},
     onExit(reason) {
       fail(reason);

@@ -122,6 +122,7 @@ class ProcessHosting implements Hosting {
       upstream: options.upstream,
       runnersMax: Math.min(options.cores, limits.runnersPerReplicaMax),
       slots: options.concurrency ?? options.cores,
+      adaptive: options.concurrency === undefined,
       readyMsMax: options.readyMsMax ?? limits.readyMsMax,
       drainMsMax: options.drainMsMax ?? limits.drainMsMax,
       observe: options.observe,

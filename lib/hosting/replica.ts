@@ -33,6 +33,8 @@ export interface ReplicaDeps {
   runnersMax: number;
   /** Requests at once when the specification names none. */
   slots: number;
+  /** Whether that is only where the manager starts from. */
+  adaptive: boolean;
   readyMsMax: number;
   drainMsMax: number;
   observe(observation: Observation): void;
@@ -104,6 +106,7 @@ export class Replica implements RequestOwner {
       state: this.#state,
       ...(this.#reason === undefined ? {} : { reason: this.#reason.slice(0, 4096) }),
       slots: concurrency ?? this.#deps.slots,
+      adaptive: concurrency === undefined && this.#deps.adaptive,
       endpoints: this.#endpoints,
     };
   }

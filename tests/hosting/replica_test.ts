@@ -89,6 +89,7 @@ async function scripted(cores = 1) {
     upstream: { request() {}, cancel() {}, forget() {} },
     runnersMax: cores,
     slots: cores,
+    adaptive: true,
     readyMsMax: 60_000,
     drainMsMax: 30_000,
     observe() {},
