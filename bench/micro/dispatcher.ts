@@ -130,5 +130,7 @@ dispatcher.close();
 const median = figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)];
 console.log(
   `${outstanding} outstanding, ${agentCount} agents: ${median.toFixed(2)} µs per request, ` +
-    `frames of ${headerBytes + endpoint.length + 64} bytes (rounds ${figures.map((us) => us.toFixed(2)).join(" ")})`,
+    `frames of ${headerBytes + endpoint.length + 64} bytes (rounds ${
+      figures.map((us) => us.toFixed(2)).join(" ")
+    })`,
 );
