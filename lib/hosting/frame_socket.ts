@@ -3,6 +3,7 @@
  * Frames sent in one turn, or while a write is under way, share the next write. Received frames are whole and handed
  * over by the read, without a copy; their bytes belong to the receiver.
  */
+import { encodeFrame, Op } from "../protocol/frame.ts";
 import { limits } from "../limits.ts";
 import { Inbox } from "../protocol/inbox.ts";
 import { Outbox } from "../protocol/outbox.ts";
@@ -33,7 +34,11 @@ export class FrameSocket {
   readonly #stream: ByteStream;
   readonly #handlers: FrameSocketHandlers;
   readonly #outbox = new Outbox();
-  readonly #inbox = new Inbox((frames) => this.#deliver(frames));
+  readonly #inbox = new Inbox({
+    deliver: (frames) => this.#deliver(frames),
+    onTaken: (bytes) => this.#onTaken(bytes),
+    tellTaken: (bytes) => this.sendFrames(encodeFrame({ op: Op.taken, id: 0, a: bytes })),
+  });
   /** What is being written, in a buffer that every write uses again. */
   #batch = new Uint8Array(0);
   #writingBytes = 0;
@@ -71,6 +76,15 @@ export class FrameSocket {
     if (this.#closed) return;
     this.#outbox.push(bytes, at, end);
     if (this.bufferedBytes > limits.sendBufferBytesHigh) this.#jammed = true;
+    this.#scheduleFlush();
+  }
+
+  #onTaken(bytes: number): void {
+    this.#outbox.taken(bytes);
+    if (!this.#closed && this.#outbox.bytes > 0) this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
     if (this.#writing) return;
     this.#writing = true;
     // Once this turn is over, so that all it sends goes out together.

@@ -28,6 +28,8 @@ export const Op = {
   fetch: 8,
   /** Some bytes of a large frame, between two programs only. id = transfer, a = offset, b = the frame's length. */
   chunk: 9,
+  /** So many bytes of chunks have been taken, between two programs only. a = bytes. */
+  taken: 10,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -248,8 +250,8 @@ export function frameLengthAt(bytes: Uint8Array, at: number, end: number): numbe
     throw new SqwishError("too_large", `A body takes at most ${limits.bodyBytesMax} bytes`);
   }
   const op = bytes[at + 4];
-  if (op < Op.request || op > Op.chunk) {
-    throw new SqwishError("invalid_request", `A frame's operation is 1 to ${Op.chunk}, this one is ${op}`);
+  if (op < Op.request || op > Op.taken) {
+    throw new SqwishError("invalid_request", `A frame's operation is 1 to ${Op.taken}, this one is ${op}`);
   }
   return end - at < length ? 0 : length;
 }

@@ -1,7 +1,8 @@
 /**
  * Frames out of a byte stream that is cut anywhere: a WebSocket's binary payloads or the unix socket → here → the
  * owner, as runs of whole frames. What lies whole in what was read is handed on as it lies there; only a cut frame
- * is copied. Chunks of a large frame (`outbox.ts`) are put together here, so that nobody else knows of them.
+ * is copied. Chunks of a large frame (`outbox.ts`) are put together here, so that only the two ends of the connection
+ * know of them.
  * The invariant: what is handed on are whole, well-formed frames whose bytes are the receiver's.
  */
 import { SqwishError } from "../errors.ts";
@@ -13,16 +14,28 @@ interface Transfer {
   receivedBytes: number;
 }
 
+export interface InboxOwner {
+  /** One or more whole frames, back to back, whose bytes are the owner's from now on. */
+  deliver(frames: Uint8Array): void;
+  /** The other end has taken so many bytes of our chunks. */
+  onTaken(bytes: number): void;
+  /** To be told to the other end: so many bytes of its chunks have been taken. */
+  tellTaken(bytes: number): void;
+}
+
+/** Told often enough that the sender never has to wait for it on a quick line. */
+const tellAfterBytes = limits.chunkWindowBytes / 2;
+
 export class Inbox {
-  readonly #deliver: (frames: Uint8Array) => void;
+  readonly #owner: InboxOwner;
+  #untoldBytes = 0;
   /** The beginning of a frame that is not whole yet: its header so far, or a buffer of its full size. */
   #cut: Uint8Array | null = null;
   #cutBytes = 0;
   readonly #transfers = new Map<number, Transfer>();
 
-  /** `deliver` gets one or more whole frames, back to back, and owns their bytes. */
-  constructor(deliver: (frames: Uint8Array) => void) {
-    this.#deliver = deliver;
+  constructor(owner: InboxOwner) {
+    this.#owner = owner;
   }
 
   /** True between two frames: nothing is half there. */
@@ -40,14 +53,14 @@ export class Inbox {
     while (at < bytes.length) {
       const length = frameLengthAt(bytes, at, bytes.length);
       if (length === 0) break;
-      if (frameOp(bytes, at) === Op.chunk) {
-        if (from < at) this.#deliver(bytes.subarray(from, at));
+      if (frameOp(bytes, at) >= Op.chunk) {
+        if (from < at) this.#owner.deliver(bytes.subarray(from, at));
         from = at + length;
-        this.#add(bytes, at, at + length);
+        this.#takeOwn(bytes, at, at + length);
       }
       at += length;
     }
-    if (from < at) this.#deliver(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    if (from < at) this.#owner.deliver(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
     if (at < bytes.length) this.#keep(bytes, at);
   }
 
@@ -78,8 +91,8 @@ export class Inbox {
     if (this.#cutBytes < frame.length) return at;
     this.#cut = null;
     this.#cutBytes = 0;
-    if (frameOp(frame, 0) === Op.chunk) this.#add(frame, 0, frame.length);
-    else this.#deliver(frame);
+    if (frameOp(frame, 0) >= Op.chunk) this.#takeOwn(frame, 0, frame.length);
+    else this.#owner.deliver(frame);
     return at;
   }
 
@@ -88,6 +101,17 @@ export class Inbox {
     this.#cut!.set(bytes.subarray(at, at + count), this.#cutBytes);
     this.#cutBytes += count;
     return at + count;
+  }
+
+  /** What is meant for the connection itself. */
+  #takeOwn(bytes: Uint8Array, at: number, end: number): void {
+    if (frameOp(bytes, at) === Op.taken) return this.#owner.onTaken(frameA(bytes, at));
+    this.#add(bytes, at, end);
+    this.#untoldBytes += end - at;
+    if (this.#untoldBytes < tellAfterBytes) return;
+    const told = this.#untoldBytes;
+    this.#untoldBytes = 0;
+    this.#owner.tellTaken(told);
   }
 
   /** A chunk: id = the transfer's number, a = its offset, b = the whole frame's length. */
@@ -112,10 +136,10 @@ export class Inbox {
     transfer.receivedBytes += body.length;
     if (transfer.receivedBytes < whole.length) return;
     this.#transfers.delete(number);
-    if (frameLengthAt(whole, 0, whole.length) !== whole.length || frameOp(whole, 0) === Op.chunk) {
+    if (frameLengthAt(whole, 0, whole.length) !== whole.length || frameOp(whole, 0) >= Op.chunk) {
       throw new SqwishError("invalid_request", "The chunks of a transfer must make one whole frame");
     }
-    this.#deliver(whole);
+    this.#owner.deliver(whole);
   }
 
   #admit(length: number): number {

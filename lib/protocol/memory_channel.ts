@@ -20,7 +20,11 @@ class MemoryChannel implements Channel {
   #pendingClose: ChannelClose | null = null;
   #receivedBytes = 0;
   #malformed = false;
-  readonly #frames = new Inbox((frames) => this.#handlers!.onFrames(frames));
+  readonly #frames = new Inbox({
+    deliver: (frames) => this.#handlers!.onFrames(frames),
+    onTaken() {},
+    tellTaken() {},
+  });
 
   constructor(remoteAddress: string) {
     this.remoteAddress = remoteAddress;

@@ -2,7 +2,8 @@
  * Frames that wait to be written to one connection: senders → here → one batch per write (WebSocket, unix socket).
  * Ranges are kept as they come and copied once, into the batch; ranges that lie back to back in one buffer are one
  * copy. A frame over `chunkBytesMax` goes out in chunks, a few at a time and between the small ones, so that it
- * delays them by one chunk at most.
+ * delays them by one chunk at most; and only so many chunks are on their way at once, or what lies in the buffers of
+ * the operating system would delay them all the same.
  * The invariant: frames of one id leave in the order they came.
  */
 import { limits } from "../limits.ts";
@@ -30,6 +31,8 @@ export class Outbox {
   /** The first few take turns, the others wait. */
   #lanes: Lane[] = [];
   #laneBytes = 0;
+  /** Of chunks, on their way: written, and not taken yet as far as is known. */
+  #chunkBytesOut = 0;
   #transfer = 0;
   /** What `plan` has found room for. */
   #plannedTo = 0;
@@ -38,6 +41,11 @@ export class Outbox {
   /** Bytes of frames that have not been put into a batch. */
   get bytes(): number {
     return this.#smallBytes + this.#laneBytes;
+  }
+
+  /** Those of them that wait in chunks, for the receiver's word. */
+  get largeBytes(): number {
+    return this.#laneBytes;
   }
 
   /** Takes whole frames. The bytes must not change until they have been written. */
@@ -59,7 +67,12 @@ export class Outbox {
         0;
   }
 
-  /** The size of the next batch, which `write` then writes; 0 when nothing waits. */
+  /** The receiver has taken so many bytes of chunks. */
+  taken(bytes: number): void {
+    this.#chunkBytesOut = Math.max(0, this.#chunkBytesOut - bytes);
+  }
+
+  /** The size of the next batch, which `write` then writes; 0 when nothing may go. */
   plan(): number {
     let to = this.#first;
     let length = 0;
@@ -70,7 +83,8 @@ export class Outbox {
       to++;
     }
     this.#plannedTo = to;
-    this.#plannedBulk = this.#lanes.length === 0 ? 0 : nextPieceBytes(this.#lanes[0]);
+    const mayChunk = this.#lanes.length > 0 && this.#chunkBytesOut < limits.chunkWindowBytes;
+    this.#plannedBulk = mayChunk ? nextPieceBytes(this.#lanes[0]) : 0;
     return length + this.#plannedBulk;
   }
 
@@ -144,6 +158,7 @@ export class Outbox {
       into.set(frame.subarray(lane.sentBytes, lane.sentBytes + bodyBytes), at + headerBytes);
       at += length;
       lane.sentBytes += bodyBytes;
+      this.#chunkBytesOut += length;
     }
     if (lane.sentBytes === frame.length) {
       this.#laneBytes -= frame.length;

@@ -6,6 +6,7 @@
 import { asSqwishError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
+import { encodeFrame, Op } from "./frame.ts";
 import { Inbox } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
 import {
@@ -51,7 +52,11 @@ export class WebSocketChannel implements Channel, MessageSink {
   readonly #masks: boolean;
   readonly #sheds: boolean;
   readonly #parser: MessageParser;
-  readonly #inbox = new Inbox((frames) => this.#deliverFrames(frames));
+  readonly #inbox = new Inbox({
+    deliver: (frames) => this.#deliverFrames(frames),
+    onTaken: (bytes) => this.#onTaken(bytes),
+    tellTaken: (bytes) => this.sendFrames(encodeFrame({ op: Op.taken, id: 0, a: bytes })),
+  });
   readonly #outbox = new Outbox();
   #handlers: ChannelHandlers | null = null;
   /** Control messages and pongs, as frames of RFC 6455; they go before what the outbox holds. */
@@ -67,6 +72,8 @@ export class WebSocketChannel implements Channel, MessageSink {
   #receivedBytes = 0;
   #flushScheduled = false;
   #overHigh = false;
+  /** Nothing is read because the peer reads nothing. */
+  #shedding = false;
   #pausedByOwner = false;
   #malformed = false;
   /** Chunks that arrived after reading was paused; nothing is delivered to a paused owner. */
@@ -162,9 +169,15 @@ export class WebSocketChannel implements Channel, MessageSink {
       const reason = `the peer does not read: ${buffered} bytes are waiting for it`;
       return this.#end(CloseCode.policyViolation, reason);
     }
-    if (this.#overHigh) return;
     this.#overHigh = true;
-    if (this.#sheds) this.#stream.pause();
+    if (!this.#sheds || this.#shedding || this.#smallBytes <= limits.sendBufferBytesHigh) return;
+    this.#shedding = true;
+    this.#stream.pause();
+  }
+
+  /** Without what waits in chunks: for that the peer must be read from, since it tells what it has taken. */
+  get #smallBytes(): number {
+    return this.bufferedBytes - this.#outbox.largeBytes;
   }
 
   #scheduleFlush(): void {
@@ -194,13 +207,17 @@ export class WebSocketChannel implements Channel, MessageSink {
         return;
       }
       this.#writingBytes = 0;
-      if (this.#overHigh && this.bufferedBytes < limits.sendBufferBytesLow) this.#drained();
+      if (this.#overHigh) this.#drain();
     }
   }
 
-  #drained(): void {
+  #drain(): void {
+    if (this.#shedding && this.#smallBytes < limits.sendBufferBytesLow) {
+      this.#shedding = false;
+      this.#resumeWhenFree();
+    }
+    if (this.bufferedBytes >= limits.sendBufferBytesLow) return;
     this.#overHigh = false;
-    this.#resumeWhenFree();
     if (!this.closed) this.#handlers?.onDrain?.();
   }
 
@@ -209,6 +226,8 @@ export class WebSocketChannel implements Channel, MessageSink {
     const frameBytes = this.#outbox.plan();
     const messageBytes = frameBytes === 0 ? 0 : headerLength(frameBytes, this.#masks) + frameBytes;
     if (messageBytes + this.#urgentBytes === 0) {
+      // Chunks that wait for their turn go before the close, too.
+      if (this.#outbox.bytes > 0) return null;
       const last = this.#closeFrame;
       this.#closeFrame = null;
       return last;
@@ -252,7 +271,8 @@ export class WebSocketChannel implements Channel, MessageSink {
 
   /** Of the parser. */
   onBinary(piece: Uint8Array): void {
-    if (this.closed || this.#malformed) return;
+    // After `close` there is still to be heard what the peer has taken.
+    if (this.#ended || this.#malformed) return;
     try {
       this.#inbox.push(piece);
     } catch (thrown) {
@@ -283,6 +303,11 @@ export class WebSocketChannel implements Channel, MessageSink {
     this.#scheduleFlush();
   }
 
+  #onTaken(bytes: number): void {
+    this.#outbox.taken(bytes);
+    this.#scheduleFlush();
+  }
+
   #deliverFrames(frames: Uint8Array): void {
     if (!this.closed) this.#handlers!.onFrames(frames);
   }
@@ -295,7 +320,7 @@ export class WebSocketChannel implements Channel, MessageSink {
   }
 
   #resumeWhenFree(): void {
-    if (this.#pausedByOwner || (this.#overHigh && this.#sheds) || this.#ended) return;
+    if (this.#pausedByOwner || this.#shedding || this.#ended) return;
     const held = this.#held;
     this.#held = [];
     for (const chunk of held) this.#receive(chunk);

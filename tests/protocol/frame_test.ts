@@ -102,9 +102,11 @@ Deno.test("an oversized or unknown frame is refused with what is wrong, a cut on
 
 Deno.test("random bytes never make a frame that reaches outside of what was received", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-    const inbox = new Inbox((frames) =>
-      forEachFrame(frames, (at, end) => assert.ok(end <= frames.length && at < end))
-    );
+    const inbox = new Inbox({
+      deliver: (frames) => forEachFrame(frames, (at, end) => assert.ok(end <= frames.length && at < end)),
+      onTaken() {},
+      tellTaken() {},
+    });
     try {
       inbox.push(bytes);
     } catch (thrown) {

@@ -21,16 +21,24 @@ function takeBatch(outbox: Outbox): Uint8Array | null {
   return batch;
 }
 
+/** All there is, for a receiver that takes at once what it gets. */
 function batchesOf(outbox: Outbox): Uint8Array[] {
   const batches: Uint8Array[] = [];
-  for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) batches.push(batch);
+  for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) {
+    batches.push(batch);
+    outbox.taken(batch.length);
+  }
   return batches;
 }
 
 /** Feeds an inbox in pieces of `step` bytes; copies of the frames it delivers. */
 function receive(batches: Uint8Array[], step: number): Uint8Array[] {
   const frames: Uint8Array[] = [];
-  const inbox = new Inbox((run) => forEachFrame(run, (at, end) => frames.push(run.slice(at, end))));
+  const inbox = new Inbox({
+    deliver: (run) => forEachFrame(run, (at, end) => frames.push(run.slice(at, end))),
+    onTaken() {},
+    tellTaken() {},
+  });
   for (const batch of batches) {
     for (let at = 0; at < batch.length; at += step) inbox.push(batch.slice(at, at + step));
   }
@@ -67,7 +75,9 @@ Deno.test("frames come out as they went in, also byte by byte, in order per id",
         const frame = frameOf(id, bytes, i);
         outbox.push(frame, 0, frame.length);
         const batch = i % drainEvery === 0 ? takeBatch(outbox) : null;
-        if (batch) batches.push(batch);
+        if (!batch) return;
+        batches.push(batch);
+        outbox.taken(batch.length);
       });
       batches.push(...batchesOf(outbox));
       assert.equal(outbox.bytes, 0);
@@ -118,7 +128,7 @@ Deno.test("a small frame that comes while large ones are under way leaves with t
     const large = frameOf(id, limits.bodyBytesMax);
     outbox.push(large, 0, large.length);
   }
-  for (let i = 0; i < 5; i++) takeBatch(outbox);
+  for (let i = 0; i < 5; i++) outbox.taken(takeBatch(outbox)!.length);
   const small = frameOf(9, 64);
   outbox.push(small, 0, small.length);
   assert.equal(opsOf(takeBatch(outbox)!)[0], "frame 9");
@@ -151,6 +161,45 @@ Deno.test("frames that follow a large one of their id wait for it, others don't"
     [1, 2 * limits.chunkBytesMax],
     [1, 5],
   ]);
+});
+
+Deno.test("only so many chunks are on their way until the receiver has taken some, small frames go all the same", () => {
+  const outbox = new Outbox();
+  const large = frameOf(1, limits.bodyBytesMax);
+  outbox.push(large, 0, large.length);
+  let chunkBytes = 0;
+  for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) chunkBytes += batch.length;
+  assert.ok(
+    chunkBytes >= limits.chunkWindowBytes && chunkBytes < limits.chunkWindowBytes + limits.chunkBytesMax,
+  );
+  const small = frameOf(2, 10);
+  outbox.push(small, 0, small.length);
+  assert.deepEqual(opsOf(takeBatch(outbox)!), ["frame 2"]);
+  assert.equal(outbox.plan(), 0);
+  outbox.taken(limits.chunkBytesMax);
+  assert.deepEqual(opsOf(takeBatch(outbox)!), ["chunk 1"]);
+});
+
+Deno.test("a receiver tells what it has taken before the sender's window is used up, and hears of its own", () => {
+  const outbox = new Outbox();
+  const large = frameOf(1, limits.bodyBytesMax);
+  outbox.push(large, 0, large.length);
+  let told = 0;
+  let heard = 0;
+  const delivered: number[] = [];
+  const inbox = new Inbox({
+    deliver: (frames) => delivered.push(frames.length),
+    onTaken: (bytes) => heard += bytes,
+    tellTaken(bytes) {
+      told += bytes;
+      outbox.taken(bytes);
+    },
+  });
+  for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) inbox.push(batch);
+  assert.deepEqual(delivered, [large.length]);
+  assert.ok(told > limits.bodyBytesMax - limits.chunkWindowBytes);
+  inbox.push(encodeFrame({ op: Op.taken, id: 0, a: 77 }));
+  assert.deepEqual([heard, delivered.length], [77, 1]);
 });
 
 function chunk(transfer: number, offset: number, total: number, body: Uint8Array): Uint8Array {
