@@ -1,10 +1,12 @@
 /** Every system under test, in the order of the tables. */
+import { haproxy } from "./haproxy/peer.ts";
+import { moleculer } from "./moleculer/peer.ts";
 import { nats } from "./nats/peer.ts";
 import type { Peer } from "./peer.ts";
 import { relay } from "./relay/peer.ts";
-import { sqwish } from "./sqwish/peer.ts";
+import { sqwish, sqwishHttp } from "./sqwish/peer.ts";
 
-export const peers: readonly Peer[] = [nats, relay, sqwish];
+export const peers: readonly Peer[] = [nats, moleculer, haproxy, relay, sqwish, sqwishHttp];
 
 /** Those that can be started here; each of the others is told with what it lacks. */
 export async function installed(

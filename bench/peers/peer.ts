@@ -5,6 +5,8 @@
 import { join } from "node:path";
 import type { Program, ProgramGroup, Programs } from "../../examples/demo/programs.ts";
 
+const readyMsMax = 20_000;
+
 export interface Peer {
   readonly name: string;
   /** As the tables call it. */
@@ -78,11 +80,31 @@ export async function startModule(
 
 /** Resolves once the program has written `words`. Throws with what it wrote instead. */
 export async function untilSaid(context: PeerContext, program: Program, words: string): Promise<void> {
-  const endMs = performance.now() + 20_000;
-  while (!program.tail().includes(words)) {
+  await until(context, program, `say "${words}"`, () => program.tail().includes(words));
+}
+
+/** Resolves once the program accepts connections. */
+export async function untilListening(context: PeerContext, program: Program, port: number): Promise<void> {
+  await until(context, program, `listen on port ${port}`, async () => {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+    connection?.close();
+    return connection !== undefined;
+  });
+}
+
+async function until(
+  context: PeerContext,
+  program: Program,
+  what: string,
+  probe: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const endMs = performance.now() + readyMsMax;
+  while (!await probe()) {
     context.interrupted.throwIfAborted();
     if (program.exitCode() !== null || performance.now() > endMs) {
-      throw new Error(`${program.name} must say "${words}", it said:\n${program.tail()}`);
+      throw new Error(
+        `${program.name} must ${what} within ${readyMsMax / 1000} s, it said:\n${program.tail()}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -4,24 +4,51 @@
  */
 import { join } from "node:path";
 import { DemoCluster } from "../../../examples/demo/cluster.ts";
+import { fetchAuthority } from "../../../lib/security/certificate_fetch.ts";
+import { parseToken } from "../../../lib/security/token.ts";
 import { descendantsOf } from "../../measure.ts";
-import type { Peer, PeerContext, RunningPeer } from "../peer.ts";
+import type { HttpTarget, Peer, PeerContext, RunningPeer, Target } from "../peer.ts";
 
 export const sqwish: Peer = {
   name: "sqwish",
   title: "Sqwish, TLS",
   needs: [],
   start: (context) =>
-    startSqwish(context, ({ clientToken }) => ({
+    startSqwish(context, ({ manager }) => ({
       kind: "library",
       client: "sqwish",
-      address: { token: clientToken },
+      address: { token: manager.clientToken },
     })),
 };
 
+/** The same cluster asked over its HTTP API. A session's token is what a program would use: no password each time. */
+export const sqwishHttp: Peer = {
+  name: "sqwish-http",
+  title: "Sqwish, HTTP over TLS, wrk",
+  needs: ["wrk"],
+  start: (context) => startSqwish(context, httpTarget),
+};
+
+async function httpTarget(
+  { manager: { url, port, adminPassword, clientToken } }: DemoCluster,
+): Promise<HttpTarget> {
+  const { fingerprint } = parseToken(clientToken);
+  const caPem = await fetchAuthority({ host: "127.0.0.1", port, fingerprint, timeoutMs: 5000 });
+  using client = Deno.createHttpClient({ caCerts: [caPem] });
+  const response = await fetch(`${url}/v1/session`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ user: "admin", password: adminPassword }),
+    client,
+  });
+  const { token } = await response.json();
+  const headers = { authorization: `Bearer ${token}` };
+  return { kind: "http", url: `${url}/v1/invoke/bench/echo`, headers, caPem };
+}
+
 export async function startSqwish(
   context: PeerContext,
-  target: (manager: DemoCluster["manager"]) => RunningPeer["target"],
+  target: (cluster: DemoCluster) => Target | Promise<Target>,
 ): Promise<RunningPeer> {
   const configuration = join(context.folder, "cluster.json");
   const { concurrency } = context;
@@ -50,7 +77,7 @@ export async function startSqwish(
     const [manager, ...agents] = cluster.programs.map(({ pid }) => pid);
     return {
       pids: { broker: [manager], agents, workers: agents.flatMap(descendantsOf) },
-      target: target(cluster.manager),
+      target: await target(cluster),
       close: () => cluster.close(),
     };
   } catch (thrown) {

@@ -1,0 +1,23 @@
+/** Moleculer over plain TCP: no broker, no TLS; a caller's node talks to two nodes that serve. */
+import { freePort, type Peer, startModule } from "../peer.ts";
+
+const clientsMax = 16;
+
+export const moleculer: Peer = {
+  name: "moleculer",
+  title: "Moleculer, plain TCP",
+  needs: [],
+  async start(context) {
+    const names = ["worker-1", "worker-2"];
+    const callers = Array.from({ length: clientsMax }, (_, index) => `caller-${index + 1}`);
+    const urls = [...names, ...callers].map((name) => `127.0.0.1:${freePort()}/${name}`);
+    const workers = [];
+    for (const name of names) {
+      workers.push((await startModule(context, name, "moleculer/worker.ts", { urls, name })).pid);
+    }
+    return {
+      pids: { broker: [], workers },
+      target: { kind: "library", client: "moleculer", address: { urls } },
+    };
+  },
+};
