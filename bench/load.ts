@@ -1,11 +1,12 @@
 /**
  * The load generator, a process of its own for each measurement: so many requests outstanding per connection, each
  * followed by the next as soon as its reply is there. The same loop for every system that has a client library.
- * Prints one `Measurement` as JSON. Argument: `LoadJob` as JSON.
+ * Takes a `LoadJob`, gives a `Measurement`.
  */
 import { Histogram } from "../lib/metrics/histogram.ts";
-import { cpuUsOf, type Memory, memoryOf } from "./measure.ts";
+import { cpuOfEach, type Memory, memoryOf, perRequest } from "./measure.ts";
 import type { EchoClient } from "./peers/peer.ts";
+import { pause, printResult } from "./processes.ts";
 
 export interface LoadJob extends Workload {
   /** The peer whose `client.ts` is used, and what its `open` takes. */
@@ -15,8 +16,6 @@ export interface LoadJob extends Workload {
   windowMs: number;
   /** Processes whose CPU time is counted, by role. */
   pids: Readonly<Record<string, readonly number[]>>;
-  /** Where the result goes. */
-  resultFile: string;
 }
 
 export interface Workload {
@@ -89,33 +88,13 @@ async function keepBusy(client: EchoClient, body: Uint8Array): Promise<void> {
   }
 }
 
-export function cpuOfEach(pids: Readonly<Record<string, readonly number[]>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(pids).map(([role, each]) => [role, cpuUsOf(each)]));
-}
-
-/** CPU time per request between two readings, by role. */
-export function perRequest(
-  before: Record<string, number>,
-  after: Record<string, number>,
-  requests: number,
-): Record<string, number> {
-  return Object.fromEntries(
-    Object.keys(after).map((role) => [role, (after[role] - before[role]) / Math.max(1, requests)]),
-  );
-}
-
 function requireEqual(reply: Uint8Array, body: Uint8Array): void {
   if (reply.length === body.length && body.every((byte, index) => reply[index] === byte)) return;
   throw new Error(`The reply must be the request's ${body.length} bytes, it is others (${reply.length})`);
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 if (import.meta.main) {
-  const job = JSON.parse(Deno.args[0]) as LoadJob;
-  await Deno.writeTextFile(job.resultFile, JSON.stringify(await measure(job)));
+  printResult(await measure(JSON.parse(Deno.args[0])));
   // Some clients keep timers that would hold the process.
   Deno.exit(0);
 }

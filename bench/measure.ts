@@ -27,6 +27,22 @@ function statTimeUs(pid: number, fields: readonly number[]): number {
   return fields.reduce((sum, field) => sum + Number(values[field]), 0) * 1e6 / ticksPerSecond;
 }
 
+/** CPU time by role, µs. */
+export function cpuOfEach(pids: Readonly<Record<string, readonly number[]>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(pids).map(([role, each]) => [role, cpuUsOf(each)]));
+}
+
+/** CPU time per request between two readings, by role. */
+export function perRequest(
+  before: Record<string, number>,
+  after: Record<string, number>,
+  requests: number,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.keys(after).map((role) => [role, (after[role] - before[role]) / Math.max(1, requests)]),
+  );
+}
+
 export interface Memory {
   /** All it has in memory, what it shares with others included. */
   rssMb: number;

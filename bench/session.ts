@@ -1,14 +1,12 @@
 /**
  * What a whole benchmark run shares: options, certificates, the scratch folder; and how one measurement is made:
- * a peer started anew, loaded by a fresh process, and ended, whatever happens.
+ * a system started anew for it, and ended, whatever happens.
  */
 import { join } from "node:path";
 import { ProgramGroup, type Programs } from "../examples/demo/programs.ts";
 import { createSystemRandom } from "../lib/random.ts";
 import { createAuthority, issueServerCertificate } from "../lib/security/authority.ts";
-import type { LoadJob, Measurement, Workload } from "./load.ts";
 import type { CertificateFiles, Peer, PeerContext, RunningPeer } from "./peers/peer.ts";
-import { measureWithWrk } from "./wrk.ts";
 
 export interface Session {
   readonly rounds: number;
@@ -20,6 +18,8 @@ export interface Session {
   readonly certificate: CertificateFiles;
   readonly folder: string;
   readonly interrupted: AbortSignal;
+  /** What had to be left out, and why; grows as the run goes on. */
+  readonly notRun: string[];
   /** One line of progress. */
   say(line: string): void;
 }
@@ -55,64 +55,21 @@ export async function withPeer<T>(
   });
 }
 
-/** One measurement of one peer under one workload. */
-export async function measurePeer(session: Session, peer: Peer, workload: Workload): Promise<Measurement> {
-  return await withPeer(
-    session,
-    peer,
-    (running, context) =>
-      running.target.kind === "http"
-        ? measureWithWrk(session, context, running, workload)
-        : runLoad(session, context, {
-          ...workload,
-          client: running.target.client,
-          address: running.target.address,
-          pids: running.pids,
-        }),
-  );
-}
-
-type OpenJob = Omit<LoadJob, "warmMs" | "windowMs" | "resultFile">;
-
-/** Runs the load generator to its end. */
-export async function runLoad(session: Session, context: PeerContext, job: OpenJob): Promise<Measurement> {
-  const { warmMs, windowMs } = session;
-  const resultFile = join(context.folder, `${crypto.randomUUID()}.json`);
-  const command = [Deno.execPath(), "run", "--quiet", "-A", join(import.meta.dirname!, "load.ts")];
-  const args = JSON.stringify({ ...job, warmMs, windowMs, resultFile });
-  await runToEnd(context, "load", command, [args]);
-  return JSON.parse(await Deno.readTextFile(resultFile));
-}
-
-/** Runs a program of the context's group to its end and returns the last it wrote; throws when it fails. */
-export async function runToEnd(
-  context: PeerContext,
-  name: string,
-  command: string[],
-  args: string[],
-): Promise<string> {
-  const program = context.group.start(name, command, args);
-  await untilAborted(context.interrupted, program.ended);
-  if (program.exitCode() !== 0) {
-    throw new Error(`${name} ended with code ${program.exitCode()}:\n${program.tail()}`);
-  }
-  return program.tail();
-}
-
-async function untilAborted(signal: AbortSignal, done: Promise<void>): Promise<void> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort);
+/** Runs `work` with a session; its scratch folder is gone afterwards. */
+export async function withSession<T>(
+  options: Omit<Session, "certificate" | "folder" | "notRun">,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "sqwish-bench-" });
   try {
-    await Promise.race([done, aborted.promise]);
+    return await work({ ...options, folder, certificate: await writeCertificate(folder), notRun: [] });
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
 /** A certificate for loopback, as PEM files. */
-export async function writeCertificate(folder: string): Promise<CertificateFiles> {
+async function writeCertificate(folder: string): Promise<CertificateFiles> {
   const authority = await createAuthority({ cluster: "bench", random: createSystemRandom() });
   const { certPem, keyPem } = await issueServerCertificate(authority, { names: [] });
   const write = async (name: string, text: string) => {

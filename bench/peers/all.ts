@@ -8,27 +8,31 @@ import { sqwish, sqwishHttp } from "./sqwish/peer.ts";
 
 export const peers: readonly Peer[] = [nats, moleculer, haproxy, relay, sqwish, sqwishHttp];
 
-/** Those that can be started here; each of the others is told with what it lacks. */
+export function titleOf(name: string): string | undefined {
+  return peers.find((peer) => peer.name === name)?.title;
+}
+
+/** Those that can be started here. What the others lack is said, and added to `notRun`. */
 export async function installed(
   wanted: readonly Peer[],
-  say: (line: string) => void,
-): Promise<{ present: Peer[]; missing: string[] }> {
+  { notRun, say }: { notRun: string[]; say(line: string): void },
+): Promise<Peer[]> {
   const present: Peer[] = [];
-  const missing: string[] = [];
   for (const peer of wanted) {
     const lacking = [];
-    for (const program of peer.needs) if (!await onPath(program)) lacking.push(program);
+    for (const program of peer.needs) if (!await isOnPath(program)) lacking.push(program);
     if (lacking.length === 0) {
       present.push(peer);
       continue;
     }
-    missing.push(`${peer.title}: not run, ${lacking.join(" and ")} is not installed`);
-    say(missing.at(-1)!);
+    const line = `${peer.title}: ${lacking.join(" and ")} must be installed`;
+    notRun.push(line);
+    say(`NOT RUN: ${line}`);
   }
-  return { present, missing };
+  return present;
 }
 
-async function onPath(program: string): Promise<boolean> {
+async function isOnPath(program: string): Promise<boolean> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const found = await Deno.stat(`${folder}/${program}`).catch(() => undefined);
     if (found?.isFile) return true;

@@ -2,10 +2,7 @@
  * What every system under test looks like to the benchmark: it starts as processes of its own on loopback, tells
  * where to send requests and which processes to watch, and echoes bodies. Whoever started the `ProgramGroup` ends it.
  */
-import { join } from "node:path";
-import type { Program, ProgramGroup, Programs } from "../../examples/demo/programs.ts";
-
-const readyMsMax = 20_000;
+import type { ProgramGroup, Programs } from "../../examples/demo/programs.ts";
 
 export interface Peer {
   readonly name: string;
@@ -63,57 +60,4 @@ export interface CertificateFiles {
   keyFile: string;
   /** Certificate and key in one, as HAProxy reads them. */
   bothFile: string;
-}
-
-/** Starts a module of this folder as a process of its own; it prints "ready" when it is. */
-export async function startModule(
-  context: PeerContext,
-  name: string,
-  module: string,
-  args: unknown,
-): Promise<Program> {
-  const command = [Deno.execPath(), "run", "--quiet", "-A", join(import.meta.dirname!, module)];
-  const program = context.group.start(name, command, [JSON.stringify(args)]);
-  await untilSaid(context, program, "ready");
-  return program;
-}
-
-/** Resolves once the program has written `words`. Throws with what it wrote instead. */
-export async function untilSaid(context: PeerContext, program: Program, words: string): Promise<void> {
-  await until(context, program, `say "${words}"`, () => program.tail().includes(words));
-}
-
-/** Resolves once the program accepts connections. */
-export async function untilListening(context: PeerContext, program: Program, port: number): Promise<void> {
-  await until(context, program, `listen on port ${port}`, async () => {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
-    connection?.close();
-    return connection !== undefined;
-  });
-}
-
-async function until(
-  context: PeerContext,
-  program: Program,
-  what: string,
-  probe: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const endMs = performance.now() + readyMsMax;
-  while (!await probe()) {
-    context.interrupted.throwIfAborted();
-    if (program.exitCode() !== null || performance.now() > endMs) {
-      throw new Error(
-        `${program.name} must ${what} within ${readyMsMax / 1000} s, it said:\n${program.tail()}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** A port nobody listens on. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }

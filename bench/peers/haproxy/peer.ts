@@ -1,6 +1,7 @@
 /** HAProxy with TLS in front of two bare HTTP servers, loaded by wrk. */
 import { join } from "node:path";
-import { freePort, type Peer, startModule, untilListening } from "../peer.ts";
+import { freePort, startModule, untilListening } from "../../processes.ts";
+import type { Peer } from "../peer.ts";
 
 export const haproxy: Peer = {
   name: "haproxy",
@@ -10,7 +11,9 @@ export const haproxy: Peer = {
     const ports = [freePort(), freePort()];
     const workers = [];
     for (const [index, port] of ports.entries()) {
-      workers.push((await startModule(context, `worker-${index + 1}`, "haproxy/worker.ts", { port })).pid);
+      workers.push(
+        (await startModule(context, `worker-${index + 1}`, "peers/haproxy/worker.ts", { port })).pid,
+      );
     }
     const port = freePort();
     const file = join(context.folder, "haproxy.cfg");

@@ -1,5 +1,6 @@
 /** Moleculer over plain TCP: no broker, no TLS; a caller's node talks to two nodes that serve. */
-import { freePort, type Peer, startModule } from "../peer.ts";
+import { freePort, startModule } from "../../processes.ts";
+import type { Peer } from "../peer.ts";
 
 const clientsMax = 16;
 
@@ -13,7 +14,7 @@ export const moleculer: Peer = {
     const urls = [...names, ...callers].map((name) => `127.0.0.1:${freePort()}/${name}`);
     const workers = [];
     for (const name of names) {
-      workers.push((await startModule(context, name, "moleculer/worker.ts", { urls, name })).pid);
+      workers.push((await startModule(context, name, "peers/moleculer/worker.ts", { urls, name })).pid);
     }
     return {
       pids: { broker: [], workers },

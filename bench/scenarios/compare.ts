@@ -2,9 +2,11 @@
  * The same echo through every system: rounds in which each system meets each workload once, each time started
  * anew, in an order that turns with every round.
  */
-import type { Measurement, Workload } from "../load.ts";
+import type { LoadJob, Measurement, Workload } from "../load.ts";
 import type { Peer } from "../peers/peer.ts";
-import { measurePeer, type Session } from "../session.ts";
+import { runModule } from "../processes.ts";
+import { type Session, withPeer } from "../session.ts";
+import { measureWithWrk } from "../wrk.ts";
 
 export interface Case extends Workload {
   /** As the tables name it. */
@@ -17,17 +19,6 @@ export interface Sample {
   round: number;
   measurement: Measurement;
 }
-
-export const cases: readonly Case[] = [64, 8192].flatMap((bytes) => {
-  const size = bytes === 64 ? "64 B" : "8 KiB";
-  return [
-    ...[1, 64, 256].map((outstanding) => ({
-      title: `${size}, ${outstanding} outstanding`,
-      ...{ bytes, clients: 1, outstanding },
-    })),
-    { title: `${size}, 16 clients × 16`, bytes, clients: 16, outstanding: 16 },
-  ];
-});
 
 export async function compare(
   session: Session,
@@ -46,6 +37,17 @@ export async function compare(
     }
   }
   return samples;
+}
+
+/** One measurement of one peer, which is started for it, by a fresh process. */
+async function measurePeer(session: Session, peer: Peer, workload: Workload): Promise<Measurement> {
+  const { warmMs, windowMs } = session;
+  return await withPeer(session, peer, async ({ target, pids }, context) => {
+    if (target.kind === "http") return await measureWithWrk(session, context, { target, pids }, workload);
+    const { client, address } = target;
+    const job: LoadJob = { ...workload, client, address, pids, warmMs, windowMs };
+    return await runModule<Measurement>(context, "load", "load.ts", job);
+  });
 }
 
 function inWords({ requests, seconds, p50Us, p99Us, cpuUs }: Measurement): string {
