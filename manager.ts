@@ -95,6 +95,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
+    invokeDoor: front.invokeDoor,
     join: front.join,
   }).catch((thrown) => {
     front.close();

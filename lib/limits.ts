@@ -20,8 +20,14 @@ export const limits = {
   frameMetaBytesMax: 32 * KiB,
   /** Frames gather up to this size before the next goes into another message. */
   batchBytesMax: 256 * KiB,
-  /** Bytes waiting for a slow reader before its peer stops being read from. */
-  sendBufferBytesHigh: 16 * MiB,
+  /** A larger frame goes out in chunks of this size, header included, between the small ones. */
+  chunkBytesMax: 64 * KiB,
+  /** Large frames of one connection that are under way at once; the receiver keeps a buffer for each. */
+  transfersAtOnce: 4,
+  /** Bytes waiting for a slow reader before it is read from no more, and before it gets no more requests. */
+  sendBufferBytesHigh: 4 * MiB,
+  /** Below this it is as before. */
+  sendBufferBytesLow: 1 * MiB,
   /** Bytes waiting for a reader that never catches up before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
   upgradeHeaderBytesMax: 16 * KiB,

@@ -113,6 +113,10 @@ export function openSession(options: SessionOptions): AgentSession {
   channel.start({
     onControl: (text) => heard(() => receive(text)),
     onFrames: (message) => heard(() => receiveFrames(message)),
+    onMalformed: (error) =>
+      heard(() => {
+        throw error;
+      }),
     onClose(close) {
       stopTicking();
       hosting.forget(channel);

@@ -86,6 +86,10 @@ export function openLink(channel: Channel, options: LinkOptions): Promise<Link> 
       lastHeardMs = clock.monotonicMs();
       guard(() => options.onFrames(message));
     },
+    onMalformed: (error) =>
+      guard(() => {
+        throw error;
+      }),
     onClose(close) {
       stopWaiting();
       stopPings();

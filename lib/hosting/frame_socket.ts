@@ -3,7 +3,9 @@
  * Frames sent while a write is under way share the next write. Received frames are whole, and their bytes
  * belong to the receiver.
  */
-import { concatBytes, FrameAssembler } from "../protocol/frame.ts";
+import { forEachFrame } from "../protocol/frame.ts";
+import { Inbox } from "../protocol/inbox.ts";
+import { Outbox } from "../protocol/outbox.ts";
 
 /** The part of `Deno.Conn` that is used. */
 export interface ByteStream {
@@ -23,10 +25,10 @@ const readBytes = 64 * 1024;
 export class FrameSocket {
   #stream: ByteStream;
   #handlers: FrameSocketHandlers;
-  #outgoing: Uint8Array[] = [];
+  readonly #outbox = new Outbox();
   #writing = false;
   #closed = false;
-  readonly #assembler = new FrameAssembler();
+  readonly #inbox = new Inbox((frames) => this.#deliver(frames));
 
   constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
     this.#stream = stream;
@@ -39,9 +41,9 @@ export class FrameSocket {
   }
 
   /** Queues whole frames. After `close` they are dropped. */
-  sendFrames(bytes: Uint8Array): void {
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#closed) return;
-    this.#outgoing.push(bytes);
+    this.#outbox.push(bytes, at, end);
     if (!this.#writing) void this.#flush();
   }
 
@@ -49,7 +51,7 @@ export class FrameSocket {
   close(cause?: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#outgoing = [];
+    this.#outbox.clear();
     try {
       this.#stream.close();
     } catch {
@@ -58,12 +60,20 @@ export class FrameSocket {
     this.#handlers.onClose(cause);
   }
 
+  #deliver(frames: Uint8Array): void {
+    forEachFrame(frames, (at, end) => {
+      if (!this.#closed) this.#handlers.onFrame(frames, at, end);
+    });
+  }
+
   async #flush(): Promise<void> {
     this.#writing = true;
     try {
-      while (this.#outgoing.length > 0 && !this.#closed) {
-        const batch = this.#outgoing.length === 1 ? this.#outgoing[0] : concatBytes(this.#outgoing);
-        this.#outgoing = [];
+      while (!this.#closed) {
+        const length = this.#outbox.plan();
+        if (length === 0) break;
+        const batch = new Uint8Array(length);
+        this.#outbox.write(batch, 0);
         for (let at = 0; at < batch.length;) at += await this.#stream.write(batch.subarray(at));
       }
     } catch (thrown) {
@@ -78,9 +88,7 @@ export class FrameSocket {
       for (;;) {
         const count = await this.#stream.read(buffer);
         if (count === null) break;
-        this.#assembler.push(buffer.slice(0, count), (bytes, at, end) => {
-          if (!this.#closed) this.#handlers.onFrame(bytes, at, end);
-        });
+        this.#inbox.push(buffer.slice(0, count));
       }
     } catch (thrown) {
       return this.close(thrown);

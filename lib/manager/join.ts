@@ -140,6 +140,10 @@ export function awaitHello(options: JoinOptions, channel: Channel, principal: Pr
         if (!session) throw new SqwishError("invalid_request", "The first message must be hello, got frames");
         session.onFrames(message);
       }),
+    onMalformed: (error) =>
+      guarded(() => {
+        throw error;
+      }),
     onClose: (close) => {
       cancelTimer();
       options.peers.remove(channel);

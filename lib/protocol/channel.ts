@@ -2,6 +2,7 @@
  * The channel seam: an ordered, framed connection between two programs. Implemented over WebSockets
  * (`websocket.ts`) and in memory for tests; both pass `tests/conformance/channel_test.ts`.
  */
+import type { SqwishError } from "../errors.ts";
 
 export interface ChannelClose {
   /** WebSocket close code (RFC 6455, section 7.4); 1006 when the connection broke. */
@@ -13,10 +14,15 @@ export interface ChannelClose {
 export interface ChannelHandlers {
   /** One JSON control message, not yet validated. */
   onControl(text: string): void;
-  /** A batch of whole frames, not yet validated. The bytes belong to the receiver, who may rewrite headers in place. */
-  onFrames(message: Uint8Array): void;
+  /**
+   * One or more whole, well-formed frames, back to back; their contents are not validated. The bytes belong to the
+   * receiver, who may rewrite headers in place.
+   */
+  onFrames(frames: Uint8Array): void;
+  /** What came can't be frames; nothing more is delivered. Without it the channel closes, saying why. */
+  onMalformed?(error: SqwishError): void;
   onClose(close: ChannelClose): void;
-  /** Everything sent has left after `bufferedBytes` had been over the high mark. */
+  /** `bufferedBytes` had been over the high mark, and there is room again. */
   onDrain?(): void;
 }
 
@@ -31,8 +37,12 @@ export interface Channel {
   /** Must be called once, before anything is delivered. */
   start(handlers: ChannelHandlers): void;
   sendControl(text: string): void;
-  /** Queues one frame (or several whole ones back to back). Frames sent while a write is under way share a message. */
-  sendFrames(bytes: Uint8Array): void;
+  /**
+   * Queues the whole frames in `bytes[at, end)`; they leave together with all that is sent while a write is under
+   * way. The bytes must not change until then. Frames of one id arrive in order; small ones may overtake large ones
+   * of other ids, and control messages overtake frames.
+   */
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
   /** Stops or resumes delivery; the peer feels it as backpressure. */
   pauseReading(): void;
   resumeReading(): void;

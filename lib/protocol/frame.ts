@@ -26,6 +26,8 @@ export const Op = {
   call: 7,
   /** Asks the manager for a module. name = its SHA-256 in hex. Answered by `reply`. */
   fetch: 8,
+  /** Some bytes of a large frame, between two programs only. id = transfer, a = offset, b = the frame's length. */
+  chunk: 9,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -92,6 +94,28 @@ export function encodeFrame(parts: FrameParts): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Writes the header of a frame without name and meta. */
+export function writeFrameHeader(
+  into: Uint8Array,
+  at: number,
+  length: number,
+  op: Op,
+  flags: number,
+  id: number,
+  a: number,
+  b: number,
+): void {
+  writeUint32(into, at, length);
+  into[at + 4] = op;
+  into[at + 5] = flags;
+  into[at + 6] = into[at + 7] = 0;
+  writeUint32(into, at + 8, id);
+  writeUint32(into, at + 12, 0);
+  writeUint32(into, at + 16, a);
+  writeUint32(into, at + 20, b);
+  setFrameRequestId(into, at, 0, 0);
+}
+
 function checkBounds(name: number, meta: number, body: number): void {
   if (name > limits.frameNameBytesMax) {
     throw new SqwishError(
@@ -134,11 +158,18 @@ export function decodeFrame(bytes: Uint8Array, at = 0): Frame {
   }
 }
 
+/** Of a frame that `frameLengthAt` has accepted. */
+export const frameLength = (bytes: Uint8Array, at: number): number => readUint32(bytes, at);
 export const frameOp = (bytes: Uint8Array, at: number): number => bytes[at + 4];
 export const frameFlags = (bytes: Uint8Array, at: number): number => bytes[at + 5];
 export const frameId = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 8);
 export const frameA = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 16);
 export const frameB = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 20);
+
+/** Where the body starts. */
+export function frameBodyAt(bytes: Uint8Array, at: number): number {
+  return at + headerBytes + readUint16(bytes, at + 6) + readUint32(bytes, at + 12);
+}
 
 /** The name alone, for routing. Names are ASCII in practice; other UTF-8 is decoded too. */
 export function frameName(bytes: Uint8Array, at: number): string {
@@ -200,49 +231,18 @@ export function frameLengthAt(bytes: Uint8Array, at: number, end: number): numbe
     throw new SqwishError("too_large", `A body takes at most ${limits.bodyBytesMax} bytes`);
   }
   const op = bytes[at + 4];
-  if (op < Op.request || op > Op.fetch) {
-    throw new SqwishError("invalid_request", `A frame's operation is 1 to ${Op.fetch}, this one is ${op}`);
+  if (op < Op.request || op > Op.chunk) {
+    throw new SqwishError("invalid_request", `A frame's operation is 1 to ${Op.chunk}, this one is ${op}`);
   }
   return end - at < length ? 0 : length;
 }
 
-/** Calls `visit` with the bounds of each frame of a message that holds whole frames only. */
-export function forEachFrame(message: Uint8Array, visit: (at: number, end: number) => void): void {
-  for (let at = 0; at < message.length;) {
-    const length = frameLengthAt(message, at, message.length);
-    if (length === 0) {
-      throw new SqwishError("invalid_request", "A message must hold whole frames, its last one is cut");
-    }
-    visit(at, at + length);
-    at += length;
-  }
-}
-
-/** Finds frames in a byte stream that is cut anywhere (the unix socket between agent and runner). */
-export class FrameAssembler {
-  #chunks: Uint8Array[] = [];
-  #bytes = 0;
-  /** Bytes to gather before the next frame can be whole, so that a large body is joined once and not per chunk. */
-  #neededBytes = headerBytes;
-
-  /** Calls `visit(bytes, at, end)` for each frame that `chunk` completes. The bytes are the visitor's from then on. */
-  push(chunk: Uint8Array, visit: (bytes: Uint8Array, at: number, end: number) => void): void {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes < this.#neededBytes) return;
-    const bytes = this.#chunks.length === 1 ? chunk : concatBytes(this.#chunks);
-    let at = 0;
-    for (;;) {
-      const length = frameLengthAt(bytes, at, bytes.length);
-      if (length === 0) break;
-      visit(bytes, at, at + length);
-      at += length;
-    }
-    const rest = bytes.subarray(at);
-    this.#chunks = rest.length === 0 ? [] : [rest];
-    this.#bytes = rest.length;
-    // A cut header tells nothing yet; a whole one tells the frame's length in its first field.
-    this.#neededBytes = rest.length < headerBytes ? headerBytes : readUint32(rest, 0);
+/** Calls `visit` with the bounds of each frame of a run of whole, well-formed frames, as a channel delivers them. */
+export function forEachFrame(frames: Uint8Array, visit: (at: number, end: number) => void): void {
+  for (let at = 0; at < frames.length;) {
+    const end = at + frameLength(frames, at);
+    visit(at, end);
+    at = end;
   }
 }
 

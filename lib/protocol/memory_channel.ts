@@ -3,6 +3,8 @@
  * simulator; `tests/conformance/channel_test.ts` holds it to what the WebSocket does.
  */
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
+import { asSqwishError } from "../errors.ts";
+import { Inbox } from "./inbox.ts";
 import { CloseCode } from "./rfc6455.ts";
 
 type Item = { kind: "control"; text: string } | { kind: "frames"; bytes: Uint8Array };
@@ -17,6 +19,8 @@ class MemoryChannel implements Channel {
   #closed = false;
   #pendingClose: ChannelClose | null = null;
   #receivedBytes = 0;
+  #malformed = false;
+  readonly #frames = new Inbox((frames) => this.#handlers!.onFrames(frames));
 
   constructor(remoteAddress: string) {
     this.remoteAddress = remoteAddress;
@@ -52,8 +56,8 @@ class MemoryChannel implements Channel {
     if (!this.closed) this.peer?.receive({ kind: "control", text });
   }
 
-  sendFrames(bytes: Uint8Array): void {
-    if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice() });
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice(at, end) });
   }
 
   pauseReading(): void {
@@ -106,11 +110,23 @@ class MemoryChannel implements Channel {
     while (!this.#paused && this.#inbox.length > 0) {
       const item = this.#inbox.shift()!;
       if (item.kind === "control") handlers.onControl(item.text);
-      else handlers.onFrames(item.bytes);
+      else this.#deliverFrames(item.bytes);
     }
     if (this.#closed || this.#pendingClose === null || this.#inbox.length > 0) return;
     this.#closed = true;
     handlers.onClose(this.#pendingClose);
+  }
+
+  #deliverFrames(bytes: Uint8Array): void {
+    if (this.#malformed) return;
+    try {
+      this.#frames.push(bytes);
+    } catch (thrown) {
+      this.#malformed = true;
+      const error = asSqwishError(thrown, "A frame");
+      if (this.#handlers!.onMalformed) this.#handlers!.onMalformed(error);
+      else this.close(CloseCode.policyViolation, error.message);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * The WebSocket wire format (RFC 6455, sections 5 and 7.4) without I/O: bytes in, messages out.
  * Our own because the built-in server socket can't switch off Nagle's algorithm over TLS (docs/decisions/0001).
- * Invariant: a message is delivered whole and at most `messageBytesMax` long, or the connection fails.
+ * Texts are delivered whole, binary messages piece by piece as they arrive, since they hold frames of their own.
+ * Invariant: a message is at most `messageBytesMax` long, or the connection fails.
  */
 import { concatBytes } from "./frame.ts";
 
@@ -93,162 +94,177 @@ export function closePayload(code: number, reason: string): Uint8Array<ArrayBuff
 
 export interface MessageSink {
   onText(text: string): void;
-  onBinary(bytes: Uint8Array): void;
+  /** The next bytes of a binary message, the receiver's to keep. */
+  onBinary(piece: Uint8Array): void;
+  /** The binary message is over. */
+  onBinaryEnd(): void;
   onPing(payload: Uint8Array): void;
   onClose(code: number, reason: string): void;
 }
 
-interface FrameHeader {
-  final: boolean;
-  opcode: number;
-  length: number;
-  masked: boolean;
-  payloadAt: number;
-}
+const headerBytesMax = 14;
+const noBytes = new Uint8Array(0);
 
 /** Finds messages in a byte stream. Throws `WireError`; nothing may be pushed after that. */
 export class MessageParser {
   readonly #expectMasked: boolean;
   readonly #messageBytesMax: number;
-  /** Bytes of a frame that is not whole yet, and how many it needs before parsing is worth another try. */
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
-  #neededBytes = 2;
-  /** Parts of a fragmented message. */
-  #fragments: Uint8Array[] = [];
-  #fragmentBytes = 0;
-  #fragmentOpcode = 0;
+  /** A header that is cut. */
+  readonly #cutHeader = new Uint8Array(headerBytesMax);
+  #cutHeaderBytes = 0;
+  /** The frame whose payload is being read. */
+  #inFrame = false;
+  #opcode = 0;
+  #final = false;
+  #remainingBytes = 0;
+  #mask = noBytes;
+  #maskAt = 0;
+  /** Of the message that is not over; 0: none. Control frames may come inside of it. */
+  #messageOpcode = 0;
+  #messageBytes = 0;
+  #text: Uint8Array[] = [];
+  #control: Uint8Array[] = [];
 
   constructor(options: { expectMasked: boolean; messageBytesMax: number }) {
     this.#expectMasked = options.expectMasked;
     this.#messageBytesMax = options.messageBytesMax;
   }
 
-  /** The chunk's bytes become the receiver's: messages that lie whole in it are views into it. */
+  /** The chunk's bytes become the receiver's: what is delivered are views into it. */
   push(chunk: Uint8Array, sink: MessageSink): void {
-    let bytes = chunk;
-    if (this.#pendingBytes > 0) {
-      this.#pending.push(chunk);
-      this.#pendingBytes += chunk.length;
-      if (this.#pendingBytes < this.#neededBytes) return;
-      bytes = concatBytes(this.#pending);
-      this.#pending = [];
-      this.#pendingBytes = 0;
-    }
     let at = 0;
-    while (at < bytes.length) {
-      const header = this.#readHeader(bytes, at);
-      if (header === null) break;
-      const end = header.payloadAt + header.length;
-      if (end > bytes.length) {
-        this.#neededBytes = end - at;
-        break;
+    while (at < chunk.length) {
+      if (!this.#inFrame) {
+        at = this.#readHeader(chunk, at);
+        if (!this.#inFrame) return;
       }
-      this.#deliver(header, this.#payload(bytes, header, end), sink);
-      this.#neededBytes = 2;
+      const end = Math.min(chunk.length, at + this.#remainingBytes);
+      if (at < end) this.#take(at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end), sink);
       at = end;
-    }
-    if (at < bytes.length) {
-      this.#pending = [at === 0 ? bytes : bytes.slice(at)];
-      this.#pendingBytes = bytes.length - at;
+      if (this.#remainingBytes === 0) this.#endFrame(sink);
     }
   }
 
-  #readHeader(bytes: Uint8Array, at: number): FrameHeader | null {
-    if (bytes.length - at < 2) {
-      this.#neededBytes = 2;
-      return null;
+  /** Reads a header that starts at `at`, or goes on there; returns where it ends. */
+  #readHeader(chunk: Uint8Array, at: number): number {
+    if (this.#cutHeaderBytes === 0) {
+      const length = headerLengthAt(chunk, at, chunk.length);
+      if (length > 0) {
+        this.#begin(chunk, at, length);
+        return at + length;
+      }
     }
+    while (at < chunk.length) {
+      this.#cutHeader[this.#cutHeaderBytes++] = chunk[at++];
+      const length = headerLengthAt(this.#cutHeader, 0, this.#cutHeaderBytes);
+      if (length === 0) continue;
+      this.#cutHeaderBytes = 0;
+      this.#begin(this.#cutHeader, 0, length);
+      break;
+    }
+    return at;
+  }
+
+  #begin(bytes: Uint8Array, at: number, headerLength: number): void {
     const first = bytes[at];
     const second = bytes[at + 1];
     if ((first & 0x70) !== 0) throw new WireError(CloseCode.protocolError, "a reserved bit is set");
     const masked = (second & 0x80) !== 0;
     if (masked !== this.#expectMasked) throw new WireError(CloseCode.protocolError, "the mask bit is wrong");
-    const short = second & 0x7f;
-    const lengthBytes = short < 126 ? 0 : short === 126 ? 2 : 8;
-    const payloadAt = at + 2 + lengthBytes + (masked ? 4 : 0);
-    if (payloadAt > bytes.length) {
-      this.#neededBytes = payloadAt - at;
-      return null;
-    }
-    let length = short;
-    if (lengthBytes > 0) {
+    const keyAt = at + headerLength - (masked ? 4 : 0);
+    let length = second & 0x7f;
+    if (length > 125) {
       length = 0;
-      for (let i = at + 2; i < at + 2 + lengthBytes; i++) length = length * 256 + bytes[i];
+      for (let i = at + 2; i < keyAt; i++) length = length * 256 + bytes[i];
     }
-    const opcode = first & 0x0f;
-    const final = (first & 0x80) !== 0;
-    if (opcode >= Opcode.close && (!final || length > 125)) {
+    this.#opcode = first & 0x0f;
+    this.#final = (first & 0x80) !== 0;
+    this.#remainingBytes = length;
+    this.#maskAt = 0;
+    const isKey = masked && (bytes[keyAt] | bytes[keyAt + 1] | bytes[keyAt + 2] | bytes[keyAt + 3]) !== 0;
+    this.#mask = isKey ? bytes.slice(keyAt, keyAt + 4) : noBytes;
+    this.#inFrame = true;
+    if (this.#opcode >= Opcode.close) this.#checkControl(length);
+    else this.#beginData(length);
+  }
+
+  #checkControl(length: number): void {
+    if (!this.#final || length > 125) {
       throw new WireError(CloseCode.protocolError, "a control frame is fragmented or over 125 bytes");
     }
-    if (length + this.#fragmentBytes > this.#messageBytesMax) {
+    if (this.#opcode > Opcode.pong) {
+      throw new WireError(CloseCode.protocolError, `opcode ${this.#opcode} is unknown`);
+    }
+  }
+
+  #beginData(length: number): void {
+    if (this.#opcode > Opcode.binary) {
+      throw new WireError(CloseCode.protocolError, `opcode ${this.#opcode} is unknown`);
+    }
+    if (this.#opcode === Opcode.continuation) {
+      if (this.#messageOpcode === 0) {
+        throw new WireError(CloseCode.protocolError, "a continuation of nothing");
+      }
+    } else {
+      if (this.#messageOpcode !== 0) {
+        throw new WireError(CloseCode.protocolError, "a message starts inside another");
+      }
+      this.#messageOpcode = this.#opcode;
+      this.#messageBytes = 0;
+    }
+    this.#messageBytes += length;
+    if (this.#messageBytes > this.#messageBytesMax) {
       throw new WireError(CloseCode.tooBig, `a message takes at most ${this.#messageBytesMax} bytes`);
     }
-    return { final, opcode, length, masked, payloadAt };
   }
 
-  #payload(bytes: Uint8Array, header: FrameHeader, end: number): Uint8Array {
-    const payload = bytes.subarray(header.payloadAt, end);
-    if (!header.masked) return payload;
-    const key = bytes.subarray(header.payloadAt - 4, header.payloadAt);
-    if ((key[0] | key[1] | key[2] | key[3]) === 0) return payload;
-    for (let i = 0; i < payload.length; i++) payload[i] ^= key[i & 3];
-    return payload;
-  }
-
-  #deliver(header: FrameHeader, payload: Uint8Array, sink: MessageSink): void {
-    switch (header.opcode) {
-      case Opcode.ping:
-        return sink.onPing(payload);
-      case Opcode.pong:
-        return;
-      case Opcode.close:
-        return this.#deliverClose(payload, sink);
-      case Opcode.text:
-      case Opcode.binary:
-        if (this.#fragmentOpcode !== 0) {
-          throw new WireError(CloseCode.protocolError, "a message starts inside another");
-        }
-        if (header.final) return emit(header.opcode, payload, sink);
-        this.#fragmentOpcode = header.opcode;
-        return this.#addFragment(payload);
-      case Opcode.continuation: {
-        if (this.#fragmentOpcode === 0) {
-          throw new WireError(CloseCode.protocolError, "a continuation of nothing");
-        }
-        this.#addFragment(payload);
-        if (!header.final) return;
-        const whole = concatBytes(this.#fragments);
-        const opcode = this.#fragmentOpcode;
-        this.#fragments = [];
-        this.#fragmentBytes = 0;
-        this.#fragmentOpcode = 0;
-        return emit(opcode, whole, sink);
-      }
-      default:
-        throw new WireError(CloseCode.protocolError, `opcode ${header.opcode} is unknown`);
+  #take(piece: Uint8Array, sink: MessageSink): void {
+    this.#remainingBytes -= piece.length;
+    const key = this.#mask;
+    if (key.length > 0) {
+      for (let i = 0; i < piece.length; i++) piece[i] ^= key[this.#maskAt++ & 3];
     }
+    if (this.#opcode >= Opcode.close) this.#control.push(piece);
+    else if (this.#messageOpcode === Opcode.binary) sink.onBinary(piece);
+    else this.#text.push(piece);
   }
 
-  #addFragment(payload: Uint8Array): void {
-    this.#fragments.push(payload);
-    this.#fragmentBytes += payload.length;
-  }
-
-  #deliverClose(payload: Uint8Array, sink: MessageSink): void {
-    if (payload.length < 2) return sink.onClose(1005, "");
-    const code = (payload[0] << 8) | payload[1];
-    sink.onClose(code, new TextDecoder().decode(payload.subarray(2)));
+  #endFrame(sink: MessageSink): void {
+    this.#inFrame = false;
+    if (this.#opcode >= Opcode.close) {
+      const payload = concatBytes(this.#control);
+      this.#control = [];
+      if (this.#opcode === Opcode.ping) sink.onPing(payload);
+      else if (this.#opcode === Opcode.close) deliverClose(payload, sink);
+      return;
+    }
+    if (!this.#final) return;
+    const opcode = this.#messageOpcode;
+    this.#messageOpcode = 0;
+    if (opcode === Opcode.binary) return sink.onBinaryEnd();
+    const payload = this.#text.length === 1 ? this.#text[0] : concatBytes(this.#text);
+    this.#text = [];
+    sink.onText(decodeText(payload));
   }
 }
 
-function emit(opcode: number, payload: Uint8Array, sink: MessageSink): void {
-  if (opcode === Opcode.binary) return sink.onBinary(payload);
-  let text: string;
+/** The length of the header at `at`, 0 when it is not whole before `end`. */
+function headerLengthAt(bytes: Uint8Array, at: number, end: number): number {
+  if (end - at < 2) return 0;
+  const short = bytes[at + 1] & 0x7f;
+  const length = 2 + (short < 126 ? 0 : short === 126 ? 2 : 8) + ((bytes[at + 1] & 0x80) !== 0 ? 4 : 0);
+  return end - at < length ? 0 : length;
+}
+
+function deliverClose(payload: Uint8Array, sink: MessageSink): void {
+  if (payload.length < 2) return sink.onClose(1005, "");
+  sink.onClose((payload[0] << 8) | payload[1], new TextDecoder().decode(payload.subarray(2)));
+}
+
+function decodeText(payload: Uint8Array): string {
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(payload);
+    return new TextDecoder("utf-8", { fatal: true }).decode(payload);
   } catch {
     throw new WireError(CloseCode.invalidPayload, "a text message is not UTF-8");
   }
-  sink.onText(text);
 }

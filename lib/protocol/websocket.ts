@@ -1,17 +1,20 @@
 /**
  * The channel over a WebSocket: server side on an upgraded `node:https` socket, dialling side on `Deno.startTls`.
  * Frames gather while one write is under way and leave together as one binary message, so batches grow with the
- * load by themselves. The manager
- * does not read from a peer that does not read; one that never catches up is dropped.
+ * load by themselves. The manager does not read from a peer that does not read; one that never catches up is dropped.
  */
+import { asSqwishError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
+import { Inbox } from "./inbox.ts";
+import { Outbox } from "./outbox.ts";
 import {
   CloseCode,
   closePayload,
   encodeWebSocketFrame,
   headerLength,
   MessageParser,
+  type MessageSink,
   Opcode,
   WireError,
   writeHeader,
@@ -37,29 +40,30 @@ export function describeLoss(error: Error): string {
   return error.message.includes("close_notify") ? "the connection broke off" : error.message;
 }
 
-/** One message to be: a control text, or a run of frames. */
-interface Outgoing {
-  opcode: number;
-  chunks: Uint8Array[];
-  bytes: number;
-}
-
 const closeGraceMs = 1000;
 const encoder = new TextEncoder();
 
-export class WebSocketChannel implements Channel {
+export class WebSocketChannel implements Channel, MessageSink {
   readonly #stream: ByteStream;
   readonly #masks: boolean;
   readonly #sheds: boolean;
   readonly #parser: MessageParser;
+  readonly #inbox = new Inbox((frames) => this.#deliverFrames(frames));
+  readonly #outbox = new Outbox();
   #handlers: ChannelHandlers | null = null;
-  #outgoing: Outgoing[] = [];
-  #outgoingBytes = 0;
+  /** Control messages and pongs, as frames of RFC 6455; they go before what the outbox holds. */
+  #urgent: Uint8Array[] = [];
+  #urgentBytes = 0;
+  /** Sent once everything else has gone. */
+  #closeFrame: Uint8Array | null = null;
+  /** The peer has said goodbye: nothing remains but to answer. */
+  #endsWithClose = false;
   #writingBytes = 0;
   #receivedBytes = 0;
   #flushScheduled = false;
   #overHigh = false;
   #pausedByOwner = false;
+  #malformed = false;
   /** Chunks that arrived after reading was paused; nothing is delivered to a paused owner. */
   #held: Uint8Array[] = [];
   #close: ChannelClose | null = null;
@@ -85,7 +89,7 @@ export class WebSocketChannel implements Channel {
   }
 
   get bufferedBytes(): number {
-    return this.#outgoingBytes + this.#writingBytes;
+    return this.#urgentBytes + this.#outbox.bytes + this.#writingBytes;
   }
 
   get receivedBytes(): number {
@@ -103,13 +107,13 @@ export class WebSocketChannel implements Channel {
 
   sendControl(text: string): void {
     if (this.closed) return;
-    const bytes = encoder.encode(text);
-    this.#enqueue(Opcode.text, bytes);
+    this.#sendUrgent(Opcode.text, encoder.encode(text));
   }
 
-  sendFrames(bytes: Uint8Array): void {
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.closed) return;
-    this.#enqueue(Opcode.binary, bytes);
+    this.#outbox.push(bytes, at, end);
+    this.#sent();
   }
 
   pauseReading(): void {
@@ -125,11 +129,7 @@ export class WebSocketChannel implements Channel {
   close(code: number = CloseCode.normal, reason = ""): void {
     if (this.closed) return;
     this.#close = { code, reason };
-    this.#outgoing.push({
-      opcode: Opcode.close,
-      chunks: [closePayload(code, reason)],
-      bytes: 2 + reason.length,
-    });
+    this.#closeFrame = encodeWebSocketFrame(Opcode.close, closePayload(code, reason), this.#masks);
     this.#scheduleFlush();
     this.#stream.resume();
     this.#graceTimer = setTimeout(() => this.#end(code, reason), closeGraceMs);
@@ -139,34 +139,31 @@ export class WebSocketChannel implements Channel {
     this.#end(CloseCode.abnormal, reason);
   }
 
-  #enqueue(opcode: number, bytes: Uint8Array): void {
-    const last = this.#outgoing.at(-1);
-    if (
-      opcode === Opcode.binary && last?.opcode === Opcode.binary &&
-      last.bytes + bytes.length <= limits.batchBytesMax
-    ) {
-      last.chunks.push(bytes);
-      last.bytes += bytes.length;
-    } else {
-      this.#outgoing.push({ opcode, chunks: [bytes], bytes: bytes.length });
+  #sendUrgent(opcode: number, payload: Uint8Array): void {
+    const bytes = encodeWebSocketFrame(opcode, payload, this.#masks);
+    this.#urgent.push(bytes);
+    this.#urgentBytes += bytes.length;
+    this.#sent();
+  }
+
+  #sent(): void {
+    const buffered = this.bufferedBytes;
+    if (buffered > limits.sendBufferBytesHigh) this.#sentMuch(buffered);
+    if (!this.#flushScheduled && this.#writingBytes === 0) this.#scheduleFlush();
+  }
+
+  #sentMuch(buffered: number): void {
+    if (buffered > limits.sendBufferBytesMax) {
+      const reason = `the peer does not read: ${buffered} bytes are waiting for it`;
+      return this.#end(CloseCode.policyViolation, reason);
     }
-    this.#outgoingBytes += bytes.length;
-    if (this.bufferedBytes > limits.sendBufferBytesMax) {
-      this.#end(
-        CloseCode.policyViolation,
-        `the peer does not read: ${this.bufferedBytes} bytes are waiting for it`,
-      );
-      return;
-    }
-    if (this.#sheds && !this.#overHigh && this.bufferedBytes > limits.sendBufferBytesHigh) {
-      this.#overHigh = true;
-      this.#stream.pause();
-    }
-    this.#scheduleFlush();
+    if (this.#overHigh) return;
+    this.#overHigh = true;
+    if (this.#sheds) this.#stream.pause();
   }
 
   #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#writingBytes > 0) return;
+    if (this.#flushScheduled || this.#writingBytes > 0 || this.#ended) return;
     this.#flushScheduled = true;
     queueMicrotask(() => {
       this.#flushScheduled = false;
@@ -176,8 +173,12 @@ export class WebSocketChannel implements Channel {
 
   /** Writes until nothing is left; there is never more than one write under way. */
   async #flush(): Promise<void> {
-    while (this.#outgoing.length > 0 && !this.#ended && this.#writingBytes === 0) {
+    while (!this.#ended && this.#writingBytes === 0) {
       const bytes = this.#takeBatch();
+      if (bytes === null) {
+        if (this.#endsWithClose) this.#end(this.#close!.code, this.#close!.reason);
+        return;
+      }
       this.#writingBytes = bytes.length;
       try {
         await this.#stream.write(bytes);
@@ -187,32 +188,36 @@ export class WebSocketChannel implements Channel {
         return;
       }
       this.#writingBytes = 0;
-    }
-    if (this.#overHigh && this.bufferedBytes === 0) {
-      this.#overHigh = false;
-      this.#resumeWhenFree();
-      this.#handlers?.onDrain?.();
+      if (this.#overHigh && this.bufferedBytes < limits.sendBufferBytesLow) this.#drained();
     }
   }
 
-  /** Everything queued, up to the batch size, as the bytes of one write. */
-  #takeBatch(): Uint8Array {
-    let length = 0;
-    let taken = 0;
-    for (const message of this.#outgoing) {
-      if (taken > 0 && length + message.bytes > limits.batchBytesMax) break;
-      length += headerLength(message.bytes, this.#masks) + message.bytes;
-      taken++;
+  #drained(): void {
+    this.#overHigh = false;
+    this.#resumeWhenFree();
+    if (!this.closed) this.#handlers?.onDrain?.();
+  }
+
+  /** The bytes of one write; null: nothing waits. */
+  #takeBatch(): Uint8Array | null {
+    const frameBytes = this.#outbox.plan();
+    const messageBytes = frameBytes === 0 ? 0 : headerLength(frameBytes, this.#masks) + frameBytes;
+    if (messageBytes + this.#urgentBytes === 0) {
+      const last = this.#closeFrame;
+      this.#closeFrame = null;
+      return last;
     }
-    const bytes = new Uint8Array(length);
+    const bytes = new Uint8Array(this.#urgentBytes + messageBytes);
     let at = 0;
-    for (const message of this.#outgoing.splice(0, taken)) {
-      at = writeHeader(bytes, at, message.opcode, message.bytes, this.#masks);
-      for (const chunk of message.chunks) {
-        bytes.set(chunk, at);
-        at += chunk.length;
-      }
-      if (message.opcode !== Opcode.close) this.#outgoingBytes -= message.bytes;
+    for (const frame of this.#urgent) {
+      bytes.set(frame, at);
+      at += frame.length;
+    }
+    this.#urgent = [];
+    this.#urgentBytes = 0;
+    if (frameBytes > 0) {
+      at = writeHeader(bytes, at, Opcode.binary, frameBytes, this.#masks);
+      this.#outbox.write(bytes, at);
     }
     return bytes;
   }
@@ -225,39 +230,74 @@ export class WebSocketChannel implements Channel {
       return;
     }
     try {
-      this.#parser.push(chunk, {
-        onText: (text) => this.#deliver(() => this.#handlers!.onControl(text)),
-        onBinary: (bytes) => this.#deliver(() => this.#handlers!.onFrames(bytes)),
-        onPing: (payload) =>
-          void this.#stream.write(encodeWebSocketFrame(Opcode.pong, payload, this.#masks)).catch(() => {}),
-        onClose: (code, reason) => this.#receiveClose(code, reason),
-      });
+      this.#parser.push(chunk, this);
     } catch (thrown) {
       if (!(thrown instanceof WireError)) throw thrown;
       this.close(thrown.closeCode, thrown.message);
     }
   }
 
-  #deliver(action: () => void): void {
-    if (!this.closed) action();
+  /** Of the parser. */
+  onText(text: string): void {
+    if (!this.closed) this.#handlers!.onControl(text);
   }
 
-  #receiveClose(code: number, reason: string): void {
+  /** Of the parser. */
+  onBinary(piece: Uint8Array): void {
+    if (this.closed || this.#malformed) return;
+    try {
+      this.#inbox.push(piece);
+    } catch (thrown) {
+      this.#refuse(thrown);
+    }
+  }
+
+  /** Of the parser. */
+  onBinaryEnd(): void {
+    if (this.#inbox.isBetweenFrames || this.closed || this.#malformed) return;
+    this.#refuse(new SqwishError("invalid_request", "A message must hold whole frames, its last one is cut"));
+  }
+
+  /** Of the parser. */
+  onPing(payload: Uint8Array): void {
+    if (!this.closed) this.#sendUrgent(Opcode.pong, payload);
+  }
+
+  /** Of the parser. */
+  onClose(code: number, reason: string): void {
     if (this.#ended) return;
     const close = this.#close ?? { code, reason };
     if (this.#close !== null) return this.#end(close.code, close.reason);
     this.#close = close;
-    const answer = encodeWebSocketFrame(Opcode.close, closePayload(CloseCode.normal, ""), this.#masks);
-    const end = () => this.#end(close.code, close.reason);
-    this.#stream.write(answer).then(end, end);
+    this.#clear();
+    this.#closeFrame = encodeWebSocketFrame(Opcode.close, closePayload(CloseCode.normal, ""), this.#masks);
+    this.#endsWithClose = true;
+    this.#scheduleFlush();
+  }
+
+  #deliverFrames(frames: Uint8Array): void {
+    if (!this.closed) this.#handlers!.onFrames(frames);
+  }
+
+  #refuse(thrown: unknown): void {
+    this.#malformed = true;
+    const error = asSqwishError(thrown, "A frame");
+    if (this.#handlers?.onMalformed) this.#handlers.onMalformed(error);
+    else this.close(CloseCode.policyViolation, error.message);
   }
 
   #resumeWhenFree(): void {
-    if (this.#pausedByOwner || this.#overHigh || this.#ended) return;
+    if (this.#pausedByOwner || (this.#overHigh && this.#sheds) || this.#ended) return;
     const held = this.#held;
     this.#held = [];
     for (const chunk of held) this.#receive(chunk);
     if (!this.#pausedByOwner) this.#stream.resume();
+  }
+
+  #clear(): void {
+    this.#urgent = [];
+    this.#urgentBytes = 0;
+    this.#outbox.clear();
   }
 
   #end(code: number, reason: string): void {
@@ -266,8 +306,7 @@ export class WebSocketChannel implements Channel {
     clearTimeout(this.#graceTimer);
     const close = this.#close ?? { code, reason };
     this.#close = close;
-    this.#outgoing = [];
-    this.#outgoingBytes = 0;
+    this.#clear();
     this.#held = [];
     this.#stream.destroy();
     queueMicrotask(() => this.#handlers?.onClose(close));

@@ -11,7 +11,7 @@ import { FairQueue, type QueueNode } from "./queue.ts";
 
 /** Where frames go; a `Channel` satisfies it. Must not throw when its peer is gone. */
 export interface FrameSink {
-  sendFrames(bytes: Uint8Array): void;
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
 }
 
 /**

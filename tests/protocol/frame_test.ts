@@ -3,12 +3,11 @@ import fc from "fast-check";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import {
-  concatBytes,
   decodeFrame,
   encodeFrame,
   Flag,
   forEachFrame,
-  FrameAssembler,
+  frameLengthAt,
   frameName,
   type FrameParts,
   Op,
@@ -17,6 +16,7 @@ import {
   setFrameId,
   setFrameRequestId,
 } from "../../lib/protocol/frame.ts";
+import { Inbox } from "../../lib/protocol/inbox.ts";
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const partsArbitrary: fc.Arbitrary<FrameParts> = fc.record({
@@ -54,30 +54,6 @@ Deno.test("`encodeFrame()` writes the golden bytes of the specification", async 
   }
 });
 
-Deno.test("`FrameAssembler` finds the same frames wherever the stream is cut, also byte by byte", () => {
-  fc.assert(
-    fc.property(
-      fc.array(partsArbitrary, { maxLength: 6 }),
-      fc.integer({ min: 1, max: 500 }),
-      (list, chunkBytes) => {
-        const stream = concatBytes(list.map(encodeFrame));
-        for (const step of [1, chunkBytes]) {
-          const assembler = new FrameAssembler();
-          const seen: string[] = [];
-          for (let at = 0; at < stream.length; at += step) {
-            assembler.push(
-              stream.slice(at, at + step),
-              (bytes, start, end) => seen.push(bytes.slice(start, end).join()),
-            );
-          }
-          assert.deepEqual(seen, list.map((parts) => encodeFrame(parts).join()));
-        }
-      },
-    ),
-    { numRuns: 50 },
-  );
-});
-
 Deno.test("ids, numbers and the request id are rewritten in place without touching the rest", () => {
   const bytes = encodeFrame({
     op: Op.request,
@@ -102,12 +78,13 @@ Deno.test("ids, numbers and the request id are rewritten in place without touchi
   assert.deepEqual([...frame.body], [9]);
 });
 
-Deno.test("a cut, oversized or unknown frame is refused with what is wrong", () => {
+Deno.test("an oversized or unknown frame is refused with what is wrong, a cut one is waited for", () => {
   const good = encodeFrame({ op: Op.request, id: 1, name: "a/b", flags: Flag.bytes });
   const refuses = (bytes: Uint8Array, code: string) =>
-    assert.throws(() => forEachFrame(bytes, () => {}), (error: SqwishError) => error.code === code);
-  refuses(good.slice(0, -1), "invalid_request");
-  refuses(good.slice(0, 12), "invalid_request");
+    assert.throws(() => frameLengthAt(bytes, 0, bytes.length), (error: SqwishError) => error.code === code);
+  assert.equal(frameLengthAt(good, 0, good.length), good.length);
+  assert.equal(frameLengthAt(good, 0, good.length - 1), 0);
+  assert.equal(frameLengthAt(good, 0, 12), 0);
   const unknown = good.slice();
   unknown[4] = 99;
   refuses(unknown, "invalid_request");
@@ -123,10 +100,13 @@ Deno.test("a cut, oversized or unknown frame is refused with what is wrong", () 
   );
 });
 
-Deno.test("random bytes never make a frame that reaches outside of its message", () => {
+Deno.test("random bytes never make a frame that reaches outside of what was received", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+    const inbox = new Inbox((frames) =>
+      forEachFrame(frames, (at, end) => assert.ok(end <= frames.length && at < end))
+    );
     try {
-      forEachFrame(bytes, (at, end) => assert.ok(end <= bytes.length && at < end));
+      inbox.push(bytes);
     } catch (thrown) {
       assert.ok(thrown instanceof SqwishError);
     }

@@ -12,10 +12,15 @@ import { concatBytes } from "../../lib/protocol/frame.ts";
 
 function collect(parser: MessageParser, chunks: Uint8Array[]): string[] {
   const seen: string[] = [];
+  let pieces: Uint8Array[] = [];
   for (const chunk of chunks) {
     parser.push(chunk, {
       onText: (text) => seen.push(`text ${text}`),
-      onBinary: (bytes) => seen.push(`binary ${bytes.join()}`),
+      onBinary: (piece) => pieces.push(piece),
+      onBinaryEnd: () => {
+        seen.push(`binary ${concatBytes(pieces).join()}`);
+        pieces = [];
+      },
       onPing: (bytes) => seen.push(`ping ${bytes.join()}`),
       onClose: (code, reason) => seen.push(`close ${code} ${reason}`),
     });

@@ -1,0 +1,136 @@
+/**
+ * Frames out of a byte stream that is cut anywhere: a WebSocket's binary payloads or the unix socket → here → the
+ * owner, as runs of whole frames. What lies whole in what was read is handed on as it lies there; only a cut frame
+ * is copied. Chunks of a large frame (`outbox.ts`) are put together here, so that nobody else knows of them.
+ * The invariant: what is handed on are whole, well-formed frames whose bytes are the receiver's.
+ */
+import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { frameA, frameB, frameId, frameLength, frameLengthAt, frameOp, headerBytes, Op } from "./frame.ts";
+
+interface Transfer {
+  readonly whole: Uint8Array;
+  receivedBytes: number;
+}
+
+export class Inbox {
+  readonly #deliver: (frames: Uint8Array) => void;
+  /** The beginning of a frame that is not whole yet: its header so far, or a buffer of its full size. */
+  #cut: Uint8Array | null = null;
+  #cutBytes = 0;
+  readonly #transfers = new Map<number, Transfer>();
+
+  /** `deliver` gets one or more whole frames, back to back, and owns their bytes. */
+  constructor(deliver: (frames: Uint8Array) => void) {
+    this.#deliver = deliver;
+  }
+
+  /** True between two frames: nothing is half there. */
+  get isBetweenFrames(): boolean {
+    return this.#cutBytes === 0;
+  }
+
+  /**
+   * Takes the next bytes of the stream, which become the receiver's. Throws `invalid_request` or `too_large` for
+   * what can't be a frame; the stream is then beyond repair.
+   */
+  push(bytes: Uint8Array): void {
+    let at = this.#cutBytes > 0 ? this.#complete(bytes) : 0;
+    let from = at;
+    while (at < bytes.length) {
+      const length = frameLengthAt(bytes, at, bytes.length);
+      if (length === 0) break;
+      if (frameOp(bytes, at) === Op.chunk) {
+        if (from < at) this.#deliver(bytes.subarray(from, at));
+        from = at + length;
+        this.#add(bytes, at, at + length);
+      }
+      at += length;
+    }
+    if (from < at) this.#deliver(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    if (at < bytes.length) this.#keep(bytes, at);
+  }
+
+  #keep(bytes: Uint8Array, at: number): void {
+    const rest = bytes.length - at;
+    const size = rest < headerBytes ? headerBytes : frameLength(bytes, at);
+    this.#cut = new Uint8Array(size);
+    this.#cut.set(bytes.subarray(at));
+    this.#cutBytes = rest;
+  }
+
+  /** Adds to the cut frame; returns where the bytes after it begin. */
+  #complete(bytes: Uint8Array): number {
+    let at = 0;
+    if (this.#cutBytes < headerBytes) {
+      at = this.#fill(bytes, 0, headerBytes);
+      if (this.#cutBytes < headerBytes) return at;
+      const header = this.#cut!;
+      // Checks the header's bounds before a buffer of that size is made.
+      const whole = frameLengthAt(header, 0, headerBytes);
+      if (whole !== headerBytes) {
+        this.#cut = new Uint8Array(frameLength(header, 0));
+        this.#cut.set(header);
+      }
+    }
+    const frame = this.#cut!;
+    at = this.#fill(bytes, at, frame.length);
+    if (this.#cutBytes < frame.length) return at;
+    this.#cut = null;
+    this.#cutBytes = 0;
+    if (frameOp(frame, 0) === Op.chunk) this.#add(frame, 0, frame.length);
+    else this.#deliver(frame);
+    return at;
+  }
+
+  #fill(bytes: Uint8Array, at: number, upTo: number): number {
+    const count = Math.min(upTo - this.#cutBytes, bytes.length - at);
+    this.#cut!.set(bytes.subarray(at, at + count), this.#cutBytes);
+    this.#cutBytes += count;
+    return at + count;
+  }
+
+  /** A chunk: id = the transfer's number, a = its offset, b = the whole frame's length. */
+  #add(bytes: Uint8Array, at: number, end: number): void {
+    const number = frameId(bytes, at);
+    const offset = frameA(bytes, at);
+    let transfer = this.#transfers.get(number);
+    if (!transfer) {
+      transfer = { whole: new Uint8Array(this.#admit(frameB(bytes, at))), receivedBytes: 0 };
+      this.#transfers.set(number, transfer);
+    }
+    const { whole } = transfer;
+    const body = bytes.subarray(at + headerBytes, end);
+    if (offset !== transfer.receivedBytes || body.length === 0 || offset + body.length > whole.length) {
+      throw new SqwishError(
+        "invalid_request",
+        `A chunk must follow the one before it, this one has bytes ${offset} to ${offset + body.length} of ` +
+          `${whole.length} after ${transfer.receivedBytes}`,
+      );
+    }
+    whole.set(body, offset);
+    transfer.receivedBytes += body.length;
+    if (transfer.receivedBytes < whole.length) return;
+    this.#transfers.delete(number);
+    if (frameLengthAt(whole, 0, whole.length) !== whole.length || frameOp(whole, 0) === Op.chunk) {
+      throw new SqwishError("invalid_request", "The chunks of a transfer must make one whole frame");
+    }
+    this.#deliver(whole);
+  }
+
+  #admit(length: number): number {
+    if (length > limits.frameBytesMax) {
+      throw new SqwishError(
+        "too_large",
+        `A frame takes at most ${limits.frameBytesMax} bytes, its first chunk says ${length}`,
+      );
+    }
+    if (length < headerBytes || this.#transfers.size >= limits.transfersAtOnce) {
+      throw new SqwishError(
+        "invalid_request",
+        `At most ${limits.transfersAtOnce} frames of at least ${headerBytes} bytes come in chunks at once`,
+      );
+    }
+    return length;
+  }
+}
