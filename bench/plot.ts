@@ -75,7 +75,7 @@ export function linePlot({ title, xTitle, yTitle, logarithmic, series }: Lines):
       text(left - 8, atY(value) + 4, shortNumber(value), "quiet", "end"),
     );
   }
-  for (const x of xLabels([...new Set(points.map(([each]) => each))].sort((a, b) => a - b))) {
+  for (const x of xLabels(points.map(([each]) => each), logarithmic)) {
     parts.push(text(atX(x), top + height + 18, shortNumber(x), "quiet", "middle"));
   }
   parts.push(text(width - right, top + height + 36, xTitle, "quiet", "end"));
@@ -125,8 +125,10 @@ function rect(x: number, y: number, wide: number, high: number, colour: string):
   return `<rect ${place} rx="2" fill="${colour}"/>`;
 }
 
-/** At most six of the places there are points at, evenly chosen. */
-function xLabels(xs: number[]): number[] {
+/** Powers of ten on a logarithmic scale; else at most six of the places there are points at, evenly chosen. */
+function xLabels(places: number[], logarithmic: boolean): number[] {
+  const xs = [...new Set(places)].sort((a, b) => a - b);
+  if (logarithmic) return xs.filter((x) => Number.isInteger(Math.log10(x)));
   if (xs.length <= 6) return xs;
   return Array.from({ length: 6 }, (_, index) => xs[Math.round(index * (xs.length - 1) / 5)]);
 }

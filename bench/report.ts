@@ -1,5 +1,5 @@
 /** `docs/benchmarks.md` with its pictures, out of everything measured. All of its words are here and in `sections.ts`. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { goalsOf } from "./goals.ts";
 import type { Circumstances, Results, ScenarioName } from "./results.ts";
 import {
@@ -58,7 +58,12 @@ export async function writeReport(out: string, results: Results): Promise<string
   const file = join(out, "benchmarks.md");
   await Deno.writeTextFile(file, page.join("\n"));
   const written = [file, join(out, "benchmarks", "raw.json")];
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ...written], stderr: "null" }).output();
+  // As the repository's own layout wants it, wherever the page is written to.
+  const config = join(dirname(import.meta.dirname!), "deno.json");
+  const formatted = await new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", "--config", config, ...written],
+  }).output();
+  if (!formatted.success) throw new Error(new TextDecoder().decode(formatted.stderr));
   return file;
 }
 

@@ -204,7 +204,15 @@ function comparisonTable(samples: readonly Sample[], title: string): string {
     const summary = summaryOf(samples, peer, title);
     return summary ? [rowOf(titleOf(peer) ?? peer, summary)] : [];
   });
-  return table(["", "requests/s", "rounds", "p50", "p99", "broker CPU", "all CPU", "broker memory"], rows);
+  const head = ["", "requests/s", "rounds", "p50", "p99", "broker CPU", "all CPU", "broker memory"];
+  const ours = summaryOf(samples, "sqwish", title) ?? summaryOf(samples, "sqwish-http", title);
+  return table(head, rows) + (ours ? `\n${byProcess(ours)}\n` : "");
+}
+
+/** Where Sqwish's time goes. */
+function byProcess({ byRoleUs: { broker, agents, workers, client } }: Summary): string {
+  const shares = Object.entries({ manager: broker, agents, runners: workers, "load generator": client });
+  return `Sqwish's CPU by process: ${shares.map(([name, us]) => `${name} ${us.toFixed(1)} µs`).join(", ")}.`;
 }
 
 function rowOf(title: string, summary: Summary): string[] {

@@ -51,12 +51,16 @@ export async function soak(session: Session, minutes: number): Promise<Soak> {
   });
 }
 
-/** By how much each role's memory grew from the second quarter of the time to the last, as a share. */
+/**
+ * By how much each role's memory grew from the second quarter of the time to the last, as a share; what programs
+ * take on while they get warm is over by then. Empty for fewer points than quarters.
+ */
 export function growth(points: readonly SoakPoint[]): Record<string, number> {
   const quarter = Math.floor(points.length / 4);
+  if (quarter === 0) return {};
   const early = points.slice(quarter, 2 * quarter);
   const late = points.slice(-quarter);
-  const roles = Object.keys(points[0]?.memoryMb ?? {}).filter((role) => points[0].memoryMb[role] > 0);
+  const roles = Object.keys(points[0].memoryMb).filter((role) => points[0].memoryMb[role] > 0);
   return Object.fromEntries(
     roles.map((role) => [role, meanOf(late, role) / meanOf(early, role) - 1]),
   );
