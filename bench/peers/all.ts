@@ -19,8 +19,7 @@ export async function installed(
 ): Promise<Peer[]> {
   const present: Peer[] = [];
   for (const peer of wanted) {
-    const lacking = [];
-    for (const program of peer.needs) if (!await isOnPath(program)) lacking.push(program);
+    const lacking = await lackingFor(peer);
     if (lacking.length === 0) {
       present.push(peer);
       continue;
@@ -30,6 +29,13 @@ export async function installed(
     say(`NOT RUN: ${line}`);
   }
   return present;
+}
+
+/** The programs it needs that are not installed. */
+export async function lackingFor(peer: Peer): Promise<string[]> {
+  const lacking: string[] = [];
+  for (const program of peer.needs) if (!await isOnPath(program)) lacking.push(program);
+  return lacking;
 }
 
 async function isOnPath(program: string): Promise<boolean> {

@@ -18,7 +18,8 @@ export async function startNode(
     nodeID,
     logger: false,
     transporter: { type: "TCP", options: { udpDiscovery: false, urls: urls.join(","), gossipPeriod: 1 } },
-    requestTimeout: 30_000,
+    validator: false,
+    internalServices: false,
   });
   if (serves) {
     broker.createService({
