@@ -5,7 +5,7 @@
 import { ServiceBroker } from "npm:moleculer@0.15.2";
 
 export interface MoleculerAddress {
-  /** `host:port/name` of every node. */
+  /** `host:port/name` of the nodes that serve, and of itself. */
   urls: string[];
 }
 

@@ -2,16 +2,13 @@
 import { freePort, startModule } from "../../processes.ts";
 import type { Peer } from "../peer.ts";
 
-const clientsMax = 16;
-
 export const moleculer: Peer = {
   name: "moleculer",
   title: "Moleculer, plain TCP",
   needs: [],
   async start(context) {
     const names = ["worker-1", "worker-2"];
-    const callers = Array.from({ length: clientsMax }, (_, index) => `caller-${index + 1}`);
-    const urls = [...names, ...callers].map((name) => `127.0.0.1:${freePort()}/${name}`);
+    const urls = names.map((name) => `127.0.0.1:${freePort()}/${name}`);
     const workers = [];
     for (const name of names) {
       workers.push((await startModule(context, name, "peers/moleculer/worker.ts", { urls, name })).pid);
