@@ -1,12 +1,11 @@
 /**
  * The load generator, a process of its own for each measurement: so many requests outstanding per connection, each
  * followed by the next as soon as its reply is there. The same loop for every system that has a client library.
- * Takes a `LoadJob`, gives a `Measurement`.
+ * Prints one `Measurement` as JSON. Argument: `LoadJob` as JSON.
  */
 import { Histogram } from "../lib/metrics/histogram.ts";
-import { cpuOfEach, type Memory, memoryOf, perRequest } from "./measure.ts";
+import { cpuByRole, type Memory, memoryOf, type Processes } from "./measure.ts";
 import type { EchoClient } from "./peers/peer.ts";
-import { pause, printResult } from "./processes.ts";
 
 export interface LoadJob extends Workload {
   /** The peer whose `client.ts` is used, and what its `open` takes. */
@@ -14,8 +13,10 @@ export interface LoadJob extends Workload {
   address: unknown;
   warmMs: number;
   windowMs: number;
-  /** Processes whose CPU time is counted, by role. */
-  pids: Readonly<Record<string, readonly number[]>>;
+  /** Whose CPU time is counted. */
+  processes: Processes;
+  /** Where the result goes. */
+  resultFile: string;
 }
 
 export interface Workload {
@@ -54,19 +55,19 @@ export async function measure(job: LoadJob): Promise<Measurement> {
   const failure = Promise.all(busy).then(() => {});
   await Promise.race([pause(job.warmMs), failure]);
   latency.clear();
-  const pids = { ...job.pids, client: [Deno.pid] };
-  const before = cpuOfEach(pids);
+  const processes: Processes = { ...job.processes, pids: { ...job.processes.pids, client: [Deno.pid] } };
+  const before = cpuByRole(processes);
   const startedMs = performance.now();
   await Promise.race([pause(job.windowMs), failure]);
   const seconds = (performance.now() - startedMs) / 1000;
-  const after = cpuOfEach(pids);
+  const after = cpuByRole(processes);
   const measurement = {
     requests: latency.count,
     seconds,
     p50Us: latency.quantile(0.5) ?? 0,
     p99Us: latency.quantile(0.99) ?? 0,
     cpuUs: perRequest(before, after, latency.count),
-    memory: memoryOf(job.pids.broker),
+    memory: memoryOf(processes.pids.broker),
   };
   stopped = true;
   await failure;
@@ -88,13 +89,29 @@ async function keepBusy(client: EchoClient, body: Uint8Array): Promise<void> {
   }
 }
 
+/** CPU time per request between two readings, by role. */
+export function perRequest(
+  before: Record<string, number>,
+  after: Record<string, number>,
+  requests: number,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.keys(after).map((role) => [role, Math.max(0, after[role] - before[role]) / Math.max(1, requests)]),
+  );
+}
+
 function requireEqual(reply: Uint8Array, body: Uint8Array): void {
   if (reply.length === body.length && body.every((byte, index) => reply[index] === byte)) return;
   throw new Error(`The reply must be the request's ${body.length} bytes, it is others (${reply.length})`);
 }
 
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 if (import.meta.main) {
-  printResult(await measure(JSON.parse(Deno.args[0])));
+  const job = JSON.parse(Deno.args[0]) as LoadJob;
+  await Deno.writeTextFile(job.resultFile, JSON.stringify(await measure(job)));
   // Some clients keep timers that would hold the process.
   Deno.exit(0);
 }

@@ -27,20 +27,30 @@ function statTimeUs(pid: number, fields: readonly number[]): number {
   return fields.reduce((sum, field) => sum + Number(values[field]), 0) * 1e6 / ticksPerSecond;
 }
 
-/** CPU time by role, µs. */
-export function cpuOfEach(pids: Readonly<Record<string, readonly number[]>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(pids).map(([role, each]) => [role, cpuUsOf(each)]));
+/** The processes of a system by role. */
+export interface Processes {
+  /** "broker" is what all requests pass through, and empty where there is none. */
+  readonly pids: Readonly<Record<string, readonly number[]>>;
+  /** Whatever these start, now or later, counts as "workers". */
+  readonly supervisors?: readonly number[];
 }
 
-/** CPU time per request between two readings, by role. */
-export function perRequest(
-  before: Record<string, number>,
-  after: Record<string, number>,
-  requests: number,
-): Record<string, number> {
+/** CPU time of each role so far, µs. */
+export function cpuByRole(processes: Processes): Record<string, number> {
   return Object.fromEntries(
-    Object.keys(after).map((role) => [role, (after[role] - before[role]) / Math.max(1, requests)]),
+    Object.entries(pidsByRole(processes)).map(([role, pids]) => [role, cpuUsOf(pids)]),
   );
+}
+
+/** MiB of each role. */
+export function memoryByRole(processes: Processes): Record<string, Memory> {
+  return Object.fromEntries(
+    Object.entries(pidsByRole(processes)).map(([role, pids]) => [role, memoryOf(pids)]),
+  );
+}
+
+function pidsByRole({ pids, supervisors }: Processes): Record<string, readonly number[]> {
+  return supervisors ? { ...pids, workers: supervisors.flatMap(descendantsOf) } : { ...pids };
 }
 
 export interface Memory {

@@ -1,97 +1,90 @@
-/** `docs/benchmarks.md` with its pictures, out of everything measured. All of its words are here and in `sections.ts`. */
-import { dirname, join } from "node:path";
-import { goalsOf } from "./goals.ts";
-import type { Circumstances, Results, ScenarioName } from "./results.ts";
-import {
-  comparisonSection,
-  httpSection,
-  idleSection,
-  mixedSection,
-  queuedSection,
-  runnerSection,
-  scalingSection,
-  type Section,
-  soakSection,
-  table,
-} from "./sections.ts";
+/**
+ * From what scenarios returned to the page, its pictures and the raw file. All of it is made anew from the raw file
+ * each time, so that a scenario can be run again by itself and the others stay.
+ */
+import { join } from "node:path";
+import { scenarios } from "./scenarios/all.ts";
+import type { Goal, Section } from "./scenarios/scenario.ts";
+import { table } from "./statistics.ts";
 
-const opening = `# Benchmarks
-
-Written by \`task bench\`; the raw rounds are in [benchmarks/raw.json](benchmarks/raw.json).
-
-Every system echoes the same bodies, client → broker → one of two workers and back, each process its own, all on
-one machine over loopback. Each measurement starts its system anew and loads it with a fresh process; systems take
-turns within each round, in reversed order in every other one. Figures are medians over the rounds. The load is
-closed: each reply is followed by the next request. CPU time comes from \`/proc\`, in ticks of 10 ms.
-
-What is compared:
-
-- **NATS**: its server with TLS, a queue group of two, request and reply by its client for npm.
-- **Moleculer**: two nodes and a caller's over plain TCP, no broker and no TLS; bodies as texts, which suits it best.
-- **HAProxy**: TLS in front of two bare HTTP servers, loaded by wrk, which is written in C: its client costs less than
-  any in JavaScript.
-- **Bare relay**: frames passed on over TLS in the same runtime as Sqwish, without authentication, queue, deadlines or
-  counting. The limit.
-- **Sqwish**: TLS, authentication, admission, queue, adaptive capacity and telemetry; the function runs in a runner on
-  each of two agents, so that a request takes two hops more than with the others.
-`;
-
-/** Writes the page and its pictures; resolves with the page's path. `out` is the documentation's folder. */
-export async function writeReport(out: string, results: Results): Promise<string> {
-  const sections = [
-    results.throughput && comparisonSection(results.throughput.found),
-    results.http && httpSection(results.http.found),
-    results.mixed && mixedSection(results.mixed.found),
-    results.idle && idleSection(results.idle.found),
-    results.queued && queuedSection(results.queued.found),
-    results.scaling && scalingSection(results.scaling.found),
-    results.runner && runnerSection(results.runner.found),
-    results.soak && soakSection(results.soak.found),
-  ].filter((section): section is Section => section !== undefined);
-  const page = [opening, goals(results), ...sections.map(({ markdown }) => markdown), circumstances(results)];
-  await Deno.mkdir(join(out, "benchmarks"), { recursive: true });
-  for (const { pictures } of sections) {
-    for (const [name, svg] of Object.entries(pictures)) {
-      await Deno.writeTextFile(join(out, "benchmarks", name), svg);
-    }
-  }
-  const file = join(out, "benchmarks.md");
-  await Deno.writeTextFile(file, page.join("\n"));
-  const written = [file, join(out, "benchmarks", "raw.json")];
-  // As the repository's own layout wants it, wherever the page is written to.
-  const config = join(dirname(import.meta.dirname!), "deno.json");
-  const formatted = await new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--quiet", "--config", config, ...written],
-  }).output();
-  if (!formatted.success) throw new Error(new TextDecoder().decode(formatted.stderr));
-  return file;
+export interface Machine {
+  cpu: string;
+  cores: number;
+  memoryGb: number;
+  kernel: string;
+  /** By program. */
+  versions: Record<string, string>;
 }
 
-function goals(results: Results): string {
-  const rows = goalsOf(results).map(({ work, goal, found, reached }) => [
-    ...[work, goal, found ?? "not measured"],
-    reached === undefined ? "" : reached ? "reached" : "**not reached**",
+export interface RunRecord {
+  /** Day of the run. */
+  date: string;
+  machine: Machine;
+  rounds: number;
+  seconds: number;
+  /** Peers that are not installed. */
+  missing: string[];
+  result: unknown;
+}
+
+/** By scenario. */
+export type Raw = Record<string, RunRecord>;
+
+const folderName = "benchmarks";
+
+/** Adds the records to those already in `out`, and writes everything there anew. */
+export async function writeReport(out: string, records: Raw): Promise<void> {
+  const pictures = join(out, folderName);
+  await Deno.mkdir(pictures, { recursive: true });
+  const rawFile = join(pictures, "raw.json");
+  const before = await Deno.readTextFile(rawFile).then((text) => JSON.parse(text) as Raw, () => ({}));
+  const raw: Raw = { ...before, ...records };
+  await Deno.writeTextFile(rawFile, JSON.stringify(raw, null, 1) + "\n");
+  const { markdown, plots } = render(raw);
+  for (const { name, svg } of plots) await Deno.writeTextFile(join(pictures, `${name}.svg`), svg);
+  await Deno.writeTextFile(join(out, "benchmarks.md"), markdown);
+}
+
+/** The page and its pictures. Pure. */
+export function render(raw: Raw): { markdown: string; plots: Section["plots"] } {
+  const done = scenarios.filter(({ name }) => raw[name]).map(({ name, title, section }) => ({
+    title,
+    record: raw[name],
+    section: section(raw[name].result) as Section,
+  }));
+  const goals = done.flatMap(({ section }) => section.goals);
+  const missing = [...new Set(done.flatMap(({ record }) => record.missing))];
+  const parts = [
+    `# Benchmarks`,
+    `Made by \`deno task bench\`, which starts everything here on one machine: the systems that Sqwish is compared with run
+in the same run as Sqwish, one after the other, in an order that turns from round to round. Each measurement gets fresh
+processes, and a load generator of its own. What counts are the ratios; a machine that does something else at the same
+time moves all figures. Every round is in [raw.json](${folderName}/raw.json).`,
+    ...missing.map((line) => `**${line}**`),
+    goals.length > 0 ? `## Goals\n\n${goalsTable(goals)}` : "",
+    ...done.map(({ title, record, section }) => sectionText(title, record, section)),
+  ];
+  return {
+    markdown: parts.filter((part) => part !== "").join("\n\n") + "\n",
+    plots: done.flatMap(({ section }) => section.plots),
+  };
+}
+
+export function goalsTable(goals: readonly Goal[]): string {
+  const rows = goals.map(({ work, goal, measured, reached }) => [
+    ...[work, goal, measured, reached ? "reached" : "**not reached**"],
   ]);
-  return `## Goals
-
-Ratios within one run: Sqwish's figure over the other's.
-
-${table(["work", "goal", "found", ""], rows)}`;
+  return table(["work", "goal", "measured", ""], rows);
 }
 
-function circumstances(results: Results): string {
-  const rows = Object.entries(results).map(([name, part]) => {
-    const { date, cpu, cores, memoryGb, sqwish, rounds, seconds, concurrency } = part.circumstances;
-    const slots = concurrency === undefined ? "adaptive" : String(concurrency);
-    const machine = `${cores} cores of ${cpu}, ${memoryGb} GiB`;
-    return [name, date, machine, sqwish, slots, `${rounds} × ${seconds} s`];
-  });
-  const parts = Object.entries(results) as [ScenarioName, { circumstances: Circumstances }][];
-  const versions = Object.assign({}, ...parts.map(([, part]) => part.circumstances.versions));
-  const missing = [...new Set(parts.flatMap(([, part]) => part.circumstances.notRun))];
-  return `## Circumstances
-
-${table(["scenario", "date", "machine", "Sqwish", "slots per replica", "rounds × window"], rows)}
-Versions: ${Object.entries(versions).map(([name, number]) => `${name} ${number}`).join(", ")}.
-${missing.map((line) => `\nNot run: ${line}.\n`).join("")}`;
+function sectionText(title: string, record: RunRecord, { text, plots }: Section): string {
+  const { cpu, cores, memoryGb, kernel, versions } = record.machine;
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
+  const rounds = record.rounds === 1 ? "1 round" : `${record.rounds} rounds`;
+  return [
+    `## ${title}`,
+    text,
+    ...plots.map((plot) => `![${plot.title}](${folderName}/${plot.name}.svg)`),
+    `<sub>${record.date}, ${cpu}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}; ${programs}; ${rounds}, windows of ${record.seconds} s</sub>`,
+  ].join("\n\n");
 }

@@ -1,11 +1,12 @@
 /**
  * What a whole benchmark run shares: options, certificates, the scratch folder; and how one measurement is made:
- * a system started anew for it, and ended, whatever happens.
+ * a peer started anew, loaded by a fresh process, and ended, whatever happens.
  */
 import { join } from "node:path";
 import { ProgramGroup, type Programs } from "../examples/demo/programs.ts";
 import { createSystemRandom } from "../lib/random.ts";
 import { createAuthority, issueServerCertificate } from "../lib/security/authority.ts";
+import type { LoadJob, Measurement } from "./load.ts";
 import type { CertificateFiles, Peer, PeerContext, RunningPeer } from "./peers/peer.ts";
 
 export interface Session {
@@ -13,13 +14,19 @@ export interface Session {
   readonly warmMs: number;
   readonly windowMs: number;
   readonly programs: Programs;
+  /** Of the soak. */
+  readonly soakMs: number;
+  /** Only whether everything works: the smallest numbers, and figures that mean nothing. */
+  readonly quick: boolean;
   /** Slots per replica of Sqwish's echo; adaptive when left out. */
   readonly concurrency?: number;
   readonly certificate: CertificateFiles;
   readonly folder: string;
   readonly interrupted: AbortSignal;
-  /** What had to be left out, and why; grows as the run goes on. */
-  readonly notRun: string[];
+  /** Whether a part of a scenario was asked for, by its title. */
+  wants(title: string): boolean;
+  /** Those that can be started here; the others are told to the reader of the page. */
+  installed(peers: readonly Peer[]): Promise<Peer[]>;
   /** One line of progress. */
   say(line: string): void;
 }
@@ -55,21 +62,58 @@ export async function withPeer<T>(
   });
 }
 
-/** Runs `work` with a session; its scratch folder is gone afterwards. */
-export async function withSession<T>(
-  options: Omit<Session, "certificate" | "folder" | "notRun">,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const folder = await Deno.makeTempDir({ prefix: "sqwish-bench-" });
+type OpenJob = Omit<LoadJob, "warmMs" | "windowMs" | "resultFile">;
+
+/** Runs the load generator to its end. */
+export async function runLoad(session: Session, context: PeerContext, job: OpenJob): Promise<Measurement> {
+  const { warmMs, windowMs } = session;
+  const resultFile = join(context.folder, `${crypto.randomUUID()}.json`);
+  const command = [Deno.execPath(), "run", "--quiet", "-A", join(import.meta.dirname!, "load.ts")];
+  const args = JSON.stringify({ ...job, warmMs, windowMs, resultFile });
+  await runToEnd(context, "load", command, [args]);
+  return JSON.parse(await Deno.readTextFile(resultFile));
+}
+
+/** Runs a program of the context's group to its end and returns the last it wrote; throws when it fails. */
+export async function runToEnd(
+  context: PeerContext,
+  name: string,
+  command: string[],
+  args: string[],
+): Promise<string> {
+  const program = context.group.start(name, command, args);
+  await untilAborted(context.interrupted, program.ended);
+  if (program.exitCode() !== 0) {
+    throw new Error(`${name} ended with code ${program.exitCode()}:\n${program.tail()}`);
+  }
+  return program.tail();
+}
+
+/** Waits; throws at once when the run is interrupted. */
+export async function pause({ interrupted }: Session, ms: number): Promise<void> {
+  const waited = Promise.withResolvers<void>();
+  const timer = setTimeout(waited.resolve, ms);
   try {
-    return await work({ ...options, folder, certificate: await writeCertificate(folder), notRun: [] });
+    await untilAborted(interrupted, waited.promise);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    clearTimeout(timer);
+  }
+}
+
+async function untilAborted(signal: AbortSignal, done: Promise<void>): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    await Promise.race([done, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
 /** A certificate for loopback, as PEM files. */
-async function writeCertificate(folder: string): Promise<CertificateFiles> {
+export async function writeCertificate(folder: string): Promise<CertificateFiles> {
   const authority = await createAuthority({ cluster: "bench", random: createSystemRandom() });
   const { certPem, keyPem } = await issueServerCertificate(authority, { names: [] });
   const write = async (name: string, text: string) => {

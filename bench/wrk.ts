@@ -1,11 +1,10 @@
 /** Load over HTTP by wrk: one thread of it, since the systems under test need the cores too. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { Measurement, Workload } from "./load.ts";
-import { childrenCpuUs, cpuOfEach, memoryOf, perRequest } from "./measure.ts";
+import { type Measurement, perRequest, type Workload } from "./load.ts";
+import { childrenCpuUs, cpuByRole, memoryOf } from "./measure.ts";
 import type { HttpTarget, PeerContext, RunningPeer } from "./peers/peer.ts";
-import { runForResult } from "./processes.ts";
-import type { Session } from "./session.ts";
+import { runToEnd, type Session } from "./session.ts";
 
 interface WrkResult {
   requests: number;
@@ -20,24 +19,25 @@ interface WrkResult {
 export async function measureWithWrk(
   session: Session,
   context: PeerContext,
-  { target, pids }: { target: HttpTarget; pids: RunningPeer["pids"] },
+  running: RunningPeer,
   workload: Workload,
 ): Promise<Measurement> {
-  await requireEcho(target, workload.bytes);
-  const command = wrkCommand(target, workload);
-  const run = (ms: number) => runForResult<WrkResult>(context, "wrk", command(ms));
+  assert.ok(running.target.kind === "http");
+  await requireEcho(running.target, workload.bytes);
+  const command = wrkCommand(running.target, workload);
+  const run = async (ms: number) => readResult(await runToEnd(context, "wrk", ["wrk"], command(ms)));
   await run(session.warmMs);
-  const before = cpuOfEach(pids);
+  const before = cpuByRole(running.processes);
   const clientBefore = childrenCpuUs();
   const { requests, us, bytes, p50Us, p99Us, failed } = await run(session.windowMs);
-  const after = cpuOfEach(pids);
+  const after = cpuByRole(running.processes);
   const clientUs = childrenCpuUs() - clientBefore;
   assert.equal(failed, 0, `Every request must be answered, ${failed} of ${requests} were not`);
   assert.ok(bytes >= requests * workload.bytes, "Every reply must have its request's body");
   return {
     ...{ requests, seconds: us / 1e6, p50Us, p99Us },
     cpuUs: { ...perRequest(before, after, requests), client: clientUs / Math.max(1, requests) },
-    memory: memoryOf(pids.broker),
+    memory: memoryOf(running.processes.pids.broker),
   };
 }
 
@@ -49,6 +49,12 @@ function wrkCommand({ url, headers }: HttpTarget, workload: Workload) {
     ...["-t", "1", "-c", connections, "-d", `${Math.max(1, Math.round(ms / 1000))}s`, "--timeout", "30s"],
     ...["-s", script, ...named, url, "--", String(workload.bytes)],
   ];
+}
+
+function readResult(output: string): WrkResult {
+  const found = /^RESULT (.*)$/m.exec(output);
+  if (!found) throw new Error(`wrk must print a result, it printed:\n${output}`);
+  return JSON.parse(found[1]);
 }
 
 /** One request whose reply is compared byte by byte: wrk itself looks at the status only. */

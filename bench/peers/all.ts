@@ -4,41 +4,24 @@ import { moleculer } from "./moleculer/peer.ts";
 import { nats } from "./nats/peer.ts";
 import type { Peer } from "./peer.ts";
 import { relay } from "./relay/peer.ts";
-import { sqwish, sqwishHttp } from "./sqwish/peer.ts";
+import { sqwish } from "./sqwish/peer.ts";
 
-export const peers: readonly Peer[] = [nats, moleculer, haproxy, relay, sqwish, sqwishHttp];
+export const peers: readonly Peer[] = [nats, moleculer, haproxy, relay, sqwish];
 
-export function titleOf(name: string): string | undefined {
-  return peers.find((peer) => peer.name === name)?.title;
-}
-
-/** Those that can be started here. What the others lack is said, and added to `notRun`. */
-export async function installed(
-  wanted: readonly Peer[],
-  { notRun, say }: { notRun: string[]; say(line: string): void },
-): Promise<Peer[]> {
+/** Those that can be started here, and for each of the others what it lacks. */
+export async function installed(wanted: readonly Peer[]): Promise<{ present: Peer[]; missing: string[] }> {
   const present: Peer[] = [];
+  const missing: string[] = [];
   for (const peer of wanted) {
-    const lacking = await lackingFor(peer);
-    if (lacking.length === 0) {
-      present.push(peer);
-      continue;
-    }
-    const line = `${peer.title}: ${lacking.join(" and ")} must be installed`;
-    notRun.push(line);
-    say(`NOT RUN: ${line}`);
+    const lacking = [];
+    for (const program of peer.needs) if (!await onPath(program)) lacking.push(program);
+    if (lacking.length === 0) present.push(peer);
+    else missing.push(`${peer.title}: NOT RUN, ${lacking.join(" and ")} must be installed`);
   }
-  return present;
+  return { present, missing };
 }
 
-/** The programs it needs that are not installed. */
-export async function lackingFor(peer: Peer): Promise<string[]> {
-  const lacking: string[] = [];
-  for (const program of peer.needs) if (!await isOnPath(program)) lacking.push(program);
-  return lacking;
-}
-
-async function isOnPath(program: string): Promise<boolean> {
+async function onPath(program: string): Promise<boolean> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const found = await Deno.stat(`${folder}/${program}`).catch(() => undefined);
     if (found?.isFile) return true;

@@ -1,7 +1,5 @@
-/** A bare HTTP server that echoes. */
-const { port } = JSON.parse(Deno.args[0]);
-
-Deno.serve(
-  { hostname: "127.0.0.1", port, onListen: () => console.log("ready") },
-  async (request) => new Response(await request.bytes()),
-);
+/** A bare HTTP server that echoes bodies. */
+Deno.serve({
+  ...{ hostname: "127.0.0.1", port: JSON.parse(Deno.args[0]).port },
+  onListen: () => console.log("ready"),
+}, async (request) => new Response(await request.bytes()));

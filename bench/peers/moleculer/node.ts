@@ -1,32 +1,23 @@
-/**
- * A Moleculer node: its TCP transporter with the addresses of all nodes given, so that nothing is broadcast. Bodies
- * are texts, because its serializer turns bytes into lists of numbers.
- */
-import { ServiceBroker } from "npm:moleculer@0.15.2";
+/** One Moleculer node. Nodes know each other by address: no multicast, so that runs can't meet. */
+import moleculer from "npm:moleculer@0.15.2";
 
 export interface MoleculerAddress {
-  /** `host:port/name` of the nodes that serve, and of itself. */
-  urls: string[];
+  /** `127.0.0.1:PORT/NODE` of every node. */
+  urls: readonly string[];
+  node: string;
+  port: number;
 }
 
-export async function startNode(
-  { urls }: MoleculerAddress,
-  nodeID: string,
-  serves: boolean,
-): Promise<InstanceType<typeof ServiceBroker>> {
-  const broker = new ServiceBroker({
-    nodeID,
+export const service = "bench";
+
+/** Everything the library can leave out for speed is left out: metrics, tracing, logging, validation. */
+export function createNode({ urls, node, port }: MoleculerAddress): moleculer.ServiceBroker {
+  return new moleculer.ServiceBroker({
+    nodeID: node,
     logger: false,
-    transporter: { type: "TCP", options: { udpDiscovery: false, urls: urls.join(","), gossipPeriod: 1 } },
+    metrics: false,
+    tracing: false,
     validator: false,
-    internalServices: false,
+    transporter: { type: "TCP", options: { udpDiscovery: false, urls: urls.join(","), port } },
   });
-  if (serves) {
-    broker.createService({
-      name: "bench",
-      actions: { echo: (context: { params: { text: string } }) => context.params.text },
-    });
-  }
-  await broker.start();
-  return broker;
 }

@@ -1,21 +1,21 @@
-/** Moleculer over plain TCP: no broker, no TLS; a caller's node talks to two nodes that serve. */
-import { freePort, startModule } from "../../processes.ts";
-import type { Peer } from "../peer.ts";
+/** Moleculer over its TCP transporter: the caller balances between two worker nodes itself, there is no broker. */
+import { freePort, type Peer, startModule } from "../peer.ts";
 
 export const moleculer: Peer = {
   name: "moleculer",
-  title: "Moleculer, plain TCP",
+  title: "Moleculer, TCP without TLS",
   needs: [],
   async start(context) {
-    const names = ["worker-1", "worker-2"];
-    const urls = names.map((name) => `127.0.0.1:${freePort()}/${name}`);
+    const nodes = ["worker-1", "worker-2", "caller"].map((node) => ({ node, port: freePort() }));
+    const urls = nodes.map(({ node, port }) => `127.0.0.1:${port}/${node}`);
+    const [first, second, caller] = nodes.map((node) => ({ ...node, urls }));
     const workers = [];
-    for (const name of names) {
-      workers.push((await startModule(context, name, "peers/moleculer/worker.ts", { urls, name })).pid);
+    for (const worker of [first, second]) {
+      workers.push((await startModule(context, worker.node, "moleculer/worker.ts", worker)).pid);
     }
     return {
-      pids: { broker: [], workers },
-      target: { kind: "library", client: "moleculer", address: { urls } },
+      processes: { pids: { broker: [], workers } },
+      target: { kind: "library", client: "moleculer", address: caller },
     };
   },
 };

@@ -1,6 +1,10 @@
-/** A node that serves the echo. */
-import { type MoleculerAddress, startNode } from "./node.ts";
+/** A node whose action echoes. */
+import { createNode, type MoleculerAddress, service } from "./node.ts";
 
-const { name, ...address } = JSON.parse(Deno.args[0]) as MoleculerAddress & { name: string };
-await startNode(address, name, true);
+const node = createNode(JSON.parse(Deno.args[0]) as MoleculerAddress);
+node.createService({
+  name: service,
+  actions: { echo: ({ params }: { params: { body: string } }) => params.body },
+});
+await node.start();
 console.log("ready");

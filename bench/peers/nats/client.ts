@@ -11,7 +11,7 @@ export const subject = "echo";
 
 export async function openNats({ url, caFile }: NatsAddress): Promise<NatsConnection> {
   const tls = { ca: await Deno.readTextFile(caFile) };
-  // A stack trace for each request would cost it a third of its throughput.
+  // It makes a stack trace for every request unless told otherwise; compared is NATS at its fastest.
   return await connect({ servers: url, tls, noAsyncTraces: true });
 }
 

@@ -1,7 +1,6 @@
 /** NATS with TLS: its server, two subscribers of one queue group, request and reply by its own client for npm. */
 import { join } from "node:path";
-import { freePort, startModule, untilSaid } from "../../processes.ts";
-import type { Peer } from "../peer.ts";
+import { freePort, type Peer, startModule, untilSaid } from "../peer.ts";
 
 export const nats: Peer = {
   name: "nats",
@@ -23,8 +22,11 @@ tls { cert_file: "${certificate.certFile}", key_file: "${certificate.keyFile}", 
     const address = { url: `tls://127.0.0.1:${port}`, caFile: certificate.caFile };
     const workers = [];
     for (const name of ["worker-1", "worker-2"]) {
-      workers.push((await startModule(context, name, "peers/nats/worker.ts", address)).pid);
+      workers.push((await startModule(context, name, "nats/worker.ts", address)).pid);
     }
-    return { pids: { broker: [server.pid], workers }, target: { kind: "library", client: "nats", address } };
+    return {
+      processes: { pids: { broker: [server.pid], workers } },
+      target: { kind: "library", client: "nats", address },
+    };
   },
 };

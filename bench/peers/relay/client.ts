@@ -8,26 +8,24 @@ const idMask = 0xff_ffff;
 export async function open(address: { port: number; caFile: string }): Promise<EchoClient> {
   const connection = await dial(address);
   const writer = new Writer(connection);
-  // By id: ids are used again as soon as they are free, so that this stays a short array.
-  const waiting: ((body: Uint8Array) => void)[] = [];
-  const free: number[] = [];
-  readFrames(connection, (buffer, end) => {
-    // One copy for all replies, each of which then is a view.
-    const bytes = buffer.slice(0, end);
+  const waiting = new Map<number, (body: Uint8Array) => void>();
+  let lastId = 0;
+  readFrames(connection, (bytes, end) => {
     for (let at = 0; at < end;) {
       const id = readU32(bytes, at + 4) & idMask;
       const next = frameEnd(bytes, at, end);
-      free.push(id);
-      waiting[id](bytes.subarray(at + headerBytes, next));
+      const resolve = waiting.get(id)!;
+      waiting.delete(id);
+      resolve(bytes.slice(at + headerBytes, next));
       at = next;
     }
   });
   return {
     ask: (body) =>
       new Promise((resolve) => {
-        const id = free.pop() ?? waiting.length;
-        waiting[id] = resolve;
-        writer.addFrame(id, body);
+        lastId = (lastId + 1) & idMask;
+        waiting.set(lastId, resolve);
+        writer.addFrame(lastId, body);
       }),
     close: () => Promise.resolve(connection.close()),
   };

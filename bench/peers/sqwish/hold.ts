@@ -1,4 +1,4 @@
-/** A request that stays until its caller gives up. */
-export function hold(_input: unknown, context: { signal: AbortSignal }): Promise<void> {
-  return new Promise((resolve) => context.signal.addEventListener("abort", () => resolve()));
+/** Never ends by itself, so that everything behind it stays in the queue. */
+export function hold(): Promise<void> {
+  return new Promise(() => {});
 }
