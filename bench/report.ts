@@ -2,7 +2,7 @@
  * From what scenarios returned to the page, its pictures and the raw file. All of it is made anew from the raw file
  * each time, so that a scenario can be run again by itself and the others stay.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { scenarios } from "./scenarios/all.ts";
 import type { Goal, Section } from "./scenarios/scenario.ts";
 import { table } from "./statistics.ts";
@@ -42,7 +42,17 @@ export async function writeReport(out: string, records: Raw): Promise<void> {
   await Deno.writeTextFile(rawFile, JSON.stringify(raw, null, 1) + "\n");
   const { markdown, plots } = render(raw);
   for (const { name, svg } of plots) await Deno.writeTextFile(join(pictures, `${name}.svg`), svg);
-  await Deno.writeTextFile(join(out, "benchmarks.md"), markdown);
+  const page = join(out, "benchmarks.md");
+  await Deno.writeTextFile(page, markdown);
+  await layOut([page, rawFile]);
+}
+
+/** What is committed has the repository's layout, wherever it is written to first. */
+async function layOut(files: string[]): Promise<void> {
+  const config = join(dirname(import.meta.dirname!), "deno.json");
+  const args = ["fmt", "--quiet", "--config", config, ...files];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+  if (!success) throw new Error(`deno fmt must succeed, it said:\n${new TextDecoder().decode(stderr)}`);
 }
 
 /** The page and its pictures. Pure. */

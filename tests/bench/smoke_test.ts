@@ -4,11 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { descendantsOf, memoryOf } from "../../bench/measure.ts";
 import { installed, peers } from "../../bench/peers/all.ts";
 import { type Raw, render, writeReport } from "../../bench/report.ts";
 import { runScenarios } from "../../bench/run.ts";
 import type { Comparison } from "../../bench/scenarios/comparison.ts";
 import { scenarios } from "../../bench/scenarios/all.ts";
+import { eventually } from "../support/eventually.ts";
+import { repositoryRoot } from "../support/source_files.ts";
 
 /** What is not installed here is no failure, but must not go unnoticed. */
 function tell(lines: readonly string[]): void {
@@ -65,7 +68,8 @@ Deno.test("memory, scale, runner start and soak find figures, and the page takes
     const { memory, ...others } = raw;
     await writeReport(folder, { memory });
     await writeReport(folder, others);
-    const markdown = await Deno.readTextFile(join(folder, "benchmarks.md"));
+    const page = join(folder, "benchmarks.md");
+    const markdown = await Deno.readTextFile(page);
     for (const { name, title } of scenarios.filter((each) => names.includes(each.name))) {
       assert.ok(markdown.includes(`## ${title}\n`), `The page must have the section ${name}`);
     }
@@ -75,7 +79,35 @@ Deno.test("memory, scale, runner start and soak find figures, and the page takes
       assert.match(svg, /^<svg .*<\/svg>\n$/s);
       assert.doesNotMatch(svg, /NaN|Infinity|undefined/, picture);
     }
+    const config = join(repositoryRoot, "deno.json");
+    const args = ["fmt", "--check", "--config", config, page, join(folder, "benchmarks", "raw.json")];
+    const { success } = await new Deno.Command(Deno.execPath(), { args, stderr: "null" }).output();
+    assert.ok(success, "What is committed must have the repository's layout");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a benchmark that is interrupted leaves no process behind", async () => {
+  const args = ["run", "-A", "--no-check", join(repositoryRoot, "bench", "main.ts")];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args, "throughput", "--peers", "relay", "--seconds", "60"],
+    ...{ stdin: "null", stdout: "null", stderr: "null" },
+  }).spawn();
+  // The relay, two workers and the load generator.
+  const started = await eventually("the processes of a measurement", () => {
+    const pids = descendantsOf(child.pid);
+    return pids.length >= 4 ? pids : null;
+  }, 60_000);
+  child.kill("SIGTERM");
+  const { code } = await child.status;
+  assert.equal(code, 1);
+  const left = started.filter((pid) => memoryOf([pid]).rssMb > 0);
+  assert.deepEqual(left, []);
+});
+
+// A run of all tests ends with what it had to leave out.
+for (const peer of peers) {
+  const { missing } = await installed([peer]);
+  if (missing.length > 0) Deno.test({ name: missing[0], ignore: true, fn: () => {} });
+}

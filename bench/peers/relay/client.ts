@@ -8,24 +8,26 @@ const idMask = 0xff_ffff;
 export async function open(address: { port: number; caFile: string }): Promise<EchoClient> {
   const connection = await dial(address);
   const writer = new Writer(connection);
-  const waiting = new Map<number, (body: Uint8Array) => void>();
-  let lastId = 0;
-  readFrames(connection, (bytes, end) => {
+  // By id; ids are used again as soon as they are free, so that the array stays short.
+  const waiting: ((body: Uint8Array) => void)[] = [];
+  const free: number[] = [];
+  readFrames(connection, (buffer, end) => {
+    // One copy for all replies of a read, each of which then is a view.
+    const bytes = buffer.slice(0, end);
     for (let at = 0; at < end;) {
       const id = readU32(bytes, at + 4) & idMask;
       const next = frameEnd(bytes, at, end);
-      const resolve = waiting.get(id)!;
-      waiting.delete(id);
-      resolve(bytes.slice(at + headerBytes, next));
+      free.push(id);
+      waiting[id](bytes.subarray(at + headerBytes, next));
       at = next;
     }
   });
   return {
     ask: (body) =>
       new Promise((resolve) => {
-        lastId = (lastId + 1) & idMask;
-        waiting.set(lastId, resolve);
-        writer.addFrame(lastId, body);
+        const id = free.pop() ?? waiting.length;
+        waiting[id] = resolve;
+        writer.addFrame(id, body);
       }),
     close: () => Promise.resolve(connection.close()),
   };
