@@ -1,19 +1,252 @@
 /**
- * How many requests a replica takes at once. Pure: facts of one replica → slots.
- * On the way: an agent's report → `fleet` → here, asked again whenever the routing table changes.
- * The agent reports the configured concurrency, its own `--concurrency` or its core count, in this order; an adaptive
- * limit needs what it measured beside it, and so only this file.
+ * How many requests a replica takes at once. Pure: facts of finished requests → slots.
+ * On the way: a reply → `dispatcher` → here; the slots are read by `policy` with the next request.
+ * Hill climbing (Heiss & Wagner, "Adaptive load control in transaction processing systems", VLDB 1991): a step up or
+ * down is a trial, kept or taken back by what came of it. What is climbed is throughput / inFlight^θ, the generalised
+ * power of Kleinrock (1979). Which step to try is told by the wait, round trip less run time, much as in TCP Vegas
+ * (Brakmo & Peterson, 1994). docs/decisions/0010 has the reasons and the figures.
+ * The invariant: 1 ≤ slots ≤ `adaptiveSlotsMax`, and a configured concurrency never changes.
  */
-
-export interface CapacityFacts {
-  /** What the agent reported for this replica. */
-  reportedSlots: number;
-}
+import { ReplyWindow } from "./reply_window.ts";
 
 /** More than any machine has use for; a wrong report must not empty the queue onto one agent. */
 const slotsMax = 4096;
+/** What is in flight is in the agent's memory, and no longer the manager's to place or to drop. */
+export const adaptiveSlotsMax = 1024;
 
-/** Slots of a replica: a whole number, 0 to 4096. */
-export function slotsOf(facts: CapacityFacts): number {
-  return Math.max(0, Math.min(slotsMax, Math.floor(facts.reportedSlots)));
+/** A wait in front of a replica that is nobody's loss: CoDel's target is 5 ms (Nichols & Jacobson, 2012). */
+const waitTargetMs = 4;
+/** With more wait than that, twice as many in flight must give 2^θ times the throughput. */
+const theta = 0.25;
+/** What fewer in flight may cost. */
+const lossTolerated = 0.08;
+/** Of n times as many in flight, run times may grow by n to this power before a step up must show its gain. */
+const runGrowthTolerated = 0.5;
+
+/** A step up: the first, each next one that succeeds at once, and the one after a failure. */
+const climbFirst = 2;
+const climbMax = 4;
+const climbCareful = 1.5;
+/** Steps that fail are tried again after this, doubling, about as often as BBR probes (Cardwell and others, 2016). */
+const backoffMsMin = 500;
+const backoffMsMax = 8000;
+/** A round trip that much shorter than it was means that the replica has recovered. */
+const recoveredFactor = 0.7;
+/** Round trips that are that much longer than the shortest may come from crowding: fewer are tried, this often. */
+const crowdedFactor = 1.5;
+const crowdedMs = 10_000;
+/** What nothing has asked for in this long is given back. */
+const restMs = 30_000;
+/** How fast an observed rate is forgotten. */
+const rateMemoryMs = 2000;
+
+/** Slots as the agent reports them, within reason: a whole number, 0 to 4096. */
+export function slotsOf({ reportedSlots }: { reportedSlots: number }): number {
+  return Math.max(0, Math.min(slotsMax, Math.floor(reportedSlots)));
+}
+
+type Trial = "none" | "up" | "down";
+
+/** One replica's limit. Times are monotonic ms and come with each reply, so that no timer is needed. */
+export class Capacity {
+  slots: number;
+  readonly adaptive: boolean;
+  /** Replies per ms with every slot taken, smoothed; 0: it never had that much to do. */
+  servedPerMs = 0;
+  readonly #start: number;
+  readonly #window = new ReplyWindow();
+
+  #trial: Trial = "none";
+  /** The limit that a trial goes back to, and what it did: replies per ms, and mean times of a request. */
+  #keptSlots: number;
+  #keptPerMs = 0;
+  #keptRunMs = 0;
+  #keptWaitMs = 0;
+  /** The wait without a queue, or the longest one that has shown to buy throughput. */
+  #baseWaitMs = Infinity;
+  /** The shortest round trip, or the one that fewer in flight could not better. */
+  #uncrowdedMs = Infinity;
+
+  #climb = climbFirst;
+  #backoffMs = backoffMsMin;
+  #nextTrialMs = -Infinity;
+  #nextCrowdedMs = -Infinity;
+
+  #restedMs: number;
+  #usedLately = 0;
+
+  /** `reportedSlots`: the core count, or the configured concurrency, which is then not `adaptive`. */
+  constructor(reportedSlots: number, adaptive: boolean, nowMs: number) {
+    this.adaptive = adaptive;
+    const reported = slotsOf({ reportedSlots });
+    this.#start = adaptive ? Math.max(1, Math.min(adaptiveSlotsMax, reported)) : reported;
+    this.slots = this.#keptSlots = this.#start;
+    this.#restedMs = nowMs;
+  }
+
+  /**
+   * A reply: its time since dispatch, its run time as the runner measured it, how many were outstanding with it, and
+   * whether requests waited for a slot then. True: the slots have changed.
+   */
+  observe(roundTripMs: number, runUs: number, outstanding: number, waiting: boolean, nowMs: number): boolean {
+    const full = waiting || outstanding >= this.slots;
+    if (!this.#window.add(roundTripMs, runUs, outstanding, full, nowMs)) return false;
+    const { slots } = this;
+    this.#decide(nowMs);
+    return slots !== this.slots;
+  }
+
+  /** To be called about once a second: gives back what nothing has asked for, by half at a time. */
+  rest(nowMs: number): void {
+    if (!this.adaptive || nowMs - this.#restedMs < restMs) return;
+    this.#restedMs = nowMs;
+    // As a TCP window that isn't used is validated anew (RFC 7661): neither forgotten nor trusted for ever.
+    const slots = Math.max(this.#start, Math.min(this.#keptSlots, 2 * this.#usedLately));
+    this.#usedLately >>= 1;
+    this.#climb = climbFirst;
+    this.#settle(slots, nowMs);
+  }
+
+  #decide(nowMs: number): void {
+    const window = this.#window;
+    this.#usedLately = Math.max(this.#usedLately, window.peak);
+    if (window.isStale) {
+      if (this.#trial !== "none") this.#settle(this.#keptSlots, nowMs);
+    } else if (!window.isFull) {
+      this.#decideWithoutDemand(nowMs);
+    } else {
+      this.#restedMs = nowMs;
+      this.#rememberRate(window);
+      if (this.#trial === "up") this.#judgeUp(nowMs);
+      else if (this.#trial === "down") this.#judgeDown(nowMs);
+      else if (this.adaptive) this.#decideSteady(nowMs);
+    }
+    if (window.isClosed) window.next(nowMs, this.slots);
+  }
+
+  /** More slots would not have been used; what a trial would have shown stays open. */
+  #decideWithoutDemand(nowMs: number): void {
+    const { waitMs, peak } = this.#window;
+    this.#lowerBases();
+    // Without a queue a longer wait is a longer way, and the base follows.
+    if (waitMs > this.#baseWaitMs && this.#trial === "none") {
+      this.#baseWaitMs += (waitMs - this.#baseWaitMs) / 8;
+    }
+    if (this.#trial === "none") return;
+    const useful = this.#trial === "up" && this.#isCalm ? Math.ceil(peak * 1.25) : 0;
+    this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, useful)), nowMs);
+  }
+
+  #decideSteady(nowMs: number): void {
+    const { roundTripMs, waitMs, runMs } = this.#window;
+    const perMs = this.slots / roundTripMs;
+    if (this.#keptPerMs === 0 || roundTripMs < recoveredFactor * (this.#keptRunMs + this.#keptWaitMs)) {
+      this.#keep(perMs, 1);
+      this.#forgetFailures(nowMs);
+    } else {
+      this.#keep(perMs, 1 / 4);
+    }
+    this.#lowerBases();
+    if (nowMs < this.#nextTrialMs) return;
+    if (waitMs > this.#baseWaitMs + waitTargetMs && this.slots > this.#start) {
+      // Little's law: so many are at work at this rate, beside those that wait no longer than is tolerated.
+      const target = Math.floor(this.servedPerMs * (runMs + this.#baseWaitMs + waitTargetMs));
+      if (target < 0.9 * this.slots) return this.#try("down", Math.max(this.#start, target), nowMs);
+    }
+    const crowded = roundTripMs > crowdedFactor * this.#uncrowdedMs;
+    if (crowded && nowMs >= this.#nextCrowdedMs && this.slots > 1) {
+      this.#nextCrowdedMs = nowMs + crowdedMs;
+      return this.#try("down", this.slots >> 1, nowMs);
+    }
+    if (waitMs > this.#baseWaitMs + waitTargetMs) return;
+    if (this.slots < adaptiveSlotsMax) this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
+  }
+
+  #judgeUp(nowMs: number): void {
+    const perMs = this.slots / this.#window.roundTripMs;
+    const gained = perMs >= this.#keptPerMs * (this.slots / this.#keptSlots) ** theta;
+    if (!gained && !this.#isCalm) {
+      this.#climb = climbCareful;
+      return this.#fail(nowMs);
+    }
+    // A wait that buys throughput is no reason to go down again.
+    this.#baseWaitMs = Math.max(this.#baseWaitMs, this.#window.waitMs - waitTargetMs);
+    this.#keep(perMs, 1);
+    this.#backoffMs = backoffMsMin;
+    this.#climb = Math.min(climbMax, this.#climb * 2);
+    this.#keptSlots = this.slots;
+    if (this.slots < adaptiveSlotsMax) this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
+    else this.#settle(this.slots, nowMs);
+  }
+
+  #judgeDown(nowMs: number): void {
+    const perMs = this.slots / this.#window.roundTripMs;
+    if (perMs < this.#keptPerMs * (1 - lossTolerated)) {
+      // It was needed, so that it is no sign of crowding as long as it gets no longer.
+      this.#baseWaitMs = Math.max(this.#baseWaitMs, this.#keptWaitMs);
+      this.#uncrowdedMs = Math.max(this.#uncrowdedMs, this.#keptRunMs + this.#keptWaitMs);
+      return this.#fail(nowMs);
+    }
+    this.#lowerBases();
+    // Many small losses must not add up.
+    this.#keep(Math.max(perMs, this.#keptPerMs), 1);
+    this.#climb = climbCareful;
+    this.#nextCrowdedMs = nowMs;
+    this.#settle(this.slots, nowMs);
+  }
+
+  /** Neither a queue nor longer runs. */
+  get #isCalm(): boolean {
+    const { waitMs, runMs } = this.#window;
+    return waitMs <= this.#baseWaitMs + waitTargetMs &&
+      runMs <= this.#keptRunMs * (this.slots / this.#keptSlots) ** runGrowthTolerated;
+  }
+
+  #try(trial: Trial, slots: number, nowMs: number): void {
+    this.#keptSlots = this.slots;
+    this.slots = Math.max(1, Math.min(adaptiveSlotsMax, slots));
+    this.#trial = trial;
+    // While steps succeed, the first replies after one decide; later there is time to see the long ones too.
+    this.#window.restart(nowMs, this.slots, trial === "down" || this.#climb < climbFirst);
+  }
+
+  #fail(nowMs: number): void {
+    this.#nextTrialMs = nowMs + this.#backoffMs;
+    this.#backoffMs = Math.min(backoffMsMax, 2 * this.#backoffMs);
+    this.#settle(this.#keptSlots, nowMs);
+  }
+
+  #settle(slots: number, nowMs: number): void {
+    this.slots = this.#keptSlots = slots;
+    this.#trial = "none";
+    this.#window.restart(nowMs, slots, true);
+  }
+
+  #forgetFailures(nowMs: number): void {
+    this.#nextTrialMs = nowMs;
+    this.#backoffMs = backoffMsMin;
+    this.#climb = climbFirst;
+  }
+
+  /** What the limit now in force does, with this weight. */
+  #keep(perMs: number, weight: number): void {
+    const { runMs, waitMs } = this.#window;
+    this.#keptPerMs += weight * (perMs - this.#keptPerMs);
+    this.#keptRunMs += weight * (runMs - this.#keptRunMs);
+    this.#keptWaitMs += weight * (waitMs - this.#keptWaitMs);
+  }
+
+  #lowerBases(): void {
+    const { waitMs, roundTripMs } = this.#window;
+    if (waitMs < this.#baseWaitMs) this.#baseWaitMs = waitMs;
+    if (roundTripMs < this.#uncrowdedMs) this.#uncrowdedMs = roundTripMs;
+  }
+
+  #rememberRate({ elapsedMs, samples, roundTripMs }: ReplyWindow): void {
+    const perMs = Math.min(samples / elapsedMs, this.slots / roundTripMs);
+    const weight = perMs > this.servedPerMs ? 1 / 2 : Math.min(1, elapsedMs / rateMemoryMs);
+    this.servedPerMs = this.servedPerMs === 0
+      ? perMs
+      : this.servedPerMs + weight * (perMs - this.servedPerMs);
+  }
 }

@@ -1,0 +1,112 @@
+/**
+ * Sums over the replies of a while: what `capacity` decides by. Pure.
+ * On the way: a reply → `capacity` → here. A reply costs a few additions and no memory.
+ */
+
+/** So long and so many replies at least: fewer say more of chance than of the replica. */
+const windowMsMin = 25;
+const samplesMin = 8;
+const samplesEnough = 64;
+/** A window with so many of its replies from taken slots is one in which more slots would have been used. */
+const fullShare = 0.8;
+/** Longer than this, and than what its requests took, a window was mostly silence. */
+const staleMs = 2000;
+/** A single stall must not make every window after it as long as itself. */
+const longestOfMean = 8;
+
+export class ReplyWindow {
+  samples = 0;
+  /** The most that were outstanding with a reply. */
+  peak = 0;
+  isClosed = false;
+  #fullSamples = 0;
+  #roundTripsMs = 0;
+  #runsUs = 0;
+  /** The longest round trip, of the window before at first. */
+  #longestMs = 0;
+
+  #startMs = -1;
+  #endMs = 0;
+  #lastMs = 0;
+  #wanted = samplesMin;
+  /** Replies to what was dispatched before, or that come before, don't count. */
+  #dispatchedSinceMs = -Infinity;
+  #repliedSinceMs = -Infinity;
+  #patient = true;
+
+  /** True: the window is whole, and its means can be read until `next` or `restart`. */
+  add(roundTripMs: number, runUs: number, outstanding: number, full: boolean, nowMs: number): boolean {
+    if (nowMs < this.#repliedSinceMs || nowMs - roundTripMs < this.#dispatchedSinceMs) return false;
+    if (this.#startMs < 0) this.#open(nowMs);
+    this.samples++;
+    this.#roundTripsMs += roundTripMs;
+    this.#runsUs += runUs;
+    if (full) this.#fullSamples++;
+    if (outstanding > this.peak) this.peak = outstanding;
+    if (roundTripMs > this.#longestMs) this.#longestMs = roundTripMs;
+    this.#lastMs = nowMs;
+    return this.isClosed = this.samples >= this.#wanted && nowMs >= this.#endMs;
+  }
+
+  get isFull(): boolean {
+    return this.#fullSamples >= fullShare * this.samples;
+  }
+
+  get isStale(): boolean {
+    return this.elapsedMs > Math.max(staleMs, 4 * this.#longestMs);
+  }
+
+  get elapsedMs(): number {
+    return Math.max(this.#lastMs - this.#startMs, 1e-3);
+  }
+
+  get roundTripMs(): number {
+    return Math.max(this.#roundTripsMs / this.samples, 1e-3);
+  }
+
+  get runMs(): number {
+    return this.#runsUs / 1000 / this.samples;
+  }
+
+  /** What of the round trip was not the run: network, batching, queues. */
+  get waitMs(): number {
+    return Math.max(0, this.roundTripMs - this.runMs);
+  }
+
+  /** Goes on under the same limit. */
+  next(nowMs: number, slots: number): void {
+    this.#clear(slots);
+    this.#patient = true;
+    this.#open(nowMs);
+  }
+
+  /**
+   * Starts anew under another limit. `patient`: when all that was dispatched under the old one has had time to end,
+   * since at first only the short requests come back.
+   */
+  restart(nowMs: number, slots: number, patient: boolean): void {
+    this.#clear(slots);
+    this.#patient = patient;
+    this.#startMs = -1;
+    this.#dispatchedSinceMs = nowMs;
+    this.#repliedSinceMs = patient ? nowMs + this.#longestMs : nowMs;
+  }
+
+  #open(nowMs: number): void {
+    this.#startMs = nowMs;
+    this.#endMs = nowMs + Math.max(windowMsMin, this.#patient ? this.#longestMs : 0);
+    if (this.#patient) this.#longestMs /= 2;
+  }
+
+  #clear(slots: number): void {
+    if (this.samples > 0) this.#longestMs = Math.min(this.#longestMs, longestOfMean * this.roundTripMs);
+    this.samples =
+      this.#fullSamples =
+      this.#roundTripsMs =
+      this.#runsUs =
+      this.peak =
+        0;
+    this.isClosed = false;
+    this.#wanted = Math.max(samplesMin, Math.min(samplesEnough, slots));
+  }
+}
