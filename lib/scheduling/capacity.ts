@@ -45,6 +45,7 @@ export function slotsOf({ reportedSlots }: { reportedSlots: number }): number {
   return Math.max(0, Math.min(slotsMax, Math.floor(reportedSlots)));
 }
 
+const DEBUG = !!Deno.env.get("CAPDEBUG");
 type Trial = "none" | "up" | "down";
 
 /** One replica's limit. Times are monotonic ms and come with each reply, so that no timer is needed. */
@@ -57,13 +58,16 @@ export class Capacity {
   readonly #window = new ReplyWindow();
 
   #trial: Trial = "none";
-  /** The limit that a trial goes back to, and what it did: replies per ms, and mean times of a request. */
+  /** The limit that a trial goes back to, and what it did: how many were in flight, and a request's mean times. */
   #keptSlots: number;
-  #keptPerMs = 0;
+  #keptInFlight = 0;
   #keptRunMs = 0;
+  #keptRunError2 = 0;
   #keptWaitMs = 0;
   /** The wait without a queue, or the longest one that has shown to buy throughput. */
   #baseWaitMs = Infinity;
+  /** What is left of the throughput after steps down that each cost little: many must not add up. */
+  #owed = 1;
   /** The shortest round trip, or the one that fewer in flight could not better. */
   #uncrowdedMs = Infinity;
 
@@ -109,14 +113,13 @@ export class Capacity {
 
   #decide(nowMs: number): void {
     const window = this.#window;
+    if (this.#baseWaitMs === Infinity) this.#baseWaitMs = window.shortestWaitMs;
     this.#usedLately = Math.max(this.#usedLately, window.peak);
     if (window.isStale) {
       if (this.#trial !== "none") this.#settle(this.#keptSlots, nowMs);
-    } else if (!window.isFull) {
-      this.#decideWithoutDemand(nowMs);
     } else {
-      this.#restedMs = nowMs;
-      this.#rememberRate(window);
+      if (window.isFull) this.#rememberRate();
+      if (window.isFull) this.#restedMs = nowMs;
       if (this.#trial === "up") this.#judgeUp(nowMs);
       else if (this.#trial === "down") this.#judgeDown(nowMs);
       else if (this.adaptive) this.#decideSteady(nowMs);
@@ -124,82 +127,92 @@ export class Capacity {
     if (window.isClosed) window.next(nowMs, this.slots);
   }
 
-  /** More slots would not have been used; what a trial would have shown stays open. */
-  #decideWithoutDemand(nowMs: number): void {
-    const { waitMs, peak } = this.#window;
-    this.#lowerBases();
-    // Without a queue a longer wait is a longer way, and the base follows.
-    if (waitMs > this.#baseWaitMs && this.#trial === "none") {
-      this.#baseWaitMs += (waitMs - this.#baseWaitMs) / 8;
-    }
-    if (this.#trial === "none") return;
-    const useful = this.#trial === "up" && this.#isCalm ? Math.ceil(peak * 1.25) : 0;
-    this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, useful)), nowMs);
-  }
-
+  /** No trial is under way: is one due, and in which direction? */
   #decideSteady(nowMs: number): void {
-    const { roundTripMs, waitMs, runMs } = this.#window;
-    const perMs = this.slots / roundTripMs;
-    if (this.#keptPerMs === 0 || roundTripMs < recoveredFactor * (this.#keptRunMs + this.#keptWaitMs)) {
-      this.#keep(perMs, 1);
+    const { isFull, roundTripMs, waitMs, runMs, peak, perMs } = this.#window;
+    if (this.#keptInFlight === 0 || roundTripMs < recoveredFactor * (this.#keptRunMs + this.#keptWaitMs)) {
+      this.#keep(1);
       this.#forgetFailures(nowMs);
     } else {
-      this.#keep(perMs, 1 / 4);
+      this.#keep(1 / 4);
     }
     this.#lowerBases();
+    // With no more in flight than cores a longer wait is a longer way, and the base follows.
+    if (!isFull && peak <= this.#start) this.#baseWaitMs += (waitMs - this.#baseWaitMs) / 8;
     if (nowMs < this.#nextTrialMs) return;
-    if (waitMs > this.#baseWaitMs + waitTargetMs && this.slots > this.#start) {
+    const queues = waitMs > this.#baseWaitMs + waitTargetMs;
+    if (queues && peak > this.#start) {
       // Little's law: so many are at work at this rate, beside those that wait no longer than is tolerated.
-      const target = Math.floor(this.servedPerMs * (runMs + this.#baseWaitMs + waitTargetMs));
-      if (target < 0.9 * this.slots) return this.#try("down", Math.max(this.#start, target), nowMs);
+      const target = Math.max(this.#start, Math.floor(perMs * (runMs + this.#baseWaitMs + waitTargetMs)));
+      if (target < 0.9 * Math.min(peak, this.slots)) return this.#try("down", target, nowMs);
     }
+    if (!isFull) return;
     const crowded = roundTripMs > crowdedFactor * this.#uncrowdedMs;
     if (crowded && nowMs >= this.#nextCrowdedMs && this.slots > 1) {
       this.#nextCrowdedMs = nowMs + crowdedMs;
       return this.#try("down", this.slots >> 1, nowMs);
     }
-    if (waitMs > this.#baseWaitMs + waitTargetMs) return;
     if (this.slots < adaptiveSlotsMax) this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
   }
 
   #judgeUp(nowMs: number): void {
-    const perMs = this.slots / this.#window.roundTripMs;
-    const gained = perMs >= this.#keptPerMs * (this.slots / this.#keptSlots) ** theta;
-    if (!gained && !this.#isCalm) {
-      this.#climb = climbCareful;
-      return this.#fail(nowMs);
+    const { isFull, peak } = this.#window;
+    const isCalm = this.#isCalm;
+    if (!isFull) {
+      // More slots would not have been used, so that it stays open what they would have done.
+      const useful = isCalm ? Math.ceil(peak * 1.25) : 0;
+      return this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, useful)), nowMs);
     }
-    // A wait that buys throughput is no reason to go down again.
-    this.#baseWaitMs = Math.max(this.#baseWaitMs, this.#window.waitMs - waitTargetMs);
-    this.#keep(perMs, 1);
+    if (!isCalm && this.#gain() < (this.slots / this.#keptSlots) ** theta) return this.#fail(nowMs);
+    this.#keep(1);
+    this.#owed = 1;
     this.#backoffMs = backoffMsMin;
-    this.#climb = Math.min(climbMax, this.#climb * 2);
-    this.#keptSlots = this.slots;
-    if (this.slots < adaptiveSlotsMax) this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
-    else this.#settle(this.slots, nowMs);
+    // Where a queue builds up, the next step is whether as much came with less.
+    if (!isCalm || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs);
+    const queueing = this.#window.waitMs > this.#baseWaitMs + waitTargetMs / 4;
+    this.#climb = queueing ? climbCareful : Math.min(climbMax, this.#climb * 2);
+    this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
   }
 
   #judgeDown(nowMs: number): void {
-    const perMs = this.slots / this.#window.roundTripMs;
-    if (perMs < this.#keptPerMs * (1 - lossTolerated)) {
-      // It was needed, so that it is no sign of crowding as long as it gets no longer.
+    if (!this.#window.isFull) return this.#settle(this.slots, nowMs);
+    const gain = this.#gain();
+    if (gain * this.#owed < 1 - lossTolerated) {
+      // The wait was needed, so that it is no sign of a queue or a crowd as long as it gets no longer.
       this.#baseWaitMs = Math.max(this.#baseWaitMs, this.#keptWaitMs);
       this.#uncrowdedMs = Math.max(this.#uncrowdedMs, this.#keptRunMs + this.#keptWaitMs);
       return this.#fail(nowMs);
     }
+    this.#owed = Math.min(1, this.#owed * gain);
     this.#lowerBases();
-    // Many small losses must not add up.
-    this.#keep(Math.max(perMs, this.#keptPerMs), 1);
+    this.#keep(1);
     this.#climb = climbCareful;
     this.#nextCrowdedMs = nowMs;
     this.#settle(this.slots, nowMs);
+  }
+
+  /** Throughput, as a multiple of that before the trial; by Little's law it is in-flight over round trip. */
+  #gain(): number {
+    const { waitMs, runMs } = this.#window;
+    const more = this.slots / this.#keptInFlight;
+    // Runs that differ so little differ by the chance of which requests came, which must not decide.
+    const alike = Math.abs(runMs - this.#keptRunMs) <= this.#chanceMs;
+    const meanMs = (runMs + this.#keptRunMs) / 2;
+    const nowMs = (alike ? meanMs : runMs) + waitMs;
+    const keptMs = (alike ? meanMs : this.#keptRunMs) + this.#keptWaitMs;
+    return more * keptMs / Math.max(nowMs, 1e-3);
   }
 
   /** Neither a queue nor longer runs. */
   get #isCalm(): boolean {
     const { waitMs, runMs } = this.#window;
     return waitMs <= this.#baseWaitMs + waitTargetMs &&
-      runMs <= this.#keptRunMs * (this.slots / this.#keptSlots) ** runGrowthTolerated;
+      runMs <= this.#keptRunMs * (this.slots / this.#keptSlots) ** runGrowthTolerated + this.#chanceMs;
+  }
+
+  /** Run times of before and now may differ by this much without a reason. */
+  get #chanceMs(): number {
+    return 2 * Math.sqrt(this.#keptRunError2 + this.#window.runError2);
   }
 
   #try(trial: Trial, slots: number, nowMs: number): void {
@@ -211,12 +224,15 @@ export class Capacity {
   }
 
   #fail(nowMs: number): void {
+    if (DEBUG) console.log(nowMs.toFixed(0), "FAIL", this.#trial, this.#keptSlots, "->", this.slots, "gain", this.#gain().toFixed(2), "kept", this.#keptInFlight.toFixed(1), this.#keptRunMs.toFixed(1), this.#keptWaitMs.toFixed(1), "now", this.#window.runMs.toFixed(1), this.#window.waitMs.toFixed(1), "base", this.#baseWaitMs.toFixed(1), this.#backoffMs);
+    this.#climb = climbCareful;
     this.#nextTrialMs = nowMs + this.#backoffMs;
     this.#backoffMs = Math.min(backoffMsMax, 2 * this.#backoffMs);
     this.#settle(this.#keptSlots, nowMs);
   }
 
   #settle(slots: number, nowMs: number): void {
+    if (DEBUG) console.log(nowMs.toFixed(0), "settle", this.#trial, this.#keptSlots, "->", slots, "base", this.#baseWaitMs.toFixed(1), "wait", this.#window.waitMs.toFixed(1), "full", this.#window.isFull, this.#window.isStale);
     this.slots = this.#keptSlots = slots;
     this.#trial = "none";
     this.#window.restart(nowMs, slots, true);
@@ -228,12 +244,17 @@ export class Capacity {
     this.#climb = climbFirst;
   }
 
-  /** What the limit now in force does, with this weight. */
-  #keep(perMs: number, weight: number): void {
-    const { runMs, waitMs } = this.#window;
-    this.#keptPerMs += weight * (perMs - this.#keptPerMs);
+  /** Remembers what the limit now in force does, with this weight against what is remembered already. */
+  #keep(weight: number): void {
+    const { runMs, runError2, waitMs, isFull, perMs, roundTripMs } = this.#window;
+    // Replies that come far slower than Little's law has it are of a replica that has just become slow.
+    const counted = perMs * roundTripMs;
+    const inFlight = isFull && counted > this.slots / 2 ? this.slots : Math.min(this.slots, counted);
+    this.#keptInFlight += weight * (inFlight - this.#keptInFlight);
     this.#keptRunMs += weight * (runMs - this.#keptRunMs);
+    this.#keptRunError2 = (1 - weight) ** 2 * this.#keptRunError2 + weight ** 2 * runError2;
     this.#keptWaitMs += weight * (waitMs - this.#keptWaitMs);
+    this.#owed += weight * (1 - this.#owed) / 8;
   }
 
   #lowerBases(): void {
@@ -242,11 +263,9 @@ export class Capacity {
     if (roundTripMs < this.#uncrowdedMs) this.#uncrowdedMs = roundTripMs;
   }
 
-  #rememberRate({ elapsedMs, samples, roundTripMs }: ReplyWindow): void {
-    const perMs = Math.min(samples / elapsedMs, this.slots / roundTripMs);
+  #rememberRate(): void {
+    const { perMs, elapsedMs } = this.#window;
     const weight = perMs > this.servedPerMs ? 1 / 2 : Math.min(1, elapsedMs / rateMemoryMs);
-    this.servedPerMs = this.servedPerMs === 0
-      ? perMs
-      : this.servedPerMs + weight * (perMs - this.servedPerMs);
+    this.servedPerMs = this.servedPerMs === 0 ? perMs : this.servedPerMs + weight * (perMs - this.servedPerMs);
   }
 }

@@ -6,6 +6,7 @@
 /** So long and so many replies at least: fewer say more of chance than of the replica. */
 const windowMsMin = 25;
 const samplesMin = 8;
+const samplesMinHasty = 2;
 const samplesEnough = 64;
 /** A window with so many of its replies from taken slots is one in which more slots would have been used. */
 const fullShare = 0.8;
@@ -18,21 +19,23 @@ export class ReplyWindow {
   samples = 0;
   /** The most that were outstanding with a reply. */
   peak = 0;
+  shortestWaitMs = Infinity;
   isClosed = false;
   #fullSamples = 0;
   #roundTripsMs = 0;
   #runsUs = 0;
+  #runsUsSquared = 0;
   /** The longest round trip, of the window before at first. */
   #longestMs = 0;
 
   #startMs = -1;
   #endMs = 0;
   #lastMs = 0;
-  #wanted = samplesMin;
+  #wanted = samplesMinHasty;
   /** Replies to what was dispatched before, or that come before, don't count. */
   #dispatchedSinceMs = -Infinity;
   #repliedSinceMs = -Infinity;
-  #patient = true;
+  #patient = false;
 
   /** True: the window is whole, and its means can be read until `next` or `restart`. */
   add(roundTripMs: number, runUs: number, outstanding: number, full: boolean, nowMs: number): boolean {
@@ -41,7 +44,10 @@ export class ReplyWindow {
     this.samples++;
     this.#roundTripsMs += roundTripMs;
     this.#runsUs += runUs;
+    this.#runsUsSquared += runUs * runUs;
     if (full) this.#fullSamples++;
+    const waitMs = Math.max(0, roundTripMs - runUs / 1000);
+    if (waitMs < this.shortestWaitMs) this.shortestWaitMs = waitMs;
     if (outstanding > this.peak) this.peak = outstanding;
     if (roundTripMs > this.#longestMs) this.#longestMs = roundTripMs;
     this.#lastMs = nowMs;
@@ -60,12 +66,23 @@ export class ReplyWindow {
     return Math.max(this.#lastMs - this.#startMs, 1e-3);
   }
 
+  get perMs(): number {
+    return this.samples / this.elapsedMs;
+  }
+
   get roundTripMs(): number {
     return Math.max(this.#roundTripsMs / this.samples, 1e-3);
   }
 
   get runMs(): number {
     return this.#runsUs / 1000 / this.samples;
+  }
+
+  /** The standard error of `runMs`, squared: how far it may be off by chance. */
+  get runError2(): number {
+    const { samples, runMs } = this;
+    if (samples < 2) return runMs * runMs;
+    return Math.max(0, this.#runsUsSquared / 1e6 / samples - runMs * runMs) / (samples - 1);
   }
 
   /** What of the round trip was not the run: network, batching, queues. */
@@ -75,8 +92,8 @@ export class ReplyWindow {
 
   /** Goes on under the same limit. */
   next(nowMs: number, slots: number): void {
-    this.#clear(slots);
-    this.#patient = true;
+    this.#clear();
+    this.#want(slots, true);
     this.#open(nowMs);
   }
 
@@ -85,20 +102,29 @@ export class ReplyWindow {
    * since at first only the short requests come back.
    */
   restart(nowMs: number, slots: number, patient: boolean): void {
-    this.#clear(slots);
-    this.#patient = patient;
+    this.#clear();
+    this.#want(slots, patient);
     this.#startMs = -1;
     this.#dispatchedSinceMs = nowMs;
+    this.#endMs = nowMs + windowMsMin;
     this.#repliedSinceMs = patient ? nowMs + this.#longestMs : nowMs;
   }
 
   #open(nowMs: number): void {
     this.#startMs = nowMs;
-    this.#endMs = nowMs + Math.max(windowMsMin, this.#patient ? this.#longestMs : 0);
-    if (this.#patient) this.#longestMs /= 2;
+    if (!this.#patient) return;
+    this.#endMs = nowMs + Math.max(windowMsMin, this.#longestMs);
+    this.#longestMs /= 2;
   }
 
-  #clear(slots: number): void {
+  #want(slots: number, patient: boolean): void {
+    this.#patient = patient;
+    this.#wanted = patient
+      ? Math.max(samplesMin, Math.min(samplesEnough, slots))
+      : Math.max(samplesMinHasty, Math.min(samplesEnough, slots >> 1));
+  }
+
+  #clear(): void {
     if (this.samples > 0) this.#longestMs = Math.min(this.#longestMs, longestOfMean * this.roundTripMs);
     this.samples =
       this.#fullSamples =
@@ -107,6 +133,5 @@ export class ReplyWindow {
       this.peak =
         0;
     this.isClosed = false;
-    this.#wanted = Math.max(samplesMin, Math.min(samplesEnough, slots));
   }
 }

@@ -84,6 +84,11 @@ export class ReplicaModel {
     this.#mayGrow();
   }
 
+  /** Something waits, and every runner is busy. */
+  #isCrowded(): boolean {
+    return this.#leastBusy().waiting > 0 && this.#runners.some(({ waiting }) => waiting > 1);
+  }
+
   #leastBusy(): Runner {
     let least = this.#runners[0];
     for (const runner of this.#runners) if (runner.waiting < least.waiting) least = runner;
@@ -92,10 +97,10 @@ export class ReplicaModel {
 
   #mayGrow(): void {
     if (this.#starting || this.#runners.length >= this.#options.cores) return;
-    if (this.#leastBusy().waiting === 0) return;
+    if (!this.#isCrowded()) return;
     this.#starting = true;
     this.#events.after(growAfterMs, () => {
-      this.#starting = this.#leastBusy().waiting > 1;
+      this.#starting = this.#isCrowded();
       if (!this.#starting) return;
       this.#events.after(runnerStartMs, () => {
         this.#starting = false;
