@@ -16,8 +16,10 @@ export const adaptiveSlotsMax = 1024;
 
 /** A wait in front of a replica that is nobody's loss: CoDel's target is 5 ms (Nichols & Jacobson, 2012). */
 const waitTargetMs = 4;
+/** Nor is one that is a small part of the run. */
+const waitTargetOfRun = 1 / 16;
 /** With more wait than that, twice as many in flight must give 2^θ times the throughput. */
-const theta = 0.25;
+const theta = 0.2;
 /** What fewer in flight may cost. */
 const lossTolerated = 0.08;
 /** Of n times as many in flight, run times may grow by n to this power before a step up must show its gain. */
@@ -30,8 +32,8 @@ const climbCareful = 1.5;
 /** Steps that fail are tried again after this, doubling, about as often as BBR probes (Cardwell and others, 2016). */
 const backoffMsMin = 500;
 const backoffMsMax = 8000;
-/** A round trip that much shorter than it was means that the replica has recovered. */
-const recoveredFactor = 0.7;
+/** Round trips that are that much shorter or longer than before are of a replica that has changed. */
+const changeFactor = 1.4;
 /** Round trips that are that much longer than the shortest may come from crowding: fewer are tried, this often. */
 const crowdedFactor = 1.5;
 const crowdedMs = 10_000;
@@ -64,8 +66,10 @@ export class Capacity {
   #keptRunMs = 0;
   #keptRunError2 = 0;
   #keptWaitMs = 0;
-  /** The wait without a queue, or the longest one that has shown to buy throughput. */
+  /** The wait without a queue. */
   #baseWaitMs = Infinity;
+  /** The longest wait that fewer in flight have shown to be worth its throughput. */
+  #worthMs = 0;
   /** What is left of the throughput after steps down that each cost little: many must not add up. */
   #owed = 1;
   /** The shortest round trip, or the one that fewer in flight could not better. */
@@ -130,20 +134,17 @@ export class Capacity {
   /** No trial is under way: is one due, and in which direction? */
   #decideSteady(nowMs: number): void {
     const { isFull, roundTripMs, waitMs, runMs, peak, perMs } = this.#window;
-    if (this.#keptInFlight === 0 || roundTripMs < recoveredFactor * (this.#keptRunMs + this.#keptWaitMs)) {
-      this.#keep(1);
-      this.#forgetFailures(nowMs);
-    } else {
-      this.#keep(1 / 4);
-    }
+    const change = roundTripMs / (this.#keptRunMs + this.#keptWaitMs);
+    this.#keep(change < 1 / changeFactor || change > changeFactor ? 1 : 1 / 4);
+    if (change < 1 / changeFactor || change > changeFactor) this.#forgetFailures(nowMs);
+    if (change < 1 / changeFactor) this.#climb = climbFirst;
     this.#lowerBases();
     // With no more in flight than cores a longer wait is a longer way, and the base follows.
     if (!isFull && peak <= this.#start) this.#baseWaitMs += (waitMs - this.#baseWaitMs) / 8;
     if (nowMs < this.#nextTrialMs) return;
-    const queues = waitMs > this.#baseWaitMs + waitTargetMs;
-    if (queues && peak > this.#start) {
+    if (waitMs > Math.max(this.#waitMsMax, this.#worthMs + waitTargetMs) && peak > this.#start) {
       // Little's law: so many are at work at this rate, beside those that wait no longer than is tolerated.
-      const target = Math.max(this.#start, Math.floor(perMs * (runMs + this.#baseWaitMs + waitTargetMs)));
+      const target = Math.max(this.#start, Math.floor(perMs * (runMs + this.#waitMsMax)));
       if (target < 0.9 * Math.min(peak, this.slots)) return this.#try("down", target, nowMs);
     }
     if (!isFull) return;
@@ -158,18 +159,18 @@ export class Capacity {
   #judgeUp(nowMs: number): void {
     const { isFull, peak } = this.#window;
     const isCalm = this.#isCalm;
+    const growth = this.#inFlight / this.#keptInFlight;
+    if (!isCalm && this.#gain() < growth ** theta) return this.#fail(nowMs);
     if (!isFull) {
-      // More slots would not have been used, so that it stays open what they would have done.
-      const useful = isCalm ? Math.ceil(peak * 1.25) : 0;
-      return this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, useful)), nowMs);
+      // More slots would not have been used, and what they would have done stays open.
+      return this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, Math.ceil(1.25 * peak))), nowMs);
     }
-    if (!isCalm && this.#gain() < (this.slots / this.#keptSlots) ** theta) return this.#fail(nowMs);
     this.#keep(1);
     this.#owed = 1;
     this.#backoffMs = backoffMsMin;
     // Where a queue builds up, the next step is whether as much came with less.
-    if (!isCalm || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs);
-    const queueing = this.#window.waitMs > this.#baseWaitMs + waitTargetMs / 4;
+    if (!isCalm || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs, growth);
+    const queueing = this.#window.waitMs > (this.#baseWaitMs + this.#waitMsMax) / 2;
     this.#climb = queueing ? climbCareful : Math.min(climbMax, this.#climb * 2);
     this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
   }
@@ -177,9 +178,16 @@ export class Capacity {
   #judgeDown(nowMs: number): void {
     if (!this.#window.isFull) return this.#settle(this.slots, nowMs);
     const gain = this.#gain();
+    if (gain < 0.7 * Math.min(1, this.slots / this.#keptInFlight)) {
+      // Fewer in flight can't cost more than in proportion: the replica has changed, and what was before is void.
+      this.#keep(1);
+      this.#owed = 1;
+      const { waitMs } = this.#window;
+      return this.#settle(waitMs > this.#waitMsMax ? this.slots : this.#keptSlots, nowMs);
+    }
     if (gain * this.#owed < 1 - lossTolerated) {
       // The wait was needed, so that it is no sign of a queue or a crowd as long as it gets no longer.
-      this.#baseWaitMs = Math.max(this.#baseWaitMs, this.#keptWaitMs);
+      this.#worthMs = Math.max(this.#worthMs, this.#keptWaitMs);
       this.#uncrowdedMs = Math.max(this.#uncrowdedMs, this.#keptRunMs + this.#keptWaitMs);
       return this.#fail(nowMs);
     }
@@ -194,7 +202,7 @@ export class Capacity {
   /** Throughput, as a multiple of that before the trial; by Little's law it is in-flight over round trip. */
   #gain(): number {
     const { waitMs, runMs } = this.#window;
-    const more = this.slots / this.#keptInFlight;
+    const more = this.#inFlight / this.#keptInFlight;
     // Runs that differ so little differ by the chance of which requests came, which must not decide.
     const alike = Math.abs(runMs - this.#keptRunMs) <= this.#chanceMs;
     const meanMs = (runMs + this.#keptRunMs) / 2;
@@ -203,10 +211,24 @@ export class Capacity {
     return more * keptMs / Math.max(nowMs, 1e-3);
   }
 
+  /** How many there were at work and waiting at the replica. */
+  get #inFlight(): number {
+    const { isFull, isPatient, peak, perMs, roundTripMs } = this.#window;
+    if (!isPatient) return Math.min(this.slots, isFull ? this.slots : peak);
+    const counted = perMs * roundTripMs;
+    // Replies that come slower than Little's law has it are of a replica whose queue still grows.
+    return isFull && counted > 0.85 * this.slots ? this.slots : Math.min(this.slots, counted);
+  }
+
+  /** Waits up to this are not for a queue, or for one that matters. */
+  get #waitMsMax(): number {
+    return this.#baseWaitMs + Math.max(waitTargetMs, waitTargetOfRun * this.#window.runMs);
+  }
+
   /** Neither a queue nor longer runs. */
   get #isCalm(): boolean {
     const { waitMs, runMs } = this.#window;
-    return waitMs <= this.#baseWaitMs + waitTargetMs &&
+    return waitMs <= this.#waitMsMax &&
       runMs <= this.#keptRunMs * (this.slots / this.#keptSlots) ** runGrowthTolerated + this.#chanceMs;
   }
 
@@ -220,36 +242,39 @@ export class Capacity {
     this.slots = Math.max(1, Math.min(adaptiveSlotsMax, slots));
     this.#trial = trial;
     // While steps succeed, the first replies after one decide; later there is time to see the long ones too.
-    this.#window.restart(nowMs, this.slots, trial === "down" || this.#climb < climbFirst);
+    const isHasty = trial === "up" && this.#climb >= climbFirst;
+    this.#window.restart(nowMs, this.slots, isHasty ? 0 : Math.max(1, this.slots / this.#keptSlots));
   }
 
   #fail(nowMs: number): void {
     if (DEBUG) console.log(nowMs.toFixed(0), "FAIL", this.#trial, this.#keptSlots, "->", this.slots, "gain", this.#gain().toFixed(2), "kept", this.#keptInFlight.toFixed(1), this.#keptRunMs.toFixed(1), this.#keptWaitMs.toFixed(1), "now", this.#window.runMs.toFixed(1), this.#window.waitMs.toFixed(1), "base", this.#baseWaitMs.toFixed(1), this.#backoffMs);
-    this.#climb = climbCareful;
-    this.#nextTrialMs = nowMs + this.#backoffMs;
-    this.#backoffMs = Math.min(backoffMsMax, 2 * this.#backoffMs);
+    if (this.#trial === "up" && this.#climb > climbCareful) {
+      // Too far; less may be right, and there is no reason to wait with it.
+      this.#climb = climbCareful;
+    } else {
+      this.#nextTrialMs = nowMs + this.#backoffMs;
+      this.#backoffMs = Math.min(backoffMsMax, 2 * this.#backoffMs);
+    }
     this.#settle(this.#keptSlots, nowMs);
   }
 
-  #settle(slots: number, nowMs: number): void {
+  #settle(slots: number, nowMs: number, patience = 1): void {
     if (DEBUG) console.log(nowMs.toFixed(0), "settle", this.#trial, this.#keptSlots, "->", slots, "base", this.#baseWaitMs.toFixed(1), "wait", this.#window.waitMs.toFixed(1), "full", this.#window.isFull, this.#window.isStale);
     this.slots = this.#keptSlots = slots;
     this.#trial = "none";
-    this.#window.restart(nowMs, slots, true);
+    this.#window.restart(nowMs, slots, Math.max(1, patience));
   }
 
   #forgetFailures(nowMs: number): void {
+    this.#worthMs = 0;
     this.#nextTrialMs = nowMs;
     this.#backoffMs = backoffMsMin;
-    this.#climb = climbFirst;
   }
 
   /** Remembers what the limit now in force does, with this weight against what is remembered already. */
   #keep(weight: number): void {
-    const { runMs, runError2, waitMs, isFull, perMs, roundTripMs } = this.#window;
-    // Replies that come far slower than Little's law has it are of a replica that has just become slow.
-    const counted = perMs * roundTripMs;
-    const inFlight = isFull && counted > this.slots / 2 ? this.slots : Math.min(this.slots, counted);
+    const { runMs, runError2, waitMs } = this.#window;
+    const inFlight = this.#inFlight;
     this.#keptInFlight += weight * (inFlight - this.#keptInFlight);
     this.#keptRunMs += weight * (runMs - this.#keptRunMs);
     this.#keptRunError2 = (1 - weight) ** 2 * this.#keptRunError2 + weight ** 2 * runError2;

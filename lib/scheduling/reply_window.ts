@@ -5,9 +5,9 @@
 
 /** So long and so many replies at least: fewer say more of chance than of the replica. */
 const windowMsMin = 25;
-const samplesMin = 8;
+const samplesMin = 12;
 const samplesMinHasty = 2;
-const samplesEnough = 64;
+const samplesEnough = 256;
 /** A window with so many of its replies from taken slots is one in which more slots would have been used. */
 const fullShare = 0.8;
 /** Longer than this, and than what its requests took, a window was mostly silence. */
@@ -21,6 +21,7 @@ export class ReplyWindow {
   peak = 0;
   shortestWaitMs = Infinity;
   isClosed = false;
+  isPatient = false;
   #fullSamples = 0;
   #roundTripsMs = 0;
   #runsUs = 0;
@@ -35,7 +36,6 @@ export class ReplyWindow {
   /** Replies to what was dispatched before, or that come before, don't count. */
   #dispatchedSinceMs = -Infinity;
   #repliedSinceMs = -Infinity;
-  #patient = false;
 
   /** True: the window is whole, and its means can be read until `next` or `restart`. */
   add(roundTripMs: number, runUs: number, outstanding: number, full: boolean, nowMs: number): boolean {
@@ -98,40 +98,38 @@ export class ReplyWindow {
   }
 
   /**
-   * Starts anew under another limit. `patient`: when all that was dispatched under the old one has had time to end,
-   * since at first only the short requests come back.
+   * Starts anew under another limit, after `patience` times the longest round trip: at first only the short requests
+   * come back, and a queue takes its time to grow.
    */
-  restart(nowMs: number, slots: number, patient: boolean): void {
+  restart(nowMs: number, slots: number, patience: number): void {
     this.#clear();
-    this.#want(slots, patient);
+    this.#want(slots, patience > 0);
     this.#startMs = -1;
     this.#dispatchedSinceMs = nowMs;
     this.#endMs = nowMs + windowMsMin;
-    this.#repliedSinceMs = patient ? nowMs + this.#longestMs : nowMs;
+    this.#repliedSinceMs = nowMs + patience * this.#longestMs;
   }
 
   #open(nowMs: number): void {
     this.#startMs = nowMs;
-    if (!this.#patient) return;
+    if (!this.isPatient) return;
     this.#endMs = nowMs + Math.max(windowMsMin, this.#longestMs);
     this.#longestMs /= 2;
   }
 
   #want(slots: number, patient: boolean): void {
-    this.#patient = patient;
+    this.isPatient = patient;
     this.#wanted = patient
-      ? Math.max(samplesMin, Math.min(samplesEnough, slots))
+      ? Math.max(samplesMin, Math.min(samplesEnough, 3 * slots))
       : Math.max(samplesMinHasty, Math.min(samplesEnough, slots >> 1));
   }
 
   #clear(): void {
     if (this.samples > 0) this.#longestMs = Math.min(this.#longestMs, longestOfMean * this.roundTripMs);
-    this.samples =
-      this.#fullSamples =
-      this.#roundTripsMs =
-      this.#runsUs =
-      this.peak =
-        0;
+    this.samples = this.#fullSamples = 0;
+    this.#roundTripsMs = this.#runsUs = this.#runsUsSquared = 0;
+    this.peak = 0;
+    this.shortestWaitMs = Infinity;
     this.isClosed = false;
   }
 }
