@@ -14,8 +14,8 @@ const slotsMax = 4096;
 /** What is in flight is in the agent's memory, and no longer the manager's to place or to drop. */
 export const adaptiveSlotsMax = 1024;
 
-/** A wait in front of a replica that is nobody's loss: CoDel's target is 5 ms (Nichols & Jacobson, 2012). */
-const waitTargetMs = 4;
+/** A wait in front of a replica that is nobody's loss: CoDel's target (Nichols & Jacobson, 2012). */
+const waitTargetMs = 5;
 /** Nor is one that is a small part of the run. */
 const waitTargetOfRun = 1 / 16;
 /** With more wait than that, twice as many in flight must give 2^θ times the throughput. */
@@ -47,7 +47,6 @@ export function slotsOf({ reportedSlots }: { reportedSlots: number }): number {
   return Math.max(0, Math.min(slotsMax, Math.floor(reportedSlots)));
 }
 
-const DEBUG = !!Deno.env.get("CAPDEBUG");
 type Trial = "none" | "up" | "down";
 
 /** One replica's limit. Times are monotonic ms and come with each reply, so that no timer is needed. */
@@ -119,15 +118,13 @@ export class Capacity {
     const window = this.#window;
     if (this.#baseWaitMs === Infinity) this.#baseWaitMs = window.shortestWaitMs;
     this.#usedLately = Math.max(this.#usedLately, window.peak);
-    if (window.isStale) {
-      if (this.#trial !== "none") this.#settle(this.#keptSlots, nowMs);
-    } else {
-      if (window.isFull) this.#rememberRate();
-      if (window.isFull) this.#restedMs = nowMs;
-      if (this.#trial === "up") this.#judgeUp(nowMs);
-      else if (this.#trial === "down") this.#judgeDown(nowMs);
-      else if (this.adaptive) this.#decideSteady(nowMs);
+    if (window.isFull) {
+      this.#rememberRate();
+      this.#restedMs = nowMs;
     }
+    if (this.#trial === "up") this.#judgeUp(nowMs);
+    else if (this.#trial === "down") this.#judgeDown(nowMs);
+    else if (this.adaptive) this.#decideSteady(nowMs);
     if (window.isClosed) window.next(nowMs, this.slots);
   }
 
@@ -247,7 +244,6 @@ export class Capacity {
   }
 
   #fail(nowMs: number): void {
-    if (DEBUG) console.log(nowMs.toFixed(0), "FAIL", this.#trial, this.#keptSlots, "->", this.slots, "gain", this.#gain().toFixed(2), "kept", this.#keptInFlight.toFixed(1), this.#keptRunMs.toFixed(1), this.#keptWaitMs.toFixed(1), "now", this.#window.runMs.toFixed(1), this.#window.waitMs.toFixed(1), "base", this.#baseWaitMs.toFixed(1), this.#backoffMs);
     if (this.#trial === "up" && this.#climb > climbCareful) {
       // Too far; less may be right, and there is no reason to wait with it.
       this.#climb = climbCareful;
@@ -259,7 +255,6 @@ export class Capacity {
   }
 
   #settle(slots: number, nowMs: number, patience = 1): void {
-    if (DEBUG) console.log(nowMs.toFixed(0), "settle", this.#trial, this.#keptSlots, "->", slots, "base", this.#baseWaitMs.toFixed(1), "wait", this.#window.waitMs.toFixed(1), "full", this.#window.isFull, this.#window.isStale);
     this.slots = this.#keptSlots = slots;
     this.#trial = "none";
     this.#window.restart(nowMs, slots, Math.max(1, patience));
@@ -291,6 +286,8 @@ export class Capacity {
   #rememberRate(): void {
     const { perMs, elapsedMs } = this.#window;
     const weight = perMs > this.servedPerMs ? 1 / 2 : Math.min(1, elapsedMs / rateMemoryMs);
-    this.servedPerMs = this.servedPerMs === 0 ? perMs : this.servedPerMs + weight * (perMs - this.servedPerMs);
+    this.servedPerMs = this.servedPerMs === 0
+      ? perMs
+      : this.servedPerMs + weight * (perMs - this.servedPerMs);
   }
 }

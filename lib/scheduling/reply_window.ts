@@ -10,9 +10,9 @@ const samplesMinHasty = 2;
 const samplesEnough = 256;
 /** A window with so many of its replies from taken slots is one in which more slots would have been used. */
 const fullShare = 0.8;
-/** Longer than this, and than what its requests took, a window was mostly silence. */
-const staleMs = 2000;
-/** A single stall must not make every window after it as long as itself. */
+/** After such a time without a reply that nobody waited for either, what was before says nothing of now. */
+const silenceMs = 2000;
+/** One odd run must not make every window after it as long as itself. */
 const longestOfMean = 8;
 
 export class ReplyWindow {
@@ -26,8 +26,8 @@ export class ReplyWindow {
   #roundTripsMs = 0;
   #runsUs = 0;
   #runsUsSquared = 0;
-  /** The longest round trip, of the window before at first. */
-  #longestMs = 0;
+  /** Of the windows before at first, halved with each. */
+  #longestRunUs = 0;
 
   #startMs = -1;
   #endMs = 0;
@@ -40,6 +40,7 @@ export class ReplyWindow {
   /** True: the window is whole, and its means can be read until `next` or `restart`. */
   add(roundTripMs: number, runUs: number, outstanding: number, full: boolean, nowMs: number): boolean {
     if (nowMs < this.#repliedSinceMs || nowMs - roundTripMs < this.#dispatchedSinceMs) return false;
+    if (nowMs - this.#lastMs > silenceMs && this.samples > 0) this.#silence(roundTripMs);
     if (this.#startMs < 0) this.#open(nowMs);
     this.samples++;
     this.#roundTripsMs += roundTripMs;
@@ -49,17 +50,13 @@ export class ReplyWindow {
     const waitMs = Math.max(0, roundTripMs - runUs / 1000);
     if (waitMs < this.shortestWaitMs) this.shortestWaitMs = waitMs;
     if (outstanding > this.peak) this.peak = outstanding;
-    if (roundTripMs > this.#longestMs) this.#longestMs = roundTripMs;
+    if (runUs > this.#longestRunUs) this.#longestRunUs = runUs;
     this.#lastMs = nowMs;
     return this.isClosed = this.samples >= this.#wanted && nowMs >= this.#endMs;
   }
 
   get isFull(): boolean {
     return this.#fullSamples >= fullShare * this.samples;
-  }
-
-  get isStale(): boolean {
-    return this.elapsedMs > Math.max(staleMs, 4 * this.#longestMs);
   }
 
   get elapsedMs(): number {
@@ -98,7 +95,7 @@ export class ReplyWindow {
   }
 
   /**
-   * Starts anew under another limit, after `patience` times the longest round trip: at first only the short requests
+   * Starts anew under another limit, after `patience` times the longest run: at first only the short requests
    * come back, and a queue takes its time to grow.
    */
   restart(nowMs: number, slots: number, patience: number): void {
@@ -107,14 +104,14 @@ export class ReplyWindow {
     this.#startMs = -1;
     this.#dispatchedSinceMs = nowMs;
     this.#endMs = nowMs + windowMsMin;
-    this.#repliedSinceMs = nowMs + patience * this.#longestMs;
+    this.#repliedSinceMs = nowMs + patience * this.#longestRunUs / 1000;
   }
 
   #open(nowMs: number): void {
     this.#startMs = nowMs;
     if (!this.isPatient) return;
-    this.#endMs = nowMs + Math.max(windowMsMin, this.#longestMs);
-    this.#longestMs /= 2;
+    this.#endMs = nowMs + Math.max(windowMsMin, this.#longestRunUs / 1000);
+    this.#longestRunUs /= 2;
   }
 
   #want(slots: number, patient: boolean): void {
@@ -124,8 +121,16 @@ export class ReplyWindow {
       : Math.max(samplesMinHasty, Math.min(samplesEnough, slots >> 1));
   }
 
+  #silence(roundTripMs: number): void {
+    if (roundTripMs >= silenceMs) return;
+    this.#clear();
+    this.#startMs = -1;
+  }
+
   #clear(): void {
-    if (this.samples > 0) this.#longestMs = Math.min(this.#longestMs, longestOfMean * this.roundTripMs);
+    if (this.samples > 0) {
+      this.#longestRunUs = Math.min(this.#longestRunUs, longestOfMean * this.#runsUs / this.samples);
+    }
     this.samples = this.#fullSamples = 0;
     this.#roundTripsMs = this.#runsUs = this.#runsUsSquared = 0;
     this.peak = 0;
