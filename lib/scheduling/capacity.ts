@@ -20,6 +20,8 @@ const waitTargetMs = 5;
 const waitTargetOfRun = 1 / 16;
 /** With more wait than that, twice as many in flight must give 2^θ times the throughput. */
 const theta = 0.2;
+/** With so much more there is no question. */
+const thetaClear = 0.6;
 /** What fewer in flight may cost. */
 const lossTolerated = 0.08;
 /** Of n times as many in flight, run times may grow by n to this power before a step up must show its gain. */
@@ -157,7 +159,8 @@ export class Capacity {
     const { isFull, peak } = this.#window;
     const isCalm = this.#isCalm;
     const growth = this.#inFlight / this.#keptInFlight;
-    if (!isCalm && this.#gain() < growth ** theta) return this.#fail(nowMs);
+    const gain = this.#gain();
+    if (!isCalm && gain < growth ** theta) return this.#fail(nowMs);
     if (!isFull) {
       // More slots would not have been used, and what they would have done stays open.
       return this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, Math.ceil(1.25 * peak))), nowMs);
@@ -165,8 +168,9 @@ export class Capacity {
     this.#keep(1);
     this.#owed = 1;
     this.#backoffMs = backoffMsMin;
-    // Where a queue builds up, the next step is whether as much came with less.
-    if (!isCalm || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs, growth);
+    // Where a queue builds up, the next question is whether as much comes with less.
+    const isClear = isCalm || gain > growth ** thetaClear;
+    if (!isClear || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs, growth);
     const queueing = this.#window.waitMs > (this.#baseWaitMs + this.#waitMsMax) / 2;
     this.#climb = queueing ? climbCareful : Math.min(climbMax, this.#climb * 2);
     this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
@@ -274,7 +278,7 @@ export class Capacity {
     this.#keptRunMs += weight * (runMs - this.#keptRunMs);
     this.#keptRunError2 = (1 - weight) ** 2 * this.#keptRunError2 + weight ** 2 * runError2;
     this.#keptWaitMs += weight * (waitMs - this.#keptWaitMs);
-    this.#owed += weight * (1 - this.#owed) / 8;
+    this.#owed += weight * (1 - this.#owed) / 32;
   }
 
   #lowerBases(): void {
