@@ -113,7 +113,7 @@ export class Capacity {
     const slots = Math.max(this.#start, Math.min(this.#keptSlots, 2 * this.#usedLately));
     this.#usedLately >>= 1;
     this.#climb = climbFirst;
-    this.#settle(slots, nowMs);
+    this.#settle(slots, nowMs, 0);
   }
 
   #decide(nowMs: number): void {
@@ -170,7 +170,9 @@ export class Capacity {
     this.#backoffMs = backoffMsMin;
     // Where a queue builds up, the next question is whether as much comes with less.
     const isClear = isCalm || gain > growth ** thetaClear;
-    if (!isClear || this.slots === adaptiveSlotsMax) return this.#settle(this.slots, nowMs, growth);
+    if (!isClear || this.slots === adaptiveSlotsMax) {
+      return this.#settle(this.slots, nowMs, Math.max(1, growth));
+    }
     const queueing = this.#window.waitMs > (this.#baseWaitMs + this.#waitMsMax) / 2;
     this.#climb = queueing ? climbCareful : Math.min(climbMax, this.#climb * 2);
     this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
@@ -261,7 +263,7 @@ export class Capacity {
   #settle(slots: number, nowMs: number, patience = 1): void {
     this.slots = this.#keptSlots = slots;
     this.#trial = "none";
-    this.#window.restart(nowMs, slots, Math.max(1, patience));
+    this.#window.restart(nowMs, slots, patience);
   }
 
   #forgetFailures(nowMs: number): void {

@@ -10,6 +10,8 @@ const samplesMinHasty = 2;
 const samplesEnough = 256;
 /** A window with so many of its replies from taken slots is one in which more slots would have been used. */
 const fullShare = 0.8;
+/** Those that take this long have to do with fewer. */
+const longMs = 1000;
 /** After such a time without a reply that nobody waited for either, what was before says nothing of now. */
 const silenceMs = 2000;
 /** One odd run must not make every window after it as long as itself. */
@@ -30,6 +32,8 @@ export class ReplyWindow {
   #longestRunUs = 0;
 
   #startMs = -1;
+  /** The reply that a window started with came before its time, so to say. */
+  #uncounted = 0;
   #endMs = 0;
   #lastMs = 0;
   #wanted = samplesMinHasty;
@@ -41,7 +45,10 @@ export class ReplyWindow {
   add(roundTripMs: number, runUs: number, outstanding: number, full: boolean, nowMs: number): boolean {
     if (nowMs < this.#repliedSinceMs || nowMs - roundTripMs < this.#dispatchedSinceMs) return false;
     if (nowMs - this.#lastMs > silenceMs && this.samples > 0) this.#silence(roundTripMs);
-    if (this.#startMs < 0) this.#open(nowMs);
+    if (this.#startMs < 0) {
+      this.#open(nowMs);
+      this.#uncounted = 1;
+    }
     this.samples++;
     this.#roundTripsMs += roundTripMs;
     this.#runsUs += runUs;
@@ -52,7 +59,9 @@ export class ReplyWindow {
     if (outstanding > this.peak) this.peak = outstanding;
     if (runUs > this.#longestRunUs) this.#longestRunUs = runUs;
     this.#lastMs = nowMs;
-    return this.isClosed = this.samples >= this.#wanted && nowMs >= this.#endMs;
+    if (nowMs < this.#endMs) return false;
+    const isLong = this.samples >= samplesMin && nowMs - this.#startMs >= longMs;
+    return this.isClosed = isLong || this.samples >= this.#wanted;
   }
 
   get isFull(): boolean {
@@ -64,7 +73,7 @@ export class ReplyWindow {
   }
 
   get perMs(): number {
-    return this.samples / this.elapsedMs;
+    return (this.samples - this.#uncounted) / this.elapsedMs;
   }
 
   get roundTripMs(): number {
@@ -131,7 +140,7 @@ export class ReplyWindow {
     if (this.samples > 0) {
       this.#longestRunUs = Math.min(this.#longestRunUs, longestOfMean * this.#runsUs / this.samples);
     }
-    this.samples = this.#fullSamples = 0;
+    this.samples = this.#fullSamples = this.#uncounted = 0;
     this.#roundTripsMs = this.#runsUs = this.#runsUsSquared = 0;
     this.peak = 0;
     this.shortestWaitMs = Infinity;

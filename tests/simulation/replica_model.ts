@@ -99,18 +99,13 @@ export class ReplicaModel {
     if (this.#starting || this.#runners.length >= this.#options.cores) return;
     if (!this.#isCrowded()) return;
     this.#starting = true;
-    this.#events.after(growAfterMs, () => {
-      this.#starting = this.#isCrowded();
-      if (!this.#starting) return;
-      this.#events.after(runnerStartMs, () => {
-        this.#starting = false;
-        const added = new Runner(this.#events);
-        // What waits is shared anew.
-        const waiting = this.#runners.flatMap((runner) => runner.giveBack());
-        this.#runners.push(added);
-        for (const task of waiting) this.#leastBusy().push(task);
-        if (waiting.length > 0) this.#mayGrow();
-      });
+    this.#events.after(growAfterMs + runnerStartMs, () => {
+      this.#starting = false;
+      // What waits is shared anew.
+      const waiting = this.#runners.flatMap((runner) => runner.giveBack());
+      this.#runners.push(new Runner(this.#events));
+      for (const task of waiting) this.#leastBusy().push(task);
+      if (waiting.length > 0) this.#mayGrow();
     });
   }
 
