@@ -55,7 +55,7 @@ type Trial = "none" | "up" | "down";
 export class Capacity {
   slots: number;
   readonly adaptive: boolean;
-  /** Replies per ms with every slot taken, smoothed; 0: it never had that much to do. */
+  /** Replies per ms with every slot taken, smoothed; 0: it has not had that much to do lately. */
   servedPerMs = 0;
   readonly #start: number;
   readonly #window = new ReplyWindow();
@@ -107,8 +107,10 @@ export class Capacity {
 
   /** To be called about once a second: gives back what nothing has asked for, by half at a time. */
   rest(nowMs: number): void {
-    if (!this.adaptive || nowMs - this.#restedMs < restMs) return;
+    if (nowMs - this.#restedMs < restMs) return;
     this.#restedMs = nowMs;
+    this.servedPerMs = 0;
+    if (!this.adaptive) return;
     // As a TCP window that isn't used is validated anew (RFC 7661): neither forgotten nor trusted for ever.
     const slots = Math.max(this.#start, Math.min(this.#keptSlots, 2 * this.#usedLately));
     this.#usedLately >>= 1;

@@ -62,6 +62,8 @@ export class ClusterModel {
   readonly #choose: typeof choose;
   #queue: { work: Work; atMs: number; ended: () => void }[] = [];
   #head = 0;
+  /** Out of the queue since the start. */
+  #taken = 0;
 
   constructor(options: ClusterOptions) {
     this.#random = createSeededRandom(options.seed);
@@ -79,6 +81,20 @@ export class ClusterModel {
   run(untilMs: number): this {
     this.events.run(untilMs);
     return this;
+  }
+
+  /** How many wait for a slot. */
+  get queued(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** Admits one more request and runs until it is on a replica; how long it waited for that. */
+  waitOfNextMs(): number {
+    const admittedMs = this.events.nowMs;
+    const place = this.#taken + this.queued;
+    this.#admit({ cpuMs: 0, waitMs: 0, lateCpuMs: 0 }, () => {});
+    while (this.#taken <= place) this.run(this.events.nowMs + 1);
+    return this.events.nowMs - admittedMs;
   }
 
   /** Requests per second that ended between the two. */
@@ -122,7 +138,7 @@ export class ClusterModel {
   }
 
   #admit(work: Work, ended: () => void): void {
-    if (this.#queue.length - this.#head >= queueMax) this.refused++;
+    if (this.queued >= queueMax) this.refused++;
     else this.#queue.push({ work, atMs: this.events.nowMs, ended });
     this.#pump();
   }
@@ -132,6 +148,7 @@ export class ClusterModel {
       const replica = this.#choose(this.replicas, this.events.nowMs, this.#random);
       if (!replica) break;
       const { work, atMs, ended } = this.#queue[this.#head++];
+      this.#taken++;
       this.#dispatch(replica, work, atMs, ended);
     }
     if (this.#head < 1024) return;
@@ -144,7 +161,7 @@ export class ClusterModel {
     replica.outstanding++;
     replica.model.send(work, (runUs) => {
       const { nowMs } = this.events;
-      const waiting = this.#head < this.#queue.length;
+      const waiting = this.queued > 0;
       replica.capacity.observe(nowMs - sentMs, runUs, replica.outstanding, waiting, nowMs);
       replica.outstanding--;
       replica.runUs = smoothRunUs(replica.runUs, runUs);
