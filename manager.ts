@@ -4,6 +4,7 @@
  */
 import { createDashboard } from "./dashboard/serve.ts";
 import type { Clock } from "./lib/clock.ts";
+import { buildInWorker, type BuildModuleSets } from "./lib/deployment/module_builder.ts";
 import type { Log } from "./lib/log.ts";
 import { Accounts, type TokenWish } from "./lib/manager/accounts.ts";
 import {
@@ -29,6 +30,8 @@ export interface ManagerDeps {
   random: Random;
   log: Log;
   store: Store;
+  /** How modules are built; absent: in a Worker. */
+  build?: BuildModuleSets;
   listen: { host: string; port: number };
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
@@ -56,8 +59,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const { cluster } = deps;
-  const identity = await openIdentity(store.settings, { cluster, names: names(), clock, random });
+  const identity = await openIdentity(store.settings, { ...deps, names: names() });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -65,6 +67,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const deployments = new Deployments({
     clock,
     store: store.deployments,
+    build: deps.build ?? buildInWorker,
     record,
     changed: () => controller.reload(),
   });
@@ -95,6 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
+    invokeDoor: front.invokeDoor,
     join: front.join,
   }).catch((thrown) => {
     front.close();

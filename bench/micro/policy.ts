@@ -1,88 +1,34 @@
 /**
- * What one choice of a replica costs, with 2 to 1000 replicas: the best of a few as it is, and the
- * least of all beside it. `deno run bench/micro/policy.ts`
+ * What choosing a replica costs: µs per choice with 2, 10 and 100 replicas, free ones and all full but one.
+ * `deno run bench/micro/policy.ts`; the median of seven rounds.
  */
-import { createSystemRandom, type Random } from "../../lib/random.ts";
-import { type Candidate, choose, isFree } from "../../lib/scheduling/policy.ts";
+import { createSystemRandom } from "../../lib/random.ts";
+import { type Candidate, choose } from "../../lib/scheduling/policy.ts";
 
-/** The alternative: the least of all. */
-export function chooseLeast<C extends Candidate>(
-  candidates: readonly C[],
-  _nowMs: number,
-  random: Random,
-): C | null {
-  let least: C | null = null;
-  let leastLoad = Infinity;
-  let equals = 0;
-  for (const candidate of candidates) {
-    if (!isFree(candidate)) continue;
-    const load = (candidate.outstanding + 1) / candidate.slots;
-    if (load > leastLoad) continue;
-    equals = load < leastLoad ? 1 : equals + 1;
-    if (equals === 1 || random.next() * equals < 1) least = candidate;
-    leastLoad = load;
-  }
-  return least;
-}
+const choices = 500_000;
+const random = createSystemRandom();
 
-class Replica implements Candidate {
-  available = true;
-  runObservedMs = 0;
-  outstanding = 0;
-  constructor(readonly slots: number, public runUs: number) {}
-}
-
-const loads: Record<string, (replicas: Replica[], random: Random) => void> = {
-  "half full": (replicas, random) => {
-    for (const replica of replicas) replica.outstanding = Math.floor(random.next() * replica.slots);
-  },
-  "one free": (replicas) => {
-    for (const replica of replicas) replica.outstanding = replica.slots;
-    replicas[replicas.length >> 1].outstanding--;
-  },
-  "none free": (replicas) => {
-    for (const replica of replicas) replica.outstanding = replica.slots;
-  },
-};
-
-/** ns per choice: the median of rounds. */
-function measure(pick: typeof choose, replicas: Replica[], random: Random, choices: number): number {
-  const rounds: number[] = [];
-  let found = 0;
-  for (let round = 0; round < 7; round++) {
-    const startMs = performance.now();
-    for (let i = 0; i < choices; i++) if (pick(replicas, 1000, random)) found++;
-    rounds.push((performance.now() - startMs) * 1e6 / choices);
-  }
-  if (found < 0) throw new Error("The choices must not be optimised away");
-  return rounds.sort((a, b) => a - b)[rounds.length >> 1];
-}
-
-/** One row per load and number of replicas. */
-export function policyRows(
-  choices: number,
-): { load: string; replicas: number; fewNs: number; leastNs: number }[] {
-  const random = createSystemRandom();
-  const rows = [];
-  for (const [load, fill] of Object.entries(loads)) {
-    for (const count of [2, 10, 100, 1000]) {
-      const replicas = Array.from({ length: count }, () => new Replica(64, 900 + random.next() * 200));
-      fill(replicas, random);
-      const fewNs = measure(choose, replicas, random, choices);
-      const leastNs = measure(chooseLeast, replicas, random, Math.max(1, Math.ceil(choices * 2 / count)));
-      rows.push({ load, replicas: count, fewNs, leastNs });
+function measureUs(count: number, isFull: boolean): number {
+  const candidates: (Candidate & { outstanding: number })[] = Array.from({ length: count }, (_, i) => ({
+    available: true,
+    slots: 64,
+    outstanding: isFull && i > 0 ? 64 : 0,
+    runUs: 100 + i,
+    runObservedMs: 0,
+  }));
+  const rounds = Array.from({ length: 7 }, () => {
+    const startedMs = performance.now();
+    for (let i = 0; i < choices; i++) {
+      const chosen = choose(candidates, 1, random)!;
+      // Its load changes as in earnest; full ones stay full.
+      if (!isFull) chosen.outstanding = (chosen.outstanding + 1) & 63;
     }
-  }
-  return rows;
+    return ((performance.now() - startedMs) * 1000) / choices;
+  });
+  return rounds.sort((left, right) => left - right)[3];
 }
 
-if (import.meta.main) {
-  console.log("load        replicas   best of few   least of all   (ns per choice)");
-  for (const { load, replicas, fewNs, leastNs } of policyRows(200_000)) {
-    console.log(
-      `${load.padEnd(10)}  ${String(replicas).padStart(8)}  ${fewNs.toFixed(0).padStart(11)}  ${
-        leastNs.toFixed(0).padStart(12)
-      }`,
-    );
-  }
+for (const count of [2, 10, 100]) {
+  const [free, full] = [measureUs(count, false), measureUs(count, true)].map((us) => us.toFixed(3));
+  console.log(`${count} replicas: ${free} µs, ${full} µs with all full but one`);
 }

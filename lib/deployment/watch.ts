@@ -6,7 +6,7 @@
 import { basename, dirname, extname, resolve } from "node:path";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
-import { moduleFilePattern } from "./modules.ts";
+import { moduleFilePattern } from "./module_files.ts";
 
 export interface ConfigurationWatch {
   /** Replaces what is watched: files and folders. A folder is watched with all that is in it. */

@@ -1,301 +1,340 @@
 /**
- * How many requests a replica takes at once. Pure: facts of finished requests → slots.
- * On the way: a reply → `dispatcher` → here; the slots are read by `policy` with the next request.
- * Hill climbing (Heiss & Wagner, "Adaptive load control in transaction processing systems", VLDB 1991): a step up or
- * down is a trial, kept or taken back by what came of it. What is climbed is throughput / inFlight^θ, the generalised
- * power of Kleinrock (1979). Which step to try is told by the wait, round trip less run time, much as in TCP Vegas
- * (Brakmo & Peterson, 1994). docs/decisions/0010 has the reasons and the figures.
- * The invariant: 1 ≤ slots ≤ `adaptiveSlotsMax`, and a configured concurrency never changes.
+ * How many requests a replica takes at once, learned from its replies. Pure state of one replica: no clock, no timer,
+ * no allocation per request. On the way: a reply → `observe` → `slots` → policy; `fleet` calls `configure`.
+ * Little's law ("A proof for the queuing formula L = λW", 1961) turns times into slots; a standing queue at the replica
+ * is bounded as in Vegas (Brakmo, Peterson, "TCP Vegas", 1994) and CoDel (Nichols, Jacobson, 2012); below that bound
+ * it climbs as long as a step pays, with probes and holds as BBR has them (Cardwell and others, 2016). Netflix's
+ * gradient limits are the nearest relative; they take all latency for queueing, which here may be run time.
+ * The invariant: `slots` is 1 to `slotsMax`, at least the cores, and exactly what is configured if something is.
+ * docs/decisions/0010 has the reasons and figures.
  */
-import { ReplyWindow } from "./reply_window.ts";
 
-/** More than any machine has use for; a wrong report must not empty the queue onto one agent. */
-const slotsMax = 4096;
-/** What is in flight is in the agent's memory, and no longer the manager's to place or to drop. */
-export const adaptiveSlotsMax = 1024;
-
-/** A wait in front of a replica that is nobody's loss: CoDel's target (Nichols & Jacobson, 2012). */
-const waitTargetMs = 5;
-/** Nor is one that is a small part of the run. */
-const waitTargetOfRun = 1 / 16;
-/** With more wait than that, twice as many in flight must give 2^θ times the throughput. */
-const theta = 0.2;
-/** With so much more there is no question. */
-const thetaClear = 0.6;
-/** What fewer in flight may cost. */
-const lossTolerated = 0.08;
-/** Of n times as many in flight, run times may grow by n to this power before a step up must show its gain. */
-const runGrowthTolerated = 0.5;
-
-/** A step up: the first, each next one that succeeds at once, and the one after a failure. */
-const climbFirst = 2;
-const climbMax = 4;
-const climbCareful = 1.5;
-/** Steps that fail are tried again after this, doubling, about as often as BBR probes (Cardwell and others, 2016). */
-const backoffMsMin = 500;
-const backoffMsMax = 8000;
-/** Round trips that are that much shorter or longer than before are of a replica that has changed. */
-const changeFactor = 1.4;
-/** Round trips that are that much longer than the shortest may come from crowding: fewer are tried, this often. */
-const crowdedFactor = 1.5;
-const crowdedMs = 10_000;
-/** What nothing has asked for in this long is given back. */
-const restMs = 30_000;
-/** How fast an observed rate is forgotten. */
-const rateMemoryMs = 2000;
-
-/** Slots as the agent reports them, within reason: a whole number, 0 to 4096. */
-export function slotsOf({ reportedSlots }: { reportedSlots: number }): number {
-  return Math.max(0, Math.min(slotsMax, Math.floor(reportedSlots)));
+export interface CapacityFacts {
+  /** What the agent reported for this replica. */
+  reportedSlots: number;
 }
 
-type Trial = "none" | "up" | "down";
+/** More than any machine has use for; a wrong report must not empty the queue onto one agent. */
+const reportedSlotsMax = 4096;
+/** As far as adapting goes; who needs more configures it. */
+export const adaptiveSlotsMax = 1024;
 
-/** One replica's limit. Times are monotonic ms and come with each reply, so that no timer is needed. */
-export class Capacity {
+/** A step must give this share of its slots as throughput: +10 % slots are kept for +1 % requests. */
+const elasticityMin = 0.1;
+/** A standing queue at the replica up to this long lets frames gather into batches; longer is only latency. */
+const queueMsTolerated = 8;
+/** The same for long functions, as a share of their run time: with less, cores go idle between two of them. */
+const queueRunShare = 1.5;
+/** A level is judged by at least this time and, up to a bound, by one round of its slots. */
+const levelMsMin = 20;
+/** However long its round trips, a level is judged after this time if there are samples: it may be far too high. */
+const levelMsMax = 1000;
+const levelSamplesMax = 256;
+/** Once it goes in small steps, chance must not decide: so many samples, and this many round trips. */
+const carefulSamples = 24;
+const carefulRoundTrips = 4;
+/** What is usual is smoothed over so many replies. */
+const typicalSamples = 128;
+const strideSmall = 1.5;
+const strideLarge = 4;
+/** How long a limit that turned out best is kept before the next probe; doubles as long as it stays best. */
+const holdMsMin = 500;
+const holdMsMax = 8_000;
+/** Round trips shorter than before by this are no chance. */
+const recoveredFactor = 1.5;
+/** Runs longer than the shortest by this may wait for each other inside of the runner. */
+const crowdedFactor = 1.5;
+/** The round trip without a queue is remembered this long, then for as long again unless seen anew. */
+const baseMsMax = 10_000;
+/** Unused for this long, half of what was learned above the cores is forgotten, and so on. */
+const idleHalfLifeMs = 60_000;
+
+/** Slots as the agent reported them: a whole number, 0 to 4096. */
+export function slotsOf(facts: CapacityFacts): number {
+  return Math.max(0, Math.min(reportedSlotsMax, Math.floor(facts.reportedSlots)));
+}
+
+/** Times of one level of slots, in ms per request. */
+interface Level {
   slots: number;
-  readonly adaptive: boolean;
-  /** Replies per ms with every slot taken, smoothed; 0: it has not had that much to do lately. */
-  servedPerMs = 0;
-  readonly #start: number;
-  readonly #window = new ReplyWindow();
+  /** In flight when its requests were sent, themselves included: on the way to a new level that is less than it. */
+  sentInto: number;
+  waitMs: number;
+  runMs: number;
+}
 
-  #trial: Trial = "none";
-  /** The limit that a trial goes back to, and what it did: how many were in flight, and a request's mean times. */
-  #keptSlots: number;
-  #keptInFlight = 0;
-  #keptRunMs = 0;
-  #keptRunError2 = 0;
-  #keptWaitMs = 0;
-  /** The wait without a queue. */
+export class Capacity {
+  /** Requests it takes at once. */
+  slots = 0;
+  /** What was configured stays as it is. */
+  adaptive = false;
+  #floor = 0;
+
+  // Sums over the requests that were dispatched and answered at the present level.
+  #sinceMs = -Infinity;
+  #count = 0;
+  #lost = 0;
+  #full = 0;
+  #sentInto = 0;
+  #waitMs = 0;
+  #runMs = 0;
+  #runSquares = 0;
+
+  /** The level is judged with at least so many samples and after at least this time. */
+  #samples = 1;
+  #judgedMs = -Infinity;
+  /** From then on replies show the level; before, some are still from the one before. */
+  #settledMs = -Infinity;
+
+  /** Smoothed over the last replies. */
+  #seen = 0;
+  #roundTripMs = 0;
+  #typicalRunMs = 0;
+  #lastMs = -Infinity;
   #baseWaitMs = Infinity;
-  /** The longest wait that fewer in flight have shown to be worth its throughput. */
-  #worthMs = 0;
-  /** What is left of the throughput after steps down that each cost little: many must not add up. */
-  #owed = 1;
-  /** The shortest round trip, or the one that fewer in flight could not better. */
-  #uncrowdedMs = Infinity;
+  #baseBeforeMs = Infinity;
+  #baseSinceMs = -Infinity;
 
-  #climb = climbFirst;
-  #backoffMs = backoffMsMin;
-  #nextTrialMs = -Infinity;
-  #nextCrowdedMs = -Infinity;
+  /** The mean run time of the level where it was least, or where fewer in flight cost throughput. */
+  #leastRunMs = Infinity;
+  /** The level that a probe is compared with. */
+  #reference: Level | null = null;
+  #stride = 2;
+  #direction: 1 | -1 = 1;
+  #holdMs = holdMsMin;
+  #holdUntilMs = -Infinity;
 
-  #restedMs: number;
-  #usedLately = 0;
+  /** Takes over what the agent reports; whatever was learned stays unless that is another value. */
+  configure(reportedSlots: number, adaptive: boolean): void {
+    const floor = slotsOf({ reportedSlots });
+    if (floor === this.#floor && adaptive === this.adaptive) return;
+    this.#floor = floor;
+    this.adaptive = adaptive && floor > 0;
+    this.slots = floor;
+    this.#reference = null;
+    this.#leastRunMs = Infinity;
+    this.#startAnew();
+    this.#clear(-Infinity);
+  }
 
-  /** `reportedSlots`: the core count, or the configured concurrency, which is then not `adaptive`. */
-  constructor(reportedSlots: number, adaptive: boolean, nowMs: number) {
-    this.adaptive = adaptive;
-    const reported = slotsOf({ reportedSlots });
-    this.#start = adaptive ? Math.max(1, Math.min(adaptiveSlotsMax, reported)) : reported;
-    this.slots = this.#keptSlots = this.#start;
-    this.#restedMs = nowMs;
+  /** What it gets through per ms with all slots in use (Little); 0: nothing known. */
+  get servedPerMs(): number {
+    return this.#roundTripMs === 0 ? 0 : this.slots / this.#roundTripMs;
   }
 
   /**
-   * A reply: its time since dispatch, its run time as the runner measured it, how many were outstanding with it, and
-   * whether requests waited for a slot then. True: the slots have changed.
+   * One reply: dispatch to reply here, run time as the runner measured it, and how many were in flight at the
+   * replica when it was sent and when its reply came, itself included. Returns whether `slots` has changed.
    */
-  observe(roundTripMs: number, runUs: number, outstanding: number, waiting: boolean, nowMs: number): boolean {
-    const full = waiting || outstanding >= this.slots;
-    if (!this.#window.add(roundTripMs, runUs, outstanding, full, nowMs)) return false;
-    const { slots } = this;
-    this.#decide(nowMs);
-    return slots !== this.slots;
+  observe(nowMs: number, roundTripMs: number, runUs: number, sentInto: number, outstanding: number): boolean {
+    const dispatchedMs = nowMs - roundTripMs;
+    if (dispatchedMs - this.#lastMs > idleHalfLifeMs) this.#forget(dispatchedMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    const runMs = runUs / 1000;
+    const waitMs = roundTripMs > runMs ? roundTripMs - runMs : 0;
+    if (this.#seen < typicalSamples) this.#seen++;
+    this.#roundTripMs += (roundTripMs - this.#roundTripMs) / this.#seen;
+    this.#typicalRunMs += (runMs - this.#typicalRunMs) / this.#seen;
+    if (this.#sinceMs === -Infinity) this.#sinceMs = dispatchedMs;
+    // Counted by when they end, or the short among them would seem to be all there are; only the first large steps,
+    // which must be quick, go by when they were sent.
+    if (this.#stride > strideSmall ? dispatchedMs < this.#sinceMs : nowMs < this.#settledMs) return false;
+    this.#count++;
+    if (outstanding >= this.slots) this.#full++;
+    this.#sentInto += sentInto;
+    this.#waitMs += waitMs;
+    this.#runMs += runMs;
+    this.#runSquares += runMs * runMs;
+    if (waitMs < this.#baseWaitMs && sentInto <= this.#floor) this.#baseWaitMs = waitMs;
+    const isJudged = this.#count >= this.#samples && nowMs >= this.#judgedMs;
+    const isLate = this.#count >= carefulSamples && nowMs - this.#sinceMs >= levelMsMax;
+    return isJudged || isLate ? this.#step(nowMs) : false;
   }
 
-  /** To be called about once a second: gives back what nothing has asked for, by half at a time. */
-  rest(nowMs: number): void {
-    if (nowMs - this.#restedMs < restMs) return;
-    this.#restedMs = nowMs;
-    this.servedPerMs = 0;
+  /** A request that ran into its deadline here. When many do, the level is too high whatever the others took. */
+  lose(): void {
+    this.#lost++;
+  }
+
+  #step(nowMs: number): boolean {
+    const before = this.slots;
+    const count = this.#count;
+    const waitMs = this.#waitMs / count;
+    const runMs = this.#runMs / count;
+    const roundTripMs = waitMs + runMs;
+    const level: Level = { slots: before, sentInto: this.#sentInto / count, waitMs, runMs };
+    if (this.adaptive) {
+      if (runMs < this.#leastRunMs) this.#leastRunMs = runMs;
+      const queueMs = waitMs - this.#baseMs(nowMs);
+      const toleratedMs = Math.max(queueMsTolerated, Math.max(runMs, this.#typicalRunMs) * queueRunShare);
+      if (this.#lost * 10 > count) this.#cut(0, before, nowMs);
+      else if (queueMs > toleratedMs) {
+        this.#cut(level.sentInto * (1 - (queueMs - toleratedMs) / roundTripMs), level.sentInto, nowMs);
+      } else if (level.sentInto > before * 1.1) {
+        // Still what was sent before the last step down.
+      } else if (this.#full * 2 >= count) this.#climb(level, nowMs);
+      else this.#unasked(level, nowMs);
+    }
+    this.#clear(nowMs);
+    return this.slots !== before;
+  }
+
+  /** Down to what keeps the queue within its bound, by at most half at once: one bad moment isn't the rule. */
+  #cut(target: number, sentInto: number, nowMs: number): void {
+    this.#set(Math.min(this.slots, Math.max(target, Math.min(this.slots, sentInto) / 2)));
+    this.#reference = null;
+    this.#stride = strideSmall;
+    this.#direction = -1;
+    this.#hold(nowMs, holdMsMin);
+  }
+
+  /** Steps on while steps pay; back to the level before, and to rest there for a while, when one doesn't. */
+  #climb(level: Level, nowMs: number): void {
+    const reference = this.#reference;
+    if (reference === null || reference.slots === level.slots) {
+      if (reference !== null && hasRecovered(reference, level)) this.#startAnew();
+      const isHeld = nowMs < this.#holdUntilMs && (reference === null || !isOther(reference, level));
+      this.#reference = reference === null ? level : blend(reference, level);
+      if (!isHeld) this.#probe();
+      return;
+    }
+    const direction = this.#elasticity(reference, level) > elasticityMin ? 1 : -1;
+    if (direction === this.#direction) {
+      this.#reference = level;
+      this.#holdMs = holdMsMin;
+      this.#stride = Math.min(direction === 1 ? strideLarge : 2, this.#stride * 2);
+      return this.#probe();
+    }
+    this.#set(reference.slots);
+    if (this.#direction === -1) this.#leastRunMs = Math.max(this.#leastRunMs, reference.runMs);
+    if (this.#stride > strideSmall) {
+      // Overshot: the best is between, and smaller steps go there from where it was still good.
+      this.#stride = strideSmall;
+      this.#reference = null;
+      return;
+    }
+    this.#direction = direction;
+    this.#hold(nowMs, this.#holdMs);
+    this.#holdMs = Math.min(holdMsMax, this.#holdMs * 2);
+  }
+
+  /**
+   * Nobody asks for more, and a probe under way has no answer. Unless runs have grown with what is in flight: then the
+   * limit comes down to what is used, so that a step below it shows whether that many are of any use.
+   */
+  #unasked(level: Level, nowMs: number): void {
+    this.#reference = null;
+    const isCrowded = level.runMs > crowdedFactor * this.#leastRunMs && level.sentInto > this.#floor;
+    if (!isCrowded || nowMs < this.#holdUntilMs) return;
+    this.#set(Math.min(this.slots, level.sentInto));
+    this.#stride = strideSmall;
+    this.#direction = -1;
+  }
+
+  /** What was learned while it was slow says nothing of now: up at once, in large steps. */
+  #startAnew(): void {
+    this.#stride = 2;
+    this.#direction = 1;
+    this.#holdMs = holdMsMin;
+    this.#holdUntilMs = -Infinity;
+  }
+
+  /** Another level, compared with `#reference` when it has been measured. */
+  #probe(): void {
+    if (this.slots <= this.#floor) this.#direction = 1;
+    else if (this.slots >= adaptiveSlotsMax) this.#direction = -1;
+    this.#set(this.#direction === 1 ? this.slots * this.#stride : this.slots / this.#stride);
+  }
+
+  /** d ln(throughput) / d ln(slots) between two levels: 1, each slot brings its share; 0, only latency. */
+  #elasticity(from: Level, to: Level): number {
+    const count = this.#count;
+    const variance = Math.max(0, this.#runSquares / count - to.runMs * to.runMs);
+    // Functions of several kinds make the mean run time jump; only what is no chance (three standard errors) counts.
+    const grownMs = to.runMs - from.runMs;
+    const runGrownMs = grownMs * grownMs > (9 * variance) / count ? grownMs : 0;
+    const fromMs = from.waitMs + from.runMs;
+    const toMs = Math.max(fromMs / 1000, fromMs + to.waitMs - from.waitMs + runGrownMs);
+    if (to.sentInto === from.sentInto) return 0;
+    return 1 - Math.log(toMs / fromMs) / Math.log(to.sentInto / from.sentInto);
+  }
+
+  /** The way there and back without a queue: the least of what few in flight took, which every deep cut renews. */
+  #baseMs(nowMs: number): number {
+    const baseMs = Math.min(this.#baseWaitMs, this.#baseBeforeMs);
+    if (nowMs - this.#baseSinceMs > baseMsMax && this.#baseWaitMs < Infinity) {
+      this.#baseBeforeMs = this.#baseWaitMs;
+      this.#baseWaitMs = Infinity;
+      this.#baseSinceMs = nowMs;
+    }
+    return baseMs === Infinity ? 0 : baseMs;
+  }
+
+  #forget(idleMs: number): void {
     if (!this.adaptive) return;
-    // As a TCP window that isn't used is validated anew (RFC 7661): neither forgotten nor trusted for ever.
-    const slots = Math.max(this.#start, Math.min(this.#keptSlots, 2 * this.#usedLately));
-    this.#usedLately >>= 1;
-    this.#climb = climbFirst;
-    this.#settle(slots, nowMs, 0);
+    const kept = 0.5 ** (idleMs / idleHalfLifeMs);
+    this.#set(this.#floor + (this.slots - this.#floor) * kept);
+    this.#reference = null;
   }
 
-  #decide(nowMs: number): void {
-    const window = this.#window;
-    if (this.#baseWaitMs === Infinity) this.#baseWaitMs = window.shortestWaitMs;
-    this.#usedLately = Math.max(this.#usedLately, window.peak);
-    if (window.isFull) {
-      this.#rememberRate();
-      this.#restedMs = nowMs;
-    }
-    if (this.#trial === "up") this.#judgeUp(nowMs);
-    else if (this.#trial === "down") this.#judgeDown(nowMs);
-    else if (this.adaptive) this.#decideSteady(nowMs);
-    if (window.isClosed) window.next(nowMs, this.slots);
+  #hold(nowMs: number, holdMs: number): void {
+    this.#holdUntilMs = nowMs + holdMs;
   }
 
-  /** No trial is under way: is one due, and in which direction? */
-  #decideSteady(nowMs: number): void {
-    const { isFull, roundTripMs, waitMs, runMs, peak, perMs } = this.#window;
-    const change = roundTripMs / (this.#keptRunMs + this.#keptWaitMs);
-    this.#keep(change < 1 / changeFactor || change > changeFactor ? 1 : 1 / 4);
-    if (change < 1 / changeFactor || change > changeFactor) this.#forgetFailures(nowMs);
-    if (change < 1 / changeFactor) this.#climb = climbFirst;
-    this.#lowerBases();
-    // With no more in flight than cores a longer wait is a longer way, and the base follows.
-    if (!isFull && peak <= this.#start) this.#baseWaitMs += (waitMs - this.#baseWaitMs) / 8;
-    if (nowMs < this.#nextTrialMs) return;
-    if (waitMs > Math.max(this.#waitMsMax, this.#worthMs + waitTargetMs) && peak > this.#start) {
-      // Little's law: so many are at work at this rate, beside those that wait no longer than is tolerated.
-      const target = Math.max(this.#start, Math.floor(perMs * (runMs + this.#waitMsMax)));
-      if (target < 0.9 * Math.min(peak, this.slots)) return this.#try("down", target, nowMs);
-    }
-    if (!isFull) return;
-    const crowded = roundTripMs > crowdedFactor * this.#uncrowdedMs;
-    if (crowded && nowMs >= this.#nextCrowdedMs && this.slots > 1) {
-      this.#nextCrowdedMs = nowMs + crowdedMs;
-      return this.#try("down", this.slots >> 1, nowMs);
-    }
-    if (this.slots < adaptiveSlotsMax) this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
+  #set(slots: number): void {
+    // Rounding away from the present value, so that a small stride is one.
+    const whole = slots > this.slots ? Math.ceil(slots) : Math.floor(slots);
+    this.slots = Math.max(this.#floor, Math.min(adaptiveSlotsMax, whole));
   }
 
-  #judgeUp(nowMs: number): void {
-    const { isFull, peak } = this.#window;
-    const isCalm = this.#isCalm;
-    const growth = this.#inFlight / this.#keptInFlight;
-    const gain = this.#gain();
-    if (!isCalm && gain < growth ** theta) return this.#fail(nowMs);
-    if (!isFull) {
-      // More slots would not have been used, and what they would have done stays open.
-      return this.#settle(Math.max(this.#keptSlots, Math.min(this.slots, Math.ceil(1.25 * peak))), nowMs);
-    }
-    this.#keep(1);
-    this.#owed = 1;
-    this.#backoffMs = backoffMsMin;
-    // Where a queue builds up, the next question is whether as much comes with less.
-    const isClear = isCalm || gain > growth ** thetaClear;
-    if (!isClear || this.slots === adaptiveSlotsMax) {
-      return this.#settle(this.slots, nowMs, Math.max(1, growth));
-    }
-    const queueing = this.#window.waitMs > (this.#baseWaitMs + this.#waitMsMax) / 2;
-    this.#climb = queueing ? climbCareful : Math.min(climbMax, this.#climb * 2);
-    this.#try("up", Math.ceil(this.slots * this.#climb), nowMs);
+  #clear(nowMs: number): void {
+    this.#sinceMs = nowMs;
+    this.#count = this.#lost = this.#full = 0;
+    this.#sentInto =
+      this.#waitMs =
+      this.#runMs =
+      this.#runSquares =
+        0;
+    const isCareful = this.#stride <= strideSmall;
+    this.#samples = Math.min(levelSamplesMax, isCareful ? Math.max(carefulSamples, this.slots) : this.slots);
+    this.#settledMs = nowMs + Math.min(levelMsMax / 2, this.#roundTripMs);
+    this.#judgedMs = nowMs + Math.max(levelMsMin, this.#roundTripMs * (isCareful ? carefulRoundTrips : 1));
   }
+}
 
-  #judgeDown(nowMs: number): void {
-    if (!this.#window.isFull) return this.#settle(this.slots, nowMs);
-    const gain = this.#gain();
-    if (gain < 0.7 * Math.min(1, this.slots / this.#keptInFlight)) {
-      // Fewer in flight can't cost more than in proportion: the replica has changed, and what was before is void.
-      this.#keep(1);
-      this.#owed = 1;
-      const { waitMs } = this.#window;
-      return this.#settle(waitMs > this.#waitMsMax ? this.slots : this.#keptSlots, nowMs);
-    }
-    if (gain * this.#owed < 1 - lossTolerated) {
-      // The wait was needed, so that it is no sign of a queue or a crowd as long as it gets no longer.
-      this.#worthMs = Math.max(this.#worthMs, this.#keptWaitMs);
-      this.#uncrowdedMs = Math.max(this.#uncrowdedMs, this.#keptRunMs + this.#keptWaitMs);
-      return this.#fail(nowMs);
-    }
-    this.#owed = Math.min(1, this.#owed * gain);
-    this.#lowerBases();
-    this.#keep(1);
-    this.#climb = climbCareful;
-    this.#nextCrowdedMs = nowMs;
-    this.#settle(this.slots, nowMs);
-  }
+/** Other functions are asked for than when the reference was measured. */
+function isOther(reference: Level, level: Level): boolean {
+  return level.runMs > 2 * (reference.runMs + reference.waitMs) ||
+    (level.runMs < reference.runMs / 2 && reference.runMs > 1);
+}
 
-  /** Throughput, as a multiple of that before the trial; by Little's law it is in-flight over round trip. */
-  #gain(): number {
-    const { waitMs, runMs } = this.#window;
-    const more = this.#inFlight / this.#keptInFlight;
-    // Runs that differ so little differ by the chance of which requests came, which must not decide.
-    const alike = Math.abs(runMs - this.#keptRunMs) <= this.#chanceMs;
-    const meanMs = (runMs + this.#keptRunMs) / 2;
-    const nowMs = (alike ? meanMs : runMs) + waitMs;
-    const keptMs = (alike ? meanMs : this.#keptRunMs) + this.#keptWaitMs;
-    return more * keptMs / Math.max(nowMs, 1e-3);
-  }
+/** The same takes so much less than it did that the replica must have been slow before. */
+function hasRecovered(reference: Level, level: Level): boolean {
+  return (level.waitMs + level.runMs) * recoveredFactor < reference.waitMs + reference.runMs;
+}
 
-  /** How many there were at work and waiting at the replica. */
-  get #inFlight(): number {
-    const { isFull, isPatient, peak, perMs, roundTripMs } = this.#window;
-    if (!isPatient) return Math.min(this.slots, isFull ? this.slots : peak);
-    const counted = perMs * roundTripMs;
-    // Replies that come slower than Little's law has it are of a replica whose queue still grows.
-    return isFull && counted > 0.85 * this.slots ? this.slots : Math.min(this.slots, counted);
-  }
+function blend(older: Level, newer: Level): Level {
+  const blended = (from: number, to: number) => from + (to - from) / 4;
+  return {
+    slots: newer.slots,
+    sentInto: blended(older.sentInto, newer.sentInto),
+    waitMs: blended(older.waitMs, newer.waitMs),
+    runMs: blended(older.runMs, newer.runMs),
+  };
+}
 
-  /** Waits up to this are not for a queue, or for one that matters. */
-  get #waitMsMax(): number {
-    return this.#baseWaitMs + Math.max(waitTargetMs, waitTargetOfRun * this.#window.runMs);
-  }
+/** A request is refused only when the queue would have to move this much faster than it ever did. */
+const hopelessFactor = 3;
 
-  /** Neither a queue nor longer runs. */
-  get #isCalm(): boolean {
-    const { waitMs, runMs } = this.#window;
-    return waitMs <= this.#waitMsMax &&
-      runMs <= this.#keptRunMs * (this.slots / this.#keptSlots) ** runGrowthTolerated + this.#chanceMs;
-  }
+/**
+ * How long a request waits with so many before it, when replicas get through `servedPerMs` all together (the sum of
+ * their `servedPerMs`). 0 when nothing is known: better queued in vain than refused wrongly.
+ */
+export function estimateWaitMs(queuedAhead: number, servedPerMs: number): number {
+  return servedPerMs > 0 ? queuedAhead / servedPerMs : 0;
+}
 
-  /** Run times of before and now may differ by this much without a reason. */
-  get #chanceMs(): number {
-    return 2 * Math.sqrt(this.#keptRunError2 + this.#window.runError2);
-  }
-
-  #try(trial: Trial, slots: number, nowMs: number): void {
-    this.#keptSlots = this.slots;
-    this.slots = Math.max(1, Math.min(adaptiveSlotsMax, slots));
-    this.#trial = trial;
-    // While steps succeed, the first replies after one decide; later there is time to see the long ones too.
-    const isHasty = trial === "up" && this.#climb >= climbFirst;
-    this.#window.restart(nowMs, this.slots, isHasty ? 0 : Math.max(1, this.slots / this.#keptSlots));
-  }
-
-  #fail(nowMs: number): void {
-    if (this.#trial === "up" && this.#climb > climbCareful) {
-      // Too far; less may be right, and there is no reason to wait with it.
-      this.#climb = climbCareful;
-    } else {
-      this.#nextTrialMs = nowMs + this.#backoffMs;
-      this.#backoffMs = Math.min(backoffMsMax, 2 * this.#backoffMs);
-    }
-    this.#settle(this.#keptSlots, nowMs);
-  }
-
-  #settle(slots: number, nowMs: number, patience = 1): void {
-    this.slots = this.#keptSlots = slots;
-    this.#trial = "none";
-    this.#window.restart(nowMs, slots, patience);
-  }
-
-  #forgetFailures(nowMs: number): void {
-    this.#worthMs = 0;
-    this.#nextTrialMs = nowMs;
-    this.#backoffMs = backoffMsMin;
-  }
-
-  /** Remembers what the limit now in force does, with this weight against what is remembered already. */
-  #keep(weight: number): void {
-    const { runMs, runError2, waitMs } = this.#window;
-    const inFlight = this.#inFlight;
-    this.#keptInFlight += weight * (inFlight - this.#keptInFlight);
-    this.#keptRunMs += weight * (runMs - this.#keptRunMs);
-    this.#keptRunError2 = (1 - weight) ** 2 * this.#keptRunError2 + weight ** 2 * runError2;
-    this.#keptWaitMs += weight * (waitMs - this.#keptWaitMs);
-    this.#owed += weight * (1 - this.#owed) / 32;
-  }
-
-  #lowerBases(): void {
-    const { waitMs, roundTripMs } = this.#window;
-    if (waitMs < this.#baseWaitMs) this.#baseWaitMs = waitMs;
-    if (roundTripMs < this.#uncrowdedMs) this.#uncrowdedMs = roundTripMs;
-  }
-
-  #rememberRate(): void {
-    const { perMs, elapsedMs } = this.#window;
-    const weight = perMs > this.servedPerMs ? 1 / 2 : Math.min(1, elapsedMs / rateMemoryMs);
-    this.servedPerMs = this.servedPerMs === 0
-      ? perMs
-      : this.servedPerMs + weight * (perMs - this.servedPerMs);
-  }
+/** It can't be in time, by a wide margin: refused at once, it costs nobody anything. */
+export function isHopeless(waitMs: number, remainingMs: number): boolean {
+  return waitMs > hopelessFactor * remainingMs;
 }

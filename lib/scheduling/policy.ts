@@ -1,9 +1,9 @@
 /**
  * Which replica is next? Pure. On the way: queue or admission → here → dispatch.
- * Of a few replicas from a random one on, the one with least to do (Mitzenmacher, "The power of two choices in
- * randomized load balancing", 2001): nearly as good as looking at all, at a cost that doesn't grow with their number.
- * Least to do is outstanding relative to capacity, weighed by run times, so that the slow and the hot get less.
- * The invariants: never a replica without a free slot; and if there is one with, one is found.
+ * The better of two at random (Mitzenmacher, "The power of two choices in randomized load balancing", 2001): the price
+ * is the same for 2 replicas and for 100, and many requests at once don't herd to one. Better is less outstanding
+ * relative to capacity, weighed by run time, so the slow and the hot get less.
+ * The invariants: never a replica without a free slot; if any has one, one is found. docs/decisions/0010 has figures.
  */
 import type { Random } from "../random.ts";
 
@@ -19,8 +19,6 @@ export interface Candidate {
   readonly runObservedMs: number;
 }
 
-/** Two would do; the third brings the p99 near that of looking at all (docs/decisions/0010). */
-const choices = 3;
 /** An observed run time says nothing any more after this long, and a slow replica gets its next chance. */
 const observationMsMax = 10_000;
 /** Slower than the other by less than this is noise; by more counts, up to `slownessMax`. */
@@ -30,29 +28,31 @@ const slownessMax = 4;
 const runWeight = 1 / 8;
 
 export function isFree(candidate: Candidate): boolean {
-  return candidate.outstanding < candidate.slots && candidate.available;
+  return candidate.available && candidate.outstanding < candidate.slots;
 }
 
-/** The best of `choices` with a free slot, or of as many as there are; null: none has one. */
+/** The better of two candidates at random; another with a free slot when neither has one; null: none has. */
 export function choose<C extends Candidate>(
   candidates: readonly C[],
   nowMs: number,
   random: Random,
 ): C | null {
-  const { length } = candidates;
-  let best: C | null = null;
-  let seen = 0;
-  // One random start and then the next ones in the list: as good as several random ones, and no free one is missed.
-  let index = length === 1 ? 0 : Math.floor(random.next() * length);
-  for (let left = length; left > 0; left--) {
-    const candidate = candidates[index];
-    if (isFree(candidate)) {
-      if (best === null || isBetter(candidate, best, nowMs)) best = candidate;
-      if (++seen === choices) break;
-    }
-    if (++index === length) index = 0;
+  const count = candidates.length;
+  if (count < 2) return count === 1 && isFree(candidates[0]) ? candidates[0] : null;
+  // One draw for both, and for which goes first when they are equals.
+  const pair = Math.floor(random.next() * count * (count - 1));
+  const first = pair % count;
+  const second = (first + 1 + Math.floor(pair / count)) % count;
+  const one = candidates[first];
+  const other = candidates[second];
+  if (isFree(one)) return isFree(other) && isBetter(other, one, nowMs) ? other : one;
+  if (isFree(other)) return other;
+  // From a random place on, so that the last free ones are not always asked in the same order.
+  for (let index = second + 1; index < second + count; index++) {
+    const candidate = candidates[index < count ? index : index - count];
+    if (isFree(candidate)) return candidate;
   }
-  return best;
+  return null;
 }
 
 /** The smoothed run time after one more run of `runUs`. */
@@ -60,21 +60,21 @@ export function smoothRunUs(smoothedUs: number, runUs: number): number {
   return smoothedUs === 0 ? runUs : smoothedUs + runWeight * (runUs - smoothedUs);
 }
 
-function isBetter(one: Candidate, other: Candidate, nowMs: number): boolean {
-  const slowness = slownessOf(one, other, nowMs);
-  // (outstanding + 1) / slots, without the divisions.
-  return (one.outstanding + 1) * other.slots * slowness < (other.outstanding + 1) * one.slots;
+function isObserved(candidate: Candidate, nowMs: number): boolean {
+  return candidate.runUs > 0 && nowMs - candidate.runObservedMs <= observationMsMax;
 }
 
-/** How much longer `one` takes than `other`: 1 for about the same or not known, at most `slownessMax` either way. */
-function slownessOf(one: Candidate, other: Candidate, nowMs: number): number {
-  if (one.runUs === 0 || other.runUs === 0) return 1;
-  if (Math.min(one.runObservedMs, other.runObservedMs) < nowMs - observationMsMax) return 1;
-  if (one.runUs > other.runUs * slownessTolerated) {
-    return Math.min(slownessMax, one.runUs / other.runUs / slownessTolerated);
+function isBetter(one: Candidate, other: Candidate, nowMs: number): boolean {
+  let load = (one.outstanding + 1) * other.slots;
+  let otherLoad = (other.outstanding + 1) * one.slots;
+  if (isObserved(one, nowMs) && isObserved(other, nowMs)) {
+    if (one.runUs > other.runUs) load *= slowness(one.runUs / other.runUs);
+    else otherLoad *= slowness(other.runUs / one.runUs);
   }
-  if (other.runUs > one.runUs * slownessTolerated) {
-    return Math.max(1 / slownessMax, slownessTolerated * one.runUs / other.runUs);
-  }
-  return 1;
+  return load < otherLoad;
+}
+
+/** 1 for the usual, up to `slownessMax` for a replica that takes so many `times` as long as the other. */
+function slowness(times: number): number {
+  return Math.min(slownessMax, Math.max(1, times / slownessTolerated));
 }

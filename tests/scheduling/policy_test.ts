@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { policyRows } from "../../bench/micro/policy.ts";
 import { createSeededRandom } from "../../lib/random.ts";
 import { type Candidate, choose, smoothRunUs } from "../../lib/scheduling/policy.ts";
 
@@ -49,27 +48,6 @@ Deno.test("a replica that was slow long ago gets another chance", () => {
   const fast = candidate({ runUs: 1000, runObservedMs: 20_000 });
   const once = candidate({ runUs: 90_000, runObservedMs: 1000 });
   assert.ok(shares([fast, once], 20_000)[1] > 400);
-});
-
-Deno.test("among many the last free one is found, and the first of the list are no favourites", () => {
-  const full = Array.from({ length: 100 }, () => candidate({ outstanding: 4 }));
-  full[57] = candidate({ outstanding: 3 });
-  assert.equal(shares(full)[57], 1000);
-  const free = Array.from({ length: 10 }, () => candidate());
-  for (const share of shares(free)) assert.ok(share > 60 && share < 140, `${share} of 1000`);
-});
-
-Deno.test("of many, those with more to do get less", () => {
-  const many = Array.from({ length: 20 }, (_, i) => candidate({ slots: 40, outstanding: i }));
-  const counts = shares(many);
-  const busier = counts.slice(10).reduce((sum, count) => sum + count, 0);
-  assert.ok(busier < 500, `${busier} of 1000 went to the busier half`);
-});
-
-Deno.test("the benchmark of `choose()` runs", () => {
-  const rows = policyRows(10);
-  assert.equal(rows.length, 12);
-  assert.ok(rows.every(({ fewNs, leastNs }) => Number.isFinite(fewNs) && Number.isFinite(leastNs)));
 });
 
 Deno.test("`smoothRunUs()` starts with the first run and follows the later ones", () => {

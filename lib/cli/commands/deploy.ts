@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { collectModules } from "../../deployment/collect.ts";
-import { modulesRefused } from "../../deployment/modules.ts";
+import { modulesRefused } from "../../deployment/module_errors.ts";
 import {
   configurationRefused,
   parseReplicaSet,
