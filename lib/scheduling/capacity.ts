@@ -42,6 +42,8 @@ const holdMsMin = 500;
 const holdMsMax = 8_000;
 /** Round trips shorter than before by this are no chance. */
 const recoveredFactor = 1.5;
+/** Shorter runs than this may differ by anything, for the clock's sake. */
+const runMsTold = 0.1;
 /** Runs longer than the shortest by this may wait for each other inside of the runner. */
 const crowdedFactor = 1.5;
 /** The round trip without a queue is remembered this long, then for as long again unless seen anew. */
@@ -305,7 +307,7 @@ export class Capacity {
 /** Other functions are asked for than when the reference was measured. */
 function isOther(reference: Level, level: Level): boolean {
   return level.runMs > 2 * (reference.runMs + reference.waitMs) ||
-    (level.runMs < reference.runMs / 2 && reference.runMs > 1);
+    (level.runMs < reference.runMs / 2 && reference.runMs > runMsTold);
 }
 
 /** The same takes so much less than it did that the replica must have been slow before. */
