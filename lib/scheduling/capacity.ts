@@ -40,6 +40,12 @@ const strideLarge = 4;
 /** How long a limit that turned out best is kept before the next probe; doubles as long as it stays best. */
 const holdMsMin = 500;
 const holdMsMax = 8_000;
+/** Round trips shorter than before by this are no chance. */
+const recoveredFactor = 1.5;
+/** Shorter runs than this may differ by anything, for the clock's sake. */
+const runMsTold = 0.1;
+/** Runs longer than the shortest by this may wait for each other inside of the runner. */
+const crowdedFactor = 1.5;
 /** The round trip without a queue is remembered this long, then for as long again unless seen anew. */
 const baseMsMax = 10_000;
 /** Unused for this long, half of what was learned above the cores is forgotten, and so on. */
@@ -91,6 +97,8 @@ export class Capacity {
   #baseBeforeMs = Infinity;
   #baseSinceMs = -Infinity;
 
+  /** The mean run time of the level where it was least, or where fewer in flight cost throughput. */
+  #leastRunMs = Infinity;
   /** The level that a probe is compared with. */
   #reference: Level | null = null;
   #stride = 2;
@@ -106,10 +114,8 @@ export class Capacity {
     this.adaptive = adaptive && floor > 0;
     this.slots = floor;
     this.#reference = null;
-    this.#stride = 2;
-    this.#direction = 1;
-    this.#holdMs = holdMsMin;
-    this.#holdUntilMs = -Infinity;
+    this.#leastRunMs = Infinity;
+    this.#startAnew();
     this.#clear(-Infinity);
   }
 
@@ -160,6 +166,7 @@ export class Capacity {
     const roundTripMs = waitMs + runMs;
     const level: Level = { slots: before, sentInto: this.#sentInto / count, waitMs, runMs };
     if (this.adaptive) {
+      if (runMs < this.#leastRunMs) this.#leastRunMs = runMs;
       const queueMs = waitMs - this.#baseMs(nowMs);
       const toleratedMs = Math.max(queueMsTolerated, Math.max(runMs, this.#typicalRunMs) * queueRunShare);
       if (this.#lost * 10 > count) this.#cut(0, before, nowMs);
@@ -168,8 +175,7 @@ export class Capacity {
       } else if (level.sentInto > before * 1.1) {
         // Still what was sent before the last step down.
       } else if (this.#full * 2 >= count) this.#climb(level, nowMs);
-      // Nobody asks for more; a probe under way has no answer.
-      else this.#reference = null;
+      else this.#unasked(level, nowMs);
     }
     this.#clear(nowMs);
     return this.slots !== before;
@@ -188,6 +194,7 @@ export class Capacity {
   #climb(level: Level, nowMs: number): void {
     const reference = this.#reference;
     if (reference === null || reference.slots === level.slots) {
+      if (reference !== null && hasRecovered(reference, level)) this.#startAnew();
       const isHeld = nowMs < this.#holdUntilMs && (reference === null || !isOther(reference, level));
       this.#reference = reference === null ? level : blend(reference, level);
       if (!isHeld) this.#probe();
@@ -201,6 +208,7 @@ export class Capacity {
       return this.#probe();
     }
     this.#set(reference.slots);
+    if (this.#direction === -1) this.#leastRunMs = Math.max(this.#leastRunMs, reference.runMs);
     if (this.#stride > strideSmall) {
       // Overshot: the best is between, and smaller steps go there from where it was still good.
       this.#stride = strideSmall;
@@ -210,6 +218,27 @@ export class Capacity {
     this.#direction = direction;
     this.#hold(nowMs, this.#holdMs);
     this.#holdMs = Math.min(holdMsMax, this.#holdMs * 2);
+  }
+
+  /**
+   * Nobody asks for more, and a probe under way has no answer. Unless runs have grown with what is in flight: then the
+   * limit comes down to what is used, so that a step below it shows whether that many are of any use.
+   */
+  #unasked(level: Level, nowMs: number): void {
+    this.#reference = null;
+    const isCrowded = level.runMs > crowdedFactor * this.#leastRunMs && level.sentInto > this.#floor;
+    if (!isCrowded || nowMs < this.#holdUntilMs) return;
+    this.#set(Math.min(this.slots, level.sentInto));
+    this.#stride = strideSmall;
+    this.#direction = -1;
+  }
+
+  /** What was learned while it was slow says nothing of now: up at once, in large steps. */
+  #startAnew(): void {
+    this.#stride = 2;
+    this.#direction = 1;
+    this.#holdMs = holdMsMin;
+    this.#holdUntilMs = -Infinity;
   }
 
   /** Another level, compared with `#reference` when it has been measured. */
@@ -278,7 +307,12 @@ export class Capacity {
 /** Other functions are asked for than when the reference was measured. */
 function isOther(reference: Level, level: Level): boolean {
   return level.runMs > 2 * (reference.runMs + reference.waitMs) ||
-    (level.runMs < reference.runMs / 2 && reference.runMs > 1);
+    (level.runMs < reference.runMs / 2 && reference.runMs > runMsTold);
+}
+
+/** The same takes so much less than it did that the replica must have been slow before. */
+function hasRecovered(reference: Level, level: Level): boolean {
+  return (level.waitMs + level.runMs) * recoveredFactor < reference.waitMs + reference.runMs;
 }
 
 function blend(older: Level, newer: Level): Level {

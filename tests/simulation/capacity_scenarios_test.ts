@@ -64,6 +64,13 @@ expect("so does one whose work comes after a wait and looks like run time", {
   durationMs: 30_000,
 }, { throughputMin: 0.95, inFlightMax: 12, settledMs: 5000 });
 
+expect("and one of which the first large steps took all that there was, so that nothing asks for more", {
+  works: [{ weight: 1, cpuMs: 0.03, waitMs: 1, lastCpuMs: 10 }],
+  replicas: [{ cores: 8 }],
+  clients: 300,
+  durationMs: 15_000,
+}, { throughputMin: 0.9, inFlightMax: 40, settledMs: 5000 });
+
 expect("a function that waits for 200 ms gets hundreds", {
   works: [waiting],
   replicas: [dual],
@@ -137,6 +144,19 @@ everySeed("a replica that is ten times slower for 10 s recovers within 2 s", {
   assert.ok(throughput(observed, 4000, 13_000) > 0.8 * before / 10);
   assert.ok(throughput(observed, 15_000, 18_000) > 0.9 * before);
 });
+
+for (const [factor, slowMs] of [[8, 16_000], [16, 16_000], [4, 4000]]) {
+  everySeed(`an echo that is ${factor} times slower for ${slowMs / 1000} s is what it was 2 s later`, {
+    works: [echo],
+    replicas: [{ cores: 2, slowness: (nowMs) => nowMs > 3000 && nowMs < 3000 + slowMs ? factor : 1 }],
+    clients: 400,
+    durationMs: slowMs + 6500,
+  }, (observed) => {
+    const before = throughput(observed, 2000, 3000);
+    const after = throughput(observed, slowMs + 5000, slowMs + 6500);
+    assert.ok(after > 0.85 * before, `${after} of ${before} replies per second`);
+  });
+}
 
 everySeed("a replica that is slow for 10 s gets less meanwhile, and its share again after", {
   works: [{ weight: 1, cpuMs: 2, waitMs: 0 }],
