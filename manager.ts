@@ -4,6 +4,8 @@
  */
 import { createDashboard } from "./dashboard/serve.ts";
 import type { Clock } from "./lib/clock.ts";
+import { buildArgument } from "./lib/deployment/builder.ts";
+import { buildMain } from "./lib/deployment/build_process.ts";
 import type { Log } from "./lib/log.ts";
 import { Accounts, type TokenWish } from "./lib/manager/accounts.ts";
 import {
@@ -122,4 +124,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   };
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args, createManager));
+if (import.meta.main) {
+  if (Deno.args[0] === buildArgument) await buildMain();
+  Deno.exit(await main(Deno.args, createManager));
+}

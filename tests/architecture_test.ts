@@ -58,6 +58,8 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/store/data_folder.ts": ["Deno"],
   "lib/agent/command_line.ts": ["Deno"],
   "lib/agent/identity.ts": ["Deno"],
+  "lib/deployment/build_process.ts": ["Deno"],
+  "lib/deployment/builder.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.

@@ -7,9 +7,11 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
-import { isRelative, type ModuleError } from "./import_check.ts";
+import { isRelative } from "./import_check.ts";
+import type { ModuleError } from "./module_error.ts";
+import { isModuleFile } from "./module_files.ts";
 import { readModule } from "./module_syntax.ts";
-import { moduleFilePattern, type ModuleSource } from "./modules.ts";
+import type { ModuleSource } from "./modules.ts";
 
 export type CollectResult = { ok: true; modules: ModuleSource[] } | { ok: false; errors: ModuleError[] };
 
@@ -150,10 +152,6 @@ class Collection {
     // Far away, "../../../tmp/x.ts" says less than "/tmp/x.ts".
     return name.startsWith("..") && name.length > path.length ? path : name;
   }
-}
-
-function isModuleFile(path: string): boolean {
-  return moduleFilePattern.test(path) && !/\.d\.m?ts$/.test(path);
 }
 
 function isTest(path: string): boolean {

@@ -5,16 +5,8 @@
  */
 import { isBuiltin } from "node:module";
 import { didYouMean } from "../near_miss.ts";
+import type { ModuleError } from "./module_error.ts";
 import type { ExportKind, ImportReference, ModuleSyntax } from "./module_syntax.ts";
-
-export interface ModuleError {
-  /** The file as the user named it. */
-  file: string;
-  /** From 1; missing when the whole file is meant. */
-  line?: number;
-  column?: number;
-  message: string;
-}
 
 export interface ReadSource {
   path: string;

@@ -4,21 +4,14 @@
  * A set is accepted only whole: each file parses, each import is met, each endpoint has one module.
  */
 import { createHash } from "node:crypto";
-import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { ModuleFile } from "../protocol/messages.ts";
 import { readDocstrings } from "./docstrings.ts";
-import {
-  checkImports,
-  exportedNames,
-  isRelative,
-  type ModuleError,
-  type ReadSource,
-} from "./import_check.ts";
+import { checkImports, exportedNames, isRelative, type ReadSource } from "./import_check.ts";
+import type { ModuleError } from "./module_error.ts";
+import { isModuleFile } from "./module_files.ts";
 import { javascriptPath, readModule } from "./module_syntax.ts";
 import { readWasm } from "./wasm_exports.ts";
-
-export type { ModuleError } from "./import_check.ts";
 
 /** One file as the user wrote it. */
 export interface ModuleSource {
@@ -46,24 +39,14 @@ interface BuiltFile {
 /** Exports with a meaning of their own; every module may have them. */
 const reservedNames = new Set(["endpoints", "ready", "stop"]);
 
-/** File names that agents can run. */
-export const moduleFilePattern = /\.(m?[jt]s|wasm)$/;
-
-/**
- * Strips, checks and hashes a set. `pause` is awaited between files, so that a large set does not hold up
- * whatever else the process does.
- */
-export async function buildModules(
-  sources: ModuleSource[],
-  options: { pause?: () => Promise<void> } = {},
-): Promise<BuildResult> {
+/** Strips, checks and hashes a set. */
+export async function buildModules(sources: ModuleSource[]): Promise<BuildResult> {
   const bounds = checkBounds(sources);
   if (bounds.length > 0) return { ok: false, errors: bounds };
   const errors: ModuleError[] = [];
   const scripts: ReadSource[] = [];
   const built = new Map<string, BuiltFile>();
   for (const module of sources) {
-    await options.pause?.();
     if (module.path.endsWith(".wasm")) {
       const wasm = await readWasm(module.bytes);
       if (!wasm.ok) errors.push({ file: module.source, message: wasm.message });
@@ -88,20 +71,6 @@ export async function buildModules(
     modules: files.map(({ file }) => file),
     blobs: new Map(files.map(({ file, bytes }) => [file.sha256, bytes])),
   };
-}
-
-/** One line for people: `modules/resize.ts:3:9: does not parse: …`. */
-export function describeModuleError({ file, line, column, message }: ModuleError): string {
-  return `${line === undefined ? file : `${file}:${line}:${column}`}: ${message}`;
-}
-
-/** The errors of a refused set as one error; each in `details.errors`. */
-export function modulesRefused(replicaSet: string, errors: ModuleError[]): SqwishError {
-  const lines = errors.map(describeModuleError);
-  const more = lines.length > 1 ? ` (and ${lines.length - 1} more)` : "";
-  return new SqwishError("invalid_request", `The modules of ${replicaSet} are refused: ${lines[0]}${more}`, {
-    details: { errors: lines },
-  });
 }
 
 function checkBounds(sources: ModuleSource[]): ModuleError[] {
@@ -146,7 +115,7 @@ function pathProblem(path: string): string | null {
   ) {
     return `has the path ${JSON.stringify(path)}, must be relative, without "..", at most 255 characters`;
   }
-  return moduleFilePattern.test(path) && !/\.d\.m?ts$/.test(path)
+  return isModuleFile(path)
     ? null
     : "is not a module: only .ts, .mts, .js, .mjs and .wasm files are (bundle others: deno bundle)";
 }

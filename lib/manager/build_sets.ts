@@ -1,15 +1,9 @@
 /** From sources to specifications: what a deployment over the API and the configuration file have in common. */
-import { resolve } from "node:path";
-import { collectModules } from "../deployment/collect.ts";
-import {
-  buildModules,
-  describeModuleError,
-  type ModuleSource,
-  modulesRefused,
-} from "../deployment/modules.ts";
+import type { Builder } from "../deployment/builder.ts";
+import { describeModuleError, modulesRefused } from "../deployment/module_error.ts";
+import type { ModuleSource } from "../deployment/modules.ts";
 import { createSpecification } from "../deployment/revision.ts";
 import type { ConfiguredReplicaSet, ReplicaSetSettings } from "../deployment/specification.ts";
-import { SqwishError } from "../errors.ts";
 import type { RevisionSpecification } from "../protocol/revision.ts";
 
 export interface BuiltSet {
@@ -20,11 +14,11 @@ export interface BuiltSet {
 
 /** Checks and strips one set's modules. Throws `invalid_request` with every error in `details.errors`. */
 export async function buildSet(
+  builder: Builder,
   settings: ReplicaSetSettings,
   sources: ModuleSource[],
-  pause?: () => Promise<void>,
 ): Promise<BuiltSet> {
-  const result = await buildModules(sources, { pause });
+  const [{ result }] = await builder.build([{ sources }]);
   if (!result.ok) throw modulesRefused(settings.name, result.errors);
   return { specification: createSpecification(settings, result.modules), blobs: result.blobs };
 }
@@ -34,26 +28,17 @@ export async function buildSet(
  * words; `files` are those that were read, imported ones included.
  */
 export async function buildSets(
+  builder: Builder,
   sets: readonly ConfiguredReplicaSet[],
   baseFolder: string,
-  pause?: () => Promise<void>,
 ): Promise<{ built: BuiltSet[]; errors: string[]; files: string[] }> {
+  const answers = await builder.build(sets.map(({ modules }) => ({ paths: modules, baseFolder })));
   const built: BuiltSet[] = [];
   const errors: string[] = [];
-  const files: string[] = [];
-  for (const { modules, ...settings } of sets) {
-    const collected = await collectModules(modules, { baseFolder });
-    if (!collected.ok) {
-      errors.push(...collected.errors.map(describeModuleError));
-      continue;
-    }
-    files.push(...collected.modules.map((module) => resolve(baseFolder, module.source)));
-    try {
-      built.push(await buildSet(settings, collected.modules, pause));
-    } catch (thrown) {
-      if (!(thrown instanceof SqwishError)) throw thrown;
-      errors.push(...(thrown.details.errors as string[] | undefined ?? [thrown.message]));
-    }
+  for (const [at, { result }] of answers.entries()) {
+    const { modules: _paths, ...settings } = sets[at];
+    if (!result.ok) errors.push(...result.errors.map(describeModuleError));
+    else built.push({ specification: createSpecification(settings, result.modules), blobs: result.blobs });
   }
-  return { built, errors, files };
+  return { built, errors, files: answers.flatMap(({ files }) => files) };
 }

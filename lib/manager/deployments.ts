@@ -2,7 +2,8 @@
  * Changes to what shall run: deployments by clients and by the configuration file, scale, undo, delete. Each is
  * checked whole before anything is stored, stored in one transaction, and then left to the controller.
  */
-import { type Clock, sleep } from "../clock.ts";
+import type { Clock } from "../clock.ts";
+import { Builder } from "../deployment/builder.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
 import {
@@ -28,8 +29,7 @@ export interface DeploymentsOptions {
 
 export class Deployments {
   readonly #options: DeploymentsOptions;
-  /** Stripping types is slow; between two files everything else gets its turn. */
-  readonly #pause = () => sleep(this.#options.clock, 0);
+  readonly #builder = new Builder();
 
   constructor(options: DeploymentsOptions) {
     this.#options = options;
@@ -43,9 +43,9 @@ export class Deployments {
     const { name } = parsed.replicaSet;
     this.#requireNotOfFile(store.find(name), name, "deployed by a client");
     const { specification, blobs } = await buildSet(
+      this.#builder,
       parsed.replicaSet,
       request.modules.map(sourceOf),
-      this.#pause,
     );
     const before = store.find(name);
     this.#requireNotOfFile(before, name, "deployed by a client");
@@ -72,7 +72,7 @@ export class Deployments {
     sets: readonly ConfiguredReplicaSet[],
     baseFolder: string,
   ): Promise<{ errors: string[]; files: string[] }> {
-    const { built, errors, files } = await buildSets(sets, baseFolder, this.#pause);
+    const { built, errors, files } = await buildSets(this.#builder, sets, baseFolder);
     if (errors.length > 0) return { errors, files };
     const { store, record } = this.#options;
     const named = new Set(sets.map((set) => set.name));

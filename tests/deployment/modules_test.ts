@@ -4,12 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import {
-  buildModules,
-  describeModuleError,
-  type ModuleSource,
-  modulesRefused,
-} from "../../lib/deployment/modules.ts";
+import { describeModuleError, modulesRefused } from "../../lib/deployment/module_error.ts";
+import { buildModules, type ModuleSource } from "../../lib/deployment/modules.ts";
 import { limits } from "../../lib/limits.ts";
 
 /** Sources by path; a path that starts with "lib/" is no entry. */
@@ -311,13 +307,6 @@ Deno.test("`buildModules()` tells every error at once", async () => {
   }]);
   assert.equal(refused.message, "The modules of images are refused: a.ts:1:2: is odd (and 1 more)");
   assert.deepEqual(refused.details.errors, ["a.ts:1:2: is odd", "b.ts: is even"]);
-});
-
-Deno.test("`buildModules()` pauses between files", async () => {
-  let pauses = 0;
-  const sources = sourcesOf({ "a.js": "export const a = () => 1;", "b.js": "export const b = () => 1;" });
-  await buildModules(sources, { pause: () => Promise.resolve(void pauses++) });
-  assert.equal(pauses, 2);
 });
 
 /** A WebAssembly file with functions of type () → () under the given names. */
