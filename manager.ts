@@ -4,8 +4,7 @@
  */
 import { createDashboard } from "./dashboard/serve.ts";
 import type { Clock } from "./lib/clock.ts";
-import { buildArgument } from "./lib/deployment/builder.ts";
-import { buildMain } from "./lib/deployment/build_process.ts";
+import { buildInWorker, type BuildModuleSets } from "./lib/deployment/module_builder.ts";
 import type { Log } from "./lib/log.ts";
 import { Accounts, type TokenWish } from "./lib/manager/accounts.ts";
 import {
@@ -31,6 +30,8 @@ export interface ManagerDeps {
   random: Random;
   log: Log;
   store: Store;
+  /** How modules are built; absent: in a Worker. */
+  build?: BuildModuleSets;
   listen: { host: string; port: number };
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
@@ -58,8 +59,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const { cluster } = deps;
-  const identity = await openIdentity(store.settings, { cluster, names: names(), clock, random });
+  const identity = await openIdentity(store.settings, { ...deps, names: names() });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -67,6 +67,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const deployments = new Deployments({
     clock,
     store: store.deployments,
+    build: deps.build ?? buildInWorker,
     record,
     changed: () => controller.reload(),
   });
@@ -97,6 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
+    invokeDoor: front.invokeDoor,
     join: front.join,
   }).catch((thrown) => {
     front.close();
@@ -124,7 +126,4 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   };
 }
 
-if (import.meta.main) {
-  if (Deno.args[0] === buildArgument) await buildMain();
-  Deno.exit(await main(Deno.args, createManager));
-}
+if (import.meta.main) Deno.exit(await main(Deno.args, createManager));

@@ -102,6 +102,12 @@ function askCordon({ name, cordoned }) {
   });
 }
 
+/** @param {AgentView} agent */
+function slotWords({ outstanding, slots, replicas }) {
+  const adaptive = replicas.some((replica) => replica.adaptive) ? ", adaptive" : "";
+  return `${outstanding} of ${plural(slots, "slot")} in use${adaptive}`;
+}
+
 /**
  * @param {App} app
  * @param {AgentView} agent
@@ -137,8 +143,8 @@ function createAgentCard(app, agent, history) {
       spark.update((history.columns.get(now.name) ?? []).slice(-90));
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, memoryWords(host));
-      pips.update(now.outstanding, now.slots, `${now.outstanding} of ${plural(now.slots, "slot")} in use`);
-      setText(slots, `${now.outstanding} of ${plural(now.slots, "slot")} in use`);
+      pips.update(now.outstanding, now.slots, slotWords(now));
+      setText(slots, slotWords(now));
       setText(facts, factWords(now, app.feed.nowMs()).join(" · "));
       chips.update(now.replicas);
     },
@@ -281,7 +287,7 @@ function createAgentCharts(app, name) {
  */
 function agentFacts(agent, nowMs) {
   return [
-    ["Slots", `${agent.outstanding} of ${agent.slots} in use`],
+    ["Slots", slotWords(agent)],
     [
       "CPU",
       `${formatShare(agent.host?.cpu)} of ${plural(agent.cores, "core")}, load ${

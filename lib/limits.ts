@@ -76,10 +76,16 @@ export const limits = {
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
 
+  // Runners
+  /** Requests that wait in an agent for a runner of their replica. */
+  waitingBytesMax: 64 * MiB,
+
   // Modules
   moduleBytesMax: 8 * MiB,
   modulesPerSetMax: 500,
   setBytesMax: 64 * MiB,
+  /** How long the modules of one deployment may take to be read, stripped and checked. */
+  buildMsMax: 120_000,
   /** Changed files are looked at once nothing has changed for this long. */
   watchQuietMs: 200,
   replicaSetsMax: 1000,

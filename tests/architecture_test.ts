@@ -58,9 +58,8 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/store/data_folder.ts": ["Deno"],
   "lib/agent/command_line.ts": ["Deno"],
   "lib/agent/identity.ts": ["Deno"],
-  "lib/deployment/build_process.ts": ["Deno"],
-  "lib/deployment/builder.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
+  "lib/manager/build_process.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],
@@ -135,6 +134,44 @@ Deno.test("no file loads itself by way of others", () => {
   };
   for (const path of graph.keys()) visit(path, []);
   assertNone(findings);
+});
+
+/** What a program must do without: lazy imports count too, since a bundle holds their text as well. */
+const notLoadedBy: Record<string, string[]> = {
+  // The compilers' text alone would take 14 MB of the manager's memory for good.
+  "manager.ts": ["@swc/wasm-typescript", "acorn"],
+  // An agent, and with it every runner, compares fingerprints; only the manager makes certificates.
+  "agent.ts": ["@peculiar/x509", "@swc/wasm-typescript", "acorn", "drizzle-orm", "hono"],
+};
+
+Deno.test("programs do without the packages that would cost them the most memory", () => {
+  const byPath = new Map(product.map((file) => [file.path, file]));
+  for (const [program, unwanted] of Object.entries(notLoadedBy)) {
+    const reached = new Set([program]);
+    const packages = new Map<string, string>();
+    // The set grows while it is walked.
+    for (const path of reached) {
+      const file = byPath.get(path);
+      if (!file) continue;
+      for (const specifier of importsOf(file, { types: false })) {
+        if (!specifier.startsWith(".")) packages.set(specifier, path);
+      }
+      for (const target of relativeImports(file, { types: false })) reached.add(target);
+    }
+    assert.ok(packages.has("valibot"), `${program} is followed through its imports`);
+    assertNone(
+      unwanted.filter((name) => packages.has(name))
+        .map((name) => `${program} loads ${name} by way of ${packages.get(name)}`),
+    );
+  }
+});
+
+Deno.test("the manager loads what makes certificates only when it makes one", () => {
+  const importers = product.filter((file) => file.path.startsWith("lib/")).filter((file) =>
+    importsOf(file, { types: false }).includes("../security/authority.ts")
+  );
+  assert.deepEqual(importers.map((file) => file.path), ["lib/manager/identity.ts"]);
+  assert.doesNotMatch(importers[0].code, /from "\.\.\/security\/authority\.ts"/);
 });
 
 Deno.test("relative imports name files of the repository", () => {

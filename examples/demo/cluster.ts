@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { connect, type Sqwish } from "../../client.ts";
 import type { OverviewView } from "../../lib/protocol/views.ts";
-import { ProgramGroup, type Programs } from "./programs.ts";
+import { type Program, ProgramGroup, type Programs } from "./programs.ts";
 
 export interface AgentPlan {
   name: string;
@@ -95,6 +95,11 @@ export class DemoCluster {
       const done = overview.replicaSets.every((set) => set.wanted > 0 && set.ready >= set.wanted);
       return overview.replicaSets.length > 0 && done ? overview : undefined;
     });
+  }
+
+  /** The manager first, then the agents in their order. */
+  get programs(): readonly Program[] {
+    return this.#waiting.group.programs;
   }
 
   /** Throws, with its last lines, when a program has ended by itself. */

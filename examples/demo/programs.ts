@@ -18,6 +18,8 @@ export interface Program {
   exitCode(): number | null;
   /** The last lines of both outputs. */
   tail(): string;
+  /** Resolves once it has ended and its last lines are there. */
+  readonly ended: Promise<void>;
 }
 
 export interface Finished {
@@ -80,9 +82,13 @@ export class ProgramGroup {
       clearTimeout(giveUp);
       code = status.code;
     });
-    const program = { name, pid: child.pid, exitCode: () => code, tail: () => tail };
+    const program = { name, pid: child.pid, exitCode: () => code, tail: () => tail, ended: done };
     this.#children.push({ program, child, done });
     return program;
+  }
+
+  get programs(): readonly Program[] {
+    return this.#children.map(({ program }) => program);
   }
 
   /** Throws, with the last lines, when one of them has ended although nobody asked it to. */

@@ -88,11 +88,11 @@ export function openSession(options: SessionOptions): AgentSession {
     }
   }
 
-  function receiveFrames(message: Uint8Array): void {
+  function receiveFrames(message: Uint8Array, nowMs: number): void {
     forEachFrame(message, (at, end) => {
       switch (frameOp(message, at)) {
         case Op.request:
-          return hosting.request(message, at, end, channel);
+          return hosting.request(message, at, end, channel, nowMs);
         case Op.cancel:
           return hosting.cancel(frameId(message, at), channel, cancelReason(frameA(message, at)));
         case Op.credit:
@@ -112,7 +112,8 @@ export function openSession(options: SessionOptions): AgentSession {
 
   channel.start({
     onControl: (text) => heard(() => receive(text)),
-    onFrames: (message) => heard(() => receiveFrames(message)),
+    onFrames: (message) => heard((nowMs) => receiveFrames(message, nowMs)),
+    onDrain: () => hosting.resume(),
     onMalformed: (error) =>
       heard(() => {
         throw error;
@@ -126,11 +127,11 @@ export function openSession(options: SessionOptions): AgentSession {
   });
   send(options.hello);
 
-  function heard(action: () => void): void {
+  function heard(action: (nowMs: number) => void): void {
     lastHeardMs = clock.monotonicMs();
     receivedBytes = channel.receivedBytes;
     try {
-      action();
+      action(lastHeardMs);
     } catch (thrown) {
       // Whatever it was, the modules must go on; a new connection starts clean.
       farewell = asSqwishError(thrown, "A message of the manager");

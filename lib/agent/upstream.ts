@@ -3,24 +3,21 @@
  * this side's own and unique over reconnects, so that an answer of an earlier connection can't reach a later call.
  */
 import { isErrorCode, SqwishError } from "../errors.ts";
+import type { FrameSink } from "../hosting/host.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { decodeFrame, encodeFrame, frameId, frameOp, Op, setFrameId } from "../protocol/frame.ts";
-
-export interface AnswerSink {
-  sendFrames(bytes: Uint8Array): void;
-}
 
 interface Call {
   /** The id the asker used, restored in the answers. */
   id: number;
-  sink: AnswerSink;
+  sink: FrameSink;
 }
 
 export class UpstreamCalls {
   #channel: Channel | null = null;
   #calls = new Map<number, Call>();
   /** Own ids by asker and the asker's id. */
-  #ownIds = new Map<AnswerSink, Map<number, number>>();
+  #ownIds = new Map<FrameSink, Map<number, number>>();
   #lastId = 0;
   /** Resolved while a manager is connected. */
   #attached = Promise.withResolvers<void>();
@@ -42,27 +39,27 @@ export class UpstreamCalls {
     for (const call of calls) call.sink.sendFrames(lostFrame(call.id, "maybe"));
   }
 
-  /** Sends a `request` or `fetch` frame, whose bytes become ours; answers go to `sink` with the frame's own id. */
-  request(frame: Uint8Array, sink: AnswerSink): void {
-    const id = frameId(frame, 0);
+  /** Sends the `request` or `fetch` frame in `bytes[at, end)`, which becomes ours; answers go to `sink` with the frame's own id. */
+  request(bytes: Uint8Array, at: number, end: number, sink: FrameSink): void {
+    const id = frameId(bytes, at);
     if (!this.#channel) return sink.sendFrames(lostFrame(id, "no"));
     const ownId = this.#add(id, sink);
-    setFrameId(frame, 0, ownId);
-    this.#channel.sendFrames(frame);
+    setFrameId(bytes, at, ownId);
+    this.#channel.sendFrames(bytes, at, end);
   }
 
   /** The asker gives up on its request `id`. */
-  cancel(id: number, sink: AnswerSink): void {
+  cancel(id: number, sink: FrameSink): void {
     this.#tell(id, sink, (ownId) => encodeFrame({ op: Op.cancel, id: ownId }));
   }
 
   /** The asker takes `count` more parts. */
-  credit(id: number, count: number, sink: AnswerSink): void {
+  credit(id: number, count: number, sink: FrameSink): void {
     this.#tell(id, sink, (ownId) => encodeFrame({ op: Op.credit, id: ownId, a: count }));
   }
 
   /** The asker is gone (its runner ended): its requests are cancelled. */
-  forget(sink: AnswerSink): void {
+  forget(sink: FrameSink): void {
     for (const ownId of [...this.#ownIds.get(sink)?.values() ?? []]) {
       this.#remove(ownId);
       this.#channel?.sendFrames(encodeFrame({ op: Op.cancel, id: ownId }));
@@ -76,7 +73,7 @@ export class UpstreamCalls {
     if (!call) return;
     if (frameOp(message, at) !== Op.part) this.#remove(ownId);
     setFrameId(message, at, call.id);
-    call.sink.sendFrames(message.subarray(at, end));
+    call.sink.sendFrames(message, at, end);
   }
 
   /** Downloads a module, over the next connection when this one breaks. Rejects with the manager's own refusal. */
@@ -93,23 +90,25 @@ export class UpstreamCalls {
 
   #fetchOnce(sha256: string): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const sink: AnswerSink = {
-        sendFrames(bytes) {
-          const frame = decodeFrame(bytes);
+      const sink: FrameSink = {
+        bufferedBytes: 0,
+        sendFrames(bytes, at) {
+          const frame = decodeFrame(bytes, at);
           if (frame.op === Op.reply) resolve(frame.body.slice());
           else reject(readError(frame.meta));
         },
       };
-      this.request(encodeFrame({ op: Op.fetch, id: 0, name: sha256 }), sink);
+      const frame = encodeFrame({ op: Op.fetch, id: 0, name: sha256 });
+      this.request(frame, 0, frame.length, sink);
     });
   }
 
-  #tell(id: number, sink: AnswerSink, frame: (ownId: number) => Uint8Array): void {
+  #tell(id: number, sink: FrameSink, frame: (ownId: number) => Uint8Array): void {
     const ownId = this.#ownIds.get(sink)?.get(id);
     if (ownId !== undefined) this.#channel?.sendFrames(frame(ownId));
   }
 
-  #add(id: number, sink: AnswerSink): number {
+  #add(id: number, sink: FrameSink): number {
     do this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1; while (
       this.#calls.has(this.#lastId)
     );

@@ -84,19 +84,22 @@ export class Load {
   async #worker(): Promise<void> {
     const { clock, durationMs, rate, signal } = this.#options;
     const endMs = this.#startedMs + durationMs;
-    while (!signal.aborted && !this.#hopeless && clock.monotonicMs() < endMs) {
-      let startMs = clock.monotonicMs();
+    // One reading of the clock per request: the end of one is the start of the next.
+    let nowMs = clock.monotonicMs();
+    while (!signal.aborted && !this.#hopeless && nowMs < endMs) {
+      let startMs = nowMs;
       if (rate !== undefined) {
         const dueMs = this.#startedMs + this.#taken / rate * 1000;
         if (dueMs >= endMs) return;
         this.#taken++;
-        if (dueMs > startMs) await pause(clock, dueMs - startMs, signal);
+        if (dueMs > nowMs) await pause(clock, dueMs - nowMs, signal);
         if (signal.aborted) return;
         startMs = clock.monotonicMs() - dueMs > timerSlackMs ? dueMs : clock.monotonicMs();
       }
       try {
         await this.#options.send();
-        this.#observe(clock.monotonicMs() - startMs);
+        nowMs = clock.monotonicMs();
+        this.#observe(nowMs - startMs);
       } catch (thrown) {
         if (signal.aborted) return;
         const { code } = asSqwishError(thrown, "A request");
@@ -104,6 +107,7 @@ export class Load {
         this.lastError = thrown;
         this.#hopeless ||= this.ok === 0 && hopelessCodes.has(code);
         await this.#afterFailure();
+        nowMs = clock.monotonicMs();
       }
     }
   }
@@ -118,7 +122,8 @@ export class Load {
     this.sumMs += ms;
     this.maxMs = Math.max(this.maxMs, ms);
     this.latency.observe(ms * 1000);
-    const bar = barBoundsMs.findIndex((bound) => ms <= bound);
-    this.bars[bar < 0 ? barBoundsMs.length : bar]++;
+    let bar = 0;
+    while (bar < barBoundsMs.length && ms > barBoundsMs[bar]) bar++;
+    this.bars[bar]++;
   }
 }

@@ -3,20 +3,17 @@
  * into a `SqwishError`. Used by requests, streams and calls alike.
  */
 import { type ErrorDetails, isErrorCode, SqwishError } from "../errors.ts";
-import { Flag, type Frame } from "../protocol/frame.ts";
+import { decodeFrame, Flag, frameBodyAt, frameFlags } from "../protocol/frame.ts";
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export interface Body {
-  flags: number;
-  body: Uint8Array;
-}
+/** A body on its way out: JSON text, or bytes with `Flag.bytes`. */
+export type Body = string | Uint8Array;
 
 /** Throws `invalid_request` for what is neither bytes nor JSON (a function, a cycle, a BigInt). */
 export function encodeBody(value: unknown): Body {
-  if (value instanceof Uint8Array) return { flags: Flag.bytes, body: value };
-  if (value instanceof ArrayBuffer) return { flags: Flag.bytes, body: new Uint8Array(value) };
+  if (value instanceof Uint8Array) return value;
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
   let text: string | undefined;
   try {
     text = JSON.stringify(value ?? null);
@@ -33,23 +30,35 @@ export function encodeBody(value: unknown): Body {
   if (text === undefined) {
     throw new SqwishError("invalid_request", `Input must be JSON or bytes, this is a ${typeof value}`);
   }
-  return { flags: 0, body: encoder.encode(text) };
+  return text;
 }
 
-/** Bytes are copied: a view would keep the whole message alive that they arrived in. */
-export function decodeBody(frame: Pick<Frame, "flags" | "body">): unknown {
-  if (frame.flags & Flag.bytes) return frame.body.slice();
-  if (frame.body.length === 0) return null;
+/** The flags that say what a body is. */
+export function flagsOf(body: Body): number {
+  return typeof body === "string" ? 0 : Flag.bytes;
+}
+
+/** The value in the body of the frame `bytes[at, end)`. Throws `internal` for what should be JSON and is not. */
+export function decodeBody(bytes: Uint8Array, at: number, end: number): unknown {
+  // Copied: a view would keep the whole message alive, and share its buffer with other replies.
+  if (frameFlags(bytes, at) & Flag.bytes) return bytes.slice(frameBodyAt(bytes, at), end);
+  return decodeJson(bytes, frameBodyAt(bytes, at), end);
+}
+
+/** The JSON in `bytes[at, end)`; nothing is null. */
+export function decodeJson(bytes: Uint8Array, at: number, end: number): unknown {
+  if (at === end) return null;
   try {
-    return JSON.parse(decoder.decode(frame.body));
+    return JSON.parse(decoder.decode(bytes.subarray(at, end)));
   } catch (cause) {
     throw new SqwishError("internal", "A reply must be JSON or bytes, this one is neither", { cause });
   }
 }
 
-/** The error of an `error` frame; one that can't be read is `internal`. */
-export function decodeError(frame: Frame): SqwishError {
-  return errorFrom(frame.meta, frame.requestId);
+/** The error in the `error` frame at `at`; one that can't be read is `internal`. */
+export function decodeError(bytes: Uint8Array, at: number): SqwishError {
+  const { meta, requestId } = decodeFrame(bytes, at);
+  return errorFrom(meta, requestId);
 }
 
 /** The error of an API operation's reply, `{ error: { code, message, details } }`. */

@@ -7,61 +7,25 @@ import type { Clock } from "../clock.ts";
 import { type ErrorCode, type MayHaveRun, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
-import { decodeFrame, encodeFrame, type Frame, type FrameParts, Op, setFrameA } from "../protocol/frame.ts";
+import { encodeFrame, frameId, frameOp, Op, setFrameA } from "../protocol/frame.ts";
 import { decodeError } from "./body.ts";
 import { Deadlines } from "./deadlines.ts";
+import { encodeOwn, FrameWriter, type Outgoing } from "./frame_writer.ts";
+import { type PendingRequest, RequestTable } from "./pending.ts";
 
 /** The manager keeps the deadline too; for this long its own answer, which knows more, may still arrive. */
 const answerGraceMs = 250;
 /** How often a connection with a full buffer is looked at again. */
 const holdMs = 5;
 
-export interface RequestOptions {
-  /** The whole budget; 0: the endpoint's own. */
-  timeoutMs: number;
-  /** May be sent again when the connection is lost before its outcome is known. */
-  idempotent: boolean;
-  signal?: AbortSignal;
-}
-
-/** Exactly one of `onReply` and `onError` is called, once; `onPart` only before it. */
-export interface Answer {
-  onReply(frame: Frame): void;
-  onPart?(frame: Frame): void;
-  onError(error: SqwishError): void;
-}
-
-export interface RequestHandle {
-  /** Gives up with `cancelled`. */
-  cancel(): void;
-  /** Takes `count` more parts. */
-  credit(count: number): void;
-}
-
-interface Pending {
-  id: number;
-  /** Kept while it may have to be sent (again). */
-  frame: Uint8Array | null;
-  sent: boolean;
-  /** Sent at least once, perhaps on an earlier connection: it may have run. */
-  everSent: boolean;
-  partsSeen: boolean;
-  /** Monotonic; `Infinity` for a request without a budget of its own. */
-  deadlineMs: number;
-  options: RequestOptions;
-  answer: Answer;
-  bucket: number | null;
-  onAbort: (() => void) | null;
-}
-
 export class Requests {
   readonly #clock: Clock;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new RequestTable();
   /** Not on the present connection yet, in order. */
-  readonly #waiting = new Set<Pending>();
-  readonly #deadlines: Deadlines<Pending>;
+  readonly #waiting = new Set<PendingRequest>();
+  readonly #deadlines: Deadlines<PendingRequest>;
+  readonly #writer = new FrameWriter();
   #channel: Channel | null = null;
-  #nextId = 1;
   #ended: SqwishError | null = null;
   #cancelHold: (() => void) | null = null;
 
@@ -74,37 +38,44 @@ export class Requests {
     return this.#pending.size;
   }
 
-  /** Throws `too_large` or `queue_full` for what can't be sent at all; every later failure goes to the answer. */
-  start(parts: Omit<FrameParts, "id">, options: RequestOptions, answer: Answer): RequestHandle {
+  /** Throws `too_large` or `queue_full` for what can't be sent at all; every later failure goes to `pending`. */
+  start(pending: PendingRequest, outgoing: Outgoing): void {
     if (this.#ended) throw this.#ended;
-    if (options.signal?.aborted) throw cancelledError("no", options.signal.reason);
+    const { signal } = pending;
+    if (signal?.aborted) throw cancelledError("no", signal.reason);
     const inFlightMax = limits.requestsPerConnectionMax;
     if (this.#pending.size >= inFlightMax) {
       throw new SqwishError("queue_full", `A connection takes at most ${inFlightMax} requests at once`);
     }
-    const id = this.#takeId();
-    const nowMs = this.#clock.monotonicMs();
-    const pending: Pending = {
-      id,
-      frame: encodeFrame({ ...parts, id }),
-      sent: false,
-      everSent: false,
-      partsSeen: false,
-      deadlineMs: options.timeoutMs > 0 ? nowMs + options.timeoutMs : Infinity,
-      options,
-      answer,
-      bucket: null,
-      onAbort: null,
-    };
-    this.#pending.set(id, pending);
-    this.#listenForAbort(pending);
-    if (this.#waiting.size > 0 || !this.#trySend(pending)) this.#wait(pending);
-    return {
-      cancel: () => this.#abort(pending, undefined),
-      credit: (count) => {
-        if (pending.sent && this.#pending.has(id)) this.#send(encodeFrame({ op: Op.credit, id, a: count }));
-      },
-    };
+    const id = this.#pending.takeId();
+    const channel = this.#channel;
+    // What is sent at once and never again need not be kept, and is written where it is sent from.
+    const passes = channel !== null && !pending.idempotent && this.#waiting.size === 0 &&
+      channel.bufferedBytes < limits.sendBufferBytesHigh / 2;
+    if (passes) this.#writer.write(outgoing, id, Math.ceil(pending.timeoutMs));
+    else pending.frame = encodeOwn(outgoing, id);
+
+    if (pending.timeoutMs > 0) pending.deadlineMs = this.#clock.monotonicMs() + pending.timeoutMs;
+    if (signal) this.#listenForAbort(pending, signal);
+    this.#pending.add(pending, id);
+    if (passes) {
+      this.#setSent(pending);
+      channel.sendFrames(this.#writer.bytes, this.#writer.at, this.#writer.end);
+    } else if (this.#waiting.size > 0 || !this.#trySend(pending)) {
+      this.#wait(pending);
+    }
+  }
+
+  /** Gives up with `cancelled`. Nothing happens to a request that has its outcome. */
+  cancel(pending: PendingRequest): void {
+    this.#abort(pending, undefined);
+  }
+
+  /** Takes `count` more parts. */
+  credit(pending: PendingRequest, count: number): void {
+    if (pending.sent && this.#isPending(pending)) {
+      this.#send(encodeFrame({ op: Op.credit, id: pending.id, a: count }));
+    }
   }
 
   /** A connection is open: everything that waits is sent, in order. */
@@ -116,8 +87,8 @@ export class Requests {
   /** The connection is lost: idempotent requests wait for the next one, the others get `manager_lost`. */
   disconnected(reason: string): void {
     this.#channel = null;
-    // The map is in the order of the calls, so what is sent again goes before what was never sent.
-    for (const pending of [...this.#pending.values()]) {
+    // In the order of the calls, so what is sent again goes before what was never sent.
+    for (const pending of this.#pending.list()) {
       this.#waiting.delete(pending);
       if (!pending.sent) {
         this.#waiting.add(pending);
@@ -137,26 +108,23 @@ export class Requests {
     if (this.#ended) return;
     this.#ended = error;
     this.#cancelHold?.();
-    for (const pending of [...this.#pending.values()]) this.#fail(pending, error);
+    for (const pending of this.#pending.list()) this.#fail(pending, error);
     this.#deadlines.clear();
   }
 
-  /** One frame from the manager. One for an id that is no longer pending is late, and dropped. */
-  answer(bytes: Uint8Array, at: number): void {
-    const frame = decodeFrame(bytes, at);
-    const pending = this.#pending.get(frame.id);
-    if (!pending) return;
-    switch (frame.op) {
-      case Op.part:
-        pending.partsSeen = true;
-        pending.answer.onPart?.(frame);
-        return;
+  /** The frame `bytes[at, end)` from the manager. One for an id that is no longer pending is late, and dropped. */
+  answer(bytes: Uint8Array, at: number, end: number): void {
+    const pending = this.#pending.get(frameId(bytes, at));
+    if (pending === null) return;
+    switch (frameOp(bytes, at)) {
       case Op.reply:
         this.#forget(pending);
-        pending.answer.onReply(frame);
-        return;
+        return pending.onReply(bytes, at, end);
+      case Op.part:
+        pending.partsSeen = true;
+        return pending.onPart(bytes, at, end);
       case Op.error: {
-        const error = decodeError(frame);
+        const error = decodeError(bytes, at);
         // A manager that stops says so before it closes; `disconnected` then sends it again.
         if (error.code === "manager_lost" && mayGoAgain(pending)) return;
         return this.#fail(pending, error);
@@ -164,14 +132,7 @@ export class Requests {
     }
   }
 
-  #takeId(): number {
-    while (this.#pending.has(this.#nextId)) this.#nextId = nextId(this.#nextId);
-    const id = this.#nextId;
-    this.#nextId = nextId(id);
-    return id;
-  }
-
-  #trySend(pending: Pending): boolean {
+  #trySend(pending: PendingRequest): boolean {
     const channel = this.#channel;
     const frame = pending.frame;
     if (!channel || !frame) return false;
@@ -181,15 +142,19 @@ export class Requests {
     if (bufferedBytes > 0 && bufferedBytes + frame.length > limits.sendBufferBytesHigh) return false;
     const remainingMs = pending.deadlineMs - this.#clock.monotonicMs();
     setFrameA(frame, 0, remainingMs === Infinity ? 0 : Math.max(1, Math.ceil(remainingMs)));
-    pending.sent = true;
-    pending.everSent = true;
-    if (!pending.options.idempotent) pending.frame = null;
-    this.#setDeadline(pending, pending.deadlineMs + answerGraceMs);
+    if (!pending.idempotent) pending.frame = null;
+    this.#setSent(pending);
     channel.sendFrames(frame);
     return true;
   }
 
-  #wait(pending: Pending): void {
+  #setSent(pending: PendingRequest): void {
+    pending.sent = true;
+    pending.everSent = true;
+    this.#setDeadline(pending, pending.deadlineMs + answerGraceMs);
+  }
+
+  #wait(pending: PendingRequest): void {
     this.#waiting.add(pending);
     // Nothing waits for a connection for ever, budget or not.
     const latestMs = this.#clock.monotonicMs() + limits.timeoutMsDefault;
@@ -214,66 +179,63 @@ export class Requests {
     });
   }
 
-  #setDeadline(pending: Pending, atMs: number): void {
+  #setDeadline(pending: PendingRequest, atMs: number): void {
     if (pending.bucket !== null) this.#deadlines.remove(pending, pending.bucket);
     pending.bucket = atMs === Infinity ? null : this.#deadlines.add(pending, atMs);
   }
 
-  #expire(pending: Pending): void {
+  #expire(pending: PendingRequest): void {
     pending.bucket = null;
     const mayHaveRun = pending.everSent ? "maybe" : "no";
     if (pending.sent) {
       this.#send(encodeFrame({ op: Op.cancel, id: pending.id }));
       this.#fail(
         pending,
-        said("deadline_exceeded", `No reply within ${pending.options.timeoutMs} ms`, mayHaveRun),
+        said("deadline_exceeded", `No reply within ${pending.timeoutMs} ms`, mayHaveRun),
       );
     } else if (this.#channel) {
-      const message = `The request could not be sent within ${pending.options.timeoutMs} ms`;
+      const message = `The request could not be sent within ${pending.timeoutMs} ms`;
       this.#fail(pending, said("deadline_exceeded", message, mayHaveRun));
     } else {
-      const waitedMs = pending.options.timeoutMs || limits.timeoutMsDefault;
+      const waitedMs = pending.timeoutMs || limits.timeoutMsDefault;
       this.#fail(pending, lostError(`There was no connection to the manager for ${waitedMs} ms`, mayHaveRun));
     }
   }
 
-  #listenForAbort(pending: Pending): void {
-    const { signal } = pending.options;
-    if (!signal) return;
+  #listenForAbort(pending: PendingRequest, signal: AbortSignal): void {
     pending.onAbort = () => this.#abort(pending, signal.reason);
     signal.addEventListener("abort", pending.onAbort, { once: true });
   }
 
-  #abort(pending: Pending, reason: unknown): void {
-    if (!this.#pending.has(pending.id)) return;
+  #abort(pending: PendingRequest, reason: unknown): void {
+    if (!this.#isPending(pending)) return;
     if (pending.sent) this.#send(encodeFrame({ op: Op.cancel, id: pending.id }));
     this.#fail(pending, cancelledError(pending.everSent ? "maybe" : "no", reason));
+  }
+
+  #isPending(pending: PendingRequest): boolean {
+    return this.#pending.get(pending.id) === pending;
   }
 
   #send(bytes: Uint8Array): void {
     this.#channel?.sendFrames(bytes);
   }
 
-  #fail(pending: Pending, error: SqwishError): void {
+  #fail(pending: PendingRequest, error: SqwishError): void {
     this.#forget(pending);
-    pending.answer.onError(error);
+    pending.onError(error);
   }
 
-  #forget(pending: Pending): void {
-    this.#pending.delete(pending.id);
-    this.#waiting.delete(pending);
+  #forget(pending: PendingRequest): void {
+    this.#pending.delete(pending);
+    if (this.#waiting.size > 0) this.#waiting.delete(pending);
     if (pending.bucket !== null) this.#deadlines.remove(pending, pending.bucket);
-    if (pending.onAbort) pending.options.signal?.removeEventListener("abort", pending.onAbort);
+    if (pending.onAbort) pending.signal?.removeEventListener("abort", pending.onAbort);
   }
 }
 
-function mayGoAgain(pending: Pending): boolean {
-  return pending.options.idempotent && !pending.partsSeen;
-}
-
-/** Ids are 1 to 2^32 - 1, then from the start again. */
-function nextId(id: number): number {
-  return id >= 0xffff_ffff ? 1 : id + 1;
+function mayGoAgain(pending: PendingRequest): boolean {
+  return pending.idempotent && !pending.partsSeen;
 }
 
 function said(code: ErrorCode, message: string, mayHaveRun: MayHaveRun): SqwishError {

@@ -3,16 +3,18 @@
  * `invoke` → requests → session → manager; this file only says what each operation is as a frame.
  */
 import type { Clock } from "../clock.ts";
-import { asSqwishError, SqwishError } from "../errors.ts";
+import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
-import { Flag, forEachFrame, type Frame, type FrameParts, Op } from "../protocol/frame.ts";
+import { decodeFrame, Flag, forEachFrame, frameA, frameB, frameRequestId, Op } from "../protocol/frame.ts";
 import type { Welcome } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
-import { decodeBody, decodeErrorView, encodeBody } from "./body.ts";
-import { type Answer, type RequestOptions, Requests } from "./requests.ts";
+import { decodeBody, decodeErrorView, decodeJson, encodeBody } from "./body.ts";
+import type { Outgoing } from "./frame_writer.ts";
+import { PendingRequest, type RequestOptions } from "./pending.ts";
+import { Requests } from "./requests.ts";
 import { Session } from "./session.ts";
-import { streamParts } from "./stream.ts";
+import { streamParts, StreamRequest } from "./stream.ts";
 
 export interface InvokeOptions {
   /** The whole budget: queueing, running, both ways. The endpoint's own when left out. */
@@ -83,7 +85,7 @@ export class Sqwish {
         parts.onWelcome?.(welcome);
         this.#requests.connected(channel);
       },
-      onFrames: (message) => forEachFrame(message, (at) => this.#requests.answer(message, at)),
+      onFrames: (message) => forEachFrame(message, (at, end) => this.#requests.answer(message, at, end)),
       onLost: (reason) => {
         this.#connected = false;
         this.#requests.disconnected(reason);
@@ -116,65 +118,65 @@ export class Sqwish {
    * Runs an endpoint (`replicaSet/function`) and resolves with its reply: a JSON value or a `Uint8Array`.
    * Rejects with a `SqwishError`; its `code` and `mayHaveRun` tell what may be concluded.
    */
-  async invoke(endpoint: string, input?: unknown, options: InvokeOptions = {}): Promise<unknown> {
-    const frame = await this.#ask(requestFrame(endpoint, input, options), requestOptions(options));
-    return decodeBody(frame);
+  invoke(endpoint: string, input?: unknown, options: InvokeOptions = noOptions): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const request = new AskedRequest(options, decodeBody, resolve, reject);
+      this.#requests.start(request, outgoingInvoke(endpoint, input, options));
+    });
   }
 
   /** Like `invoke`, with where the time went and the request's id. */
-  async invokeDetailed(
+  invokeDetailed(
     endpoint: string,
     input?: unknown,
-    options: InvokeOptions = {},
+    options: InvokeOptions = noOptions,
   ): Promise<InvokeResult> {
     const startedMs = this.#clock.monotonicMs();
-    const frame = await this.#ask(requestFrame(endpoint, input, options), requestOptions(options));
-    const totalMs = this.#clock.monotonicMs() - startedMs;
-    const [queueMs, runMs] = [frame.b / 1000, frame.a / 1000];
-    const networkMs = Math.max(0, totalMs - queueMs - runMs);
-    return {
-      value: decodeBody(frame),
-      timing: { queueMs, runMs, networkMs, totalMs },
-      requestId: frame.requestId,
+    const read = (bytes: Uint8Array, at: number, end: number): InvokeResult => {
+      const totalMs = this.#clock.monotonicMs() - startedMs;
+      const [queueMs, runMs] = [frameB(bytes, at) / 1000, frameA(bytes, at) / 1000];
+      const networkMs = Math.max(0, totalMs - queueMs - runMs);
+      return {
+        value: decodeBody(bytes, at, end),
+        timing: { queueMs, runMs, networkMs, totalMs },
+        requestId: frameRequestId(bytes, at),
+      };
     };
+    return new Promise((resolve, reject) => {
+      const request = new AskedRequest(options, read, resolve, reject);
+      this.#requests.start(request, outgoingInvoke(endpoint, input, options));
+    });
   }
 
   /**
    * Runs an endpoint and hands out its reply part by part, as fast as they are taken. The request is sent when the
    * first part is asked for, and cancelled when the loop is left early.
    */
-  stream(endpoint: string, input?: unknown, options: InvokeOptions = {}): AsyncIterableIterator<unknown> {
-    return streamParts(this.#requests, requestFrame(endpoint, input, options), requestOptions(options));
+  stream(
+    endpoint: string,
+    input?: unknown,
+    options: InvokeOptions = noOptions,
+  ): AsyncIterableIterator<unknown> {
+    return streamParts(this.#requests, outgoingInvoke(endpoint, input, options), new StreamRequest(options));
   }
 
   /**
    * An operation of the HTTP API over this connection, e.g. `call("GET", "/v1/agents")`. Rejects with the API's
    * error for a status of 400 or more. Only reads are repeated after a lost connection.
    */
-  async call(
+  call(
     method: string,
     path: string,
     body?: unknown,
-    options: Pick<InvokeOptions, "timeoutMs" | "signal"> = {},
+    options: Pick<InvokeOptions, "timeoutMs" | "signal"> = noOptions,
   ): Promise<CallReply> {
-    const { flags, body: bytes } = body === undefined
-      ? { flags: 0, body: new Uint8Array(0) }
-      : encodeBody(body);
-    const contentType = flags & Flag.bytes ? "application/octet-stream" : "application/json";
-    const frame = await this.#ask(
-      { op: Op.call, name: `${method} ${path}`, meta: JSON.stringify({ contentType }), flags, body: bytes },
-      {
-        timeoutMs: options.timeoutMs ?? limits.timeoutMsDefault,
-        signal: options.signal,
-        idempotent: method === "GET",
-      },
-    );
-    const status = frame.b;
-    if (status >= 400) throw decodeErrorView(frame.body, status);
-    // An HTTP answer is bytes on the wire whatever it is; its content type tells.
-    return isJson(frame)
-      ? { status, json: decodeBody({ flags: 0, body: frame.body }) }
-      : { status, bytes: frame.body.slice() };
+    return new Promise((resolve, reject) => {
+      const idempotent = method === "GET";
+      const timeoutMs = options.timeoutMs ?? limits.timeoutMsDefault;
+      const { signal } = options;
+      const request = new AskedRequest({ timeoutMs, signal, idempotent }, readCall, resolve, reject);
+      this.#requests.start(request, outgoingCall(`${method} ${path}`, body));
+    });
   }
 
   /** Gives up what is pending with `cancelled` and closes the connection. Idempotent. */
@@ -187,46 +189,68 @@ export class Sqwish {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
 
-  #ask(parts: Omit<FrameParts, "id">, options: RequestOptions): Promise<Frame> {
-    return new Promise((resolve, reject) => {
-      const answer: Answer = { onReply: resolve, onError: reject };
-      try {
-        this.#requests.start(parts, options, answer);
-      } catch (thrown) {
-        reject(asSqwishError(thrown, "Sending the request"));
-      }
-    });
+const noOptions: InvokeOptions = Object.freeze({});
+
+/** A request with one answer, read by `read` and handed to a promise. */
+class AskedRequest<Result> extends PendingRequest {
+  readonly #read: (bytes: Uint8Array, at: number, end: number) => Result;
+  readonly #resolve: (result: Result) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    options: RequestOptions,
+    read: (bytes: Uint8Array, at: number, end: number) => Result,
+    resolve: (result: Result) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(options);
+    this.#read = read;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onReply(bytes: Uint8Array, at: number, end: number): void {
+    try {
+      this.#resolve(this.#read(bytes, at, end));
+    } catch (thrown) {
+      this.#reject(thrown);
+    }
+  }
+
+  onError(error: SqwishError): void {
+    this.#reject(error);
   }
 }
 
-function isJson(frame: Frame): boolean {
-  if ((frame.flags & Flag.bytes) === 0) return true;
-  return frame.meta !== "" && String(JSON.parse(frame.meta).contentType).includes("json");
-}
-
-function requestFrame(endpoint: string, input: unknown, options: InvokeOptions): Omit<FrameParts, "id"> {
-  const { flags, body } = encodeBody(input);
-  // Names of headers are compared without case everywhere, so they travel in lower case.
-  const headers = Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]);
-  const meta = headers.length > 0 ? JSON.stringify(Object.fromEntries(headers)) : "";
+function outgoingInvoke(endpoint: string, input: unknown, options: InvokeOptions): Outgoing {
   return {
     op: Op.request,
+    flags: options.idempotent ? Flag.idempotent : 0,
     name: endpoint,
-    meta,
-    body,
-    flags: flags | (options.idempotent ? Flag.idempotent : 0),
+    meta: options.headers ? encodeHeaders(options.headers) : "",
+    body: encodeBody(input),
   };
 }
 
-function requestOptions(options: InvokeOptions): RequestOptions {
-  const timeoutMs = options.timeoutMs ?? 0;
-  const valid = options.timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= limits.timeoutMsMax);
-  if (!valid) {
-    throw new SqwishError(
-      "invalid_request",
-      `\`timeoutMs\` must be more than 0 and at most ${limits.timeoutMsMax}, is ${options.timeoutMs}`,
-    );
-  }
-  return { timeoutMs, idempotent: options.idempotent ?? false, signal: options.signal };
+/** Names of headers are compared without case everywhere, so they travel in lower case. */
+function encodeHeaders(headers: Record<string, string>): string {
+  const entries = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  return entries.length > 0 ? JSON.stringify(Object.fromEntries(entries)) : "";
+}
+
+function outgoingCall(name: string, body: unknown): Outgoing {
+  const encoded = body === undefined ? "" : encodeBody(body);
+  const contentType = typeof encoded === "string" ? "application/json" : "application/octet-stream";
+  return { op: Op.call, flags: 0, name, meta: JSON.stringify({ contentType }), body: encoded };
+}
+
+function readCall(bytes: Uint8Array, at: number, end: number): CallReply {
+  const { b: status, flags, meta, body } = decodeFrame(bytes.subarray(at, end));
+  if (status >= 400) throw decodeErrorView(body, status);
+  // An HTTP answer is bytes on the wire whatever it is; its content type tells.
+  const isJson = (flags & Flag.bytes) === 0 ||
+    (meta !== "" && String(JSON.parse(meta).contentType).includes("json"));
+  return isJson ? { status, json: decodeJson(body, 0, body.length) } : { status, bytes: body.slice() };
 }

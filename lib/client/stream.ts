@@ -5,62 +5,71 @@
  */
 import type { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { Flag, type Frame, type FrameParts } from "../protocol/frame.ts";
+import { Flag } from "../protocol/frame.ts";
 import { decodeBody } from "./body.ts";
-import type { RequestOptions, Requests } from "./requests.ts";
+import type { Outgoing } from "./frame_writer.ts";
+import { PendingRequest } from "./pending.ts";
+import type { Requests } from "./requests.ts";
 
 const creditAtOnce = limits.streamWindowParts / 2;
+
+/** What has arrived of a streamed reply and was not taken yet. */
+export class StreamRequest extends PendingRequest {
+  /** Whole frames, each in a buffer of its own: they may lie here while the consumer works. */
+  readonly arrived: Uint8Array[] = [];
+  ended = false;
+  failure: SqwishError | null = null;
+  #wake = () => {};
+
+  override onPart(bytes: Uint8Array, at: number, end: number): void {
+    this.arrived.push(bytes.slice(at, end));
+    this.#wake();
+  }
+
+  onReply(): void {
+    this.ended = true;
+    this.#wake();
+  }
+
+  onError(error: SqwishError): void {
+    this.ended = true;
+    this.failure = error;
+    this.#wake();
+  }
+
+  /** Resolves at the next part, or at the end. */
+  news(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+}
 
 /** Nothing is sent before the first part is asked for. */
 export async function* streamParts(
   requests: Requests,
-  parts: Omit<FrameParts, "id">,
-  options: RequestOptions,
+  outgoing: Outgoing,
+  request: StreamRequest,
 ): AsyncGenerator<unknown, void, undefined> {
-  const arrived: Frame[] = [];
-  let ended = false;
-  let failure: SqwishError | null = null;
-  let wake = () => {};
+  requests.start(request, { ...outgoing, flags: outgoing.flags | Flag.stream });
   let taken = 0;
-  const handle = requests.start(
-    { ...parts, flags: (parts.flags ?? 0) | Flag.stream },
-    options,
-    {
-      onPart(frame) {
-        // Copied out of its message: parts may lie here while the consumer works.
-        arrived.push({ ...frame, body: frame.body.slice() });
-        wake();
-      },
-      onReply() {
-        ended = true;
-        wake();
-      },
-      onError(error) {
-        ended = true;
-        failure = error;
-        wake();
-      },
-    },
-  );
   try {
     for (;;) {
-      const frame = arrived.shift();
+      const frame = request.arrived.shift();
       if (frame) {
         taken++;
         if (taken === creditAtOnce) {
           taken = 0;
-          handle.credit(creditAtOnce);
+          requests.credit(request, creditAtOnce);
         }
-        yield decodeBody(frame);
-      } else if (ended) {
+        yield decodeBody(frame, 0, frame.length);
+      } else if (request.ended) {
         // What arrived before a failure has been handed out by now.
-        if (failure) throw failure;
+        if (request.failure) throw request.failure;
         return;
       } else {
-        await new Promise<void>((resolve) => wake = resolve);
+        await request.news();
       }
     }
   } finally {
-    if (!ended) handle.cancel();
+    if (!request.ended) requests.cancel(request);
   }
 }

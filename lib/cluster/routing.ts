@@ -24,6 +24,8 @@ export interface RoutedReplica {
   readonly replicaSet: string;
   readonly revision: number;
   readonly slots: number;
+  /** The slots are where to start from. */
+  readonly adaptive: boolean;
 }
 
 export interface RoutedEndpoint {
@@ -153,8 +155,8 @@ function buildSet(set: Revision, reports: readonly AgentReport[], previous?: Rou
     const routable = isRoutable(entry);
     // Once a replica has shown the wanted revision, what lost agents said long ago no longer counts.
     if (upToDate && entry.health === "lost") continue;
-    const { handle, revision, slots } = report;
-    const replica: RoutedReplica = { agent, handle, replicaSet: name, revision, slots };
+    const { handle, revision, slots, adaptive = false } = report;
+    const replica: RoutedReplica = { agent, handle, replicaSet: name, revision, slots, adaptive };
     if (routable) replicas.push(replica);
     for (const description of report.endpoints) {
       const endpoint = add(description, revision);

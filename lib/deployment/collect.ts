@@ -8,7 +8,7 @@ import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
 import { isRelative } from "./import_check.ts";
-import type { ModuleError } from "./module_error.ts";
+import type { ModuleError } from "./module_errors.ts";
 import { isModuleFile } from "./module_files.ts";
 import { readModule } from "./module_syntax.ts";
 import type { ModuleSource } from "./modules.ts";

@@ -5,7 +5,7 @@
  */
 import { isBuiltin } from "node:module";
 import { didYouMean } from "../near_miss.ts";
-import type { ModuleError } from "./module_error.ts";
+import type { ModuleError } from "./module_errors.ts";
 import type { ExportKind, ImportReference, ModuleSyntax } from "./module_syntax.ts";
 
 export interface ReadSource {

@@ -1,8 +1,9 @@
-/** Which files can be modules, by their names alone. */
+/** Which files are modules, by their names. */
 
-/** File names that agents can run. */
-const moduleFilePattern = /\.(m?[jt]s|wasm)$/;
+/** The endings of what agents can run. */
+export const moduleFilePattern = /\.(m?[jt]s|wasm)$/;
 
+/** Declarations end like modules, and are none. */
 export function isModuleFile(path: string): boolean {
   return moduleFilePattern.test(path) && !/\.d\.m?ts$/.test(path);
 }

@@ -8,7 +8,7 @@ import { limits } from "../limits.ts";
 import type { ModuleFile } from "../protocol/messages.ts";
 import { readDocstrings } from "./docstrings.ts";
 import { checkImports, exportedNames, isRelative, type ReadSource } from "./import_check.ts";
-import type { ModuleError } from "./module_error.ts";
+import type { ModuleError } from "./module_errors.ts";
 import { isModuleFile } from "./module_files.ts";
 import { javascriptPath, readModule } from "./module_syntax.ts";
 import { readWasm } from "./wasm_exports.ts";
@@ -24,9 +24,13 @@ export interface ModuleSource {
   entry: boolean;
 }
 
-export type BuildResult =
-  | { ok: true; modules: ModuleFile[]; /** By SHA-256 in hex. */ blobs: Map<string, Uint8Array> }
-  | { ok: false; errors: ModuleError[] };
+export interface BuiltModules {
+  modules: ModuleFile[];
+  /** By SHA-256 in hex. */
+  blobs: Map<string, Uint8Array>;
+}
+
+export type BuildResult = { ok: true } & BuiltModules | { ok: false; errors: ModuleError[] };
 
 interface BuiltFile {
   file: ModuleFile;

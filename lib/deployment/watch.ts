@@ -6,7 +6,7 @@
 import { basename, dirname, extname, resolve } from "node:path";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
-import { isModuleFile } from "./module_files.ts";
+import { moduleFilePattern } from "./module_files.ts";
 
 export interface ConfigurationWatch {
   /** Replaces what is watched: files and folders. A folder is watched with all that is in it. */
@@ -86,7 +86,7 @@ export function watchConfiguration(options: {
 
 /** A watched file, a module, or what may be a folder of modules; a database next to them is none of these. */
 function concerns(path: string, files: Set<string>): boolean {
-  return files.has(path) || isModuleFile(path) || extname(basename(path)) === "";
+  return files.has(path) || moduleFilePattern.test(path) || extname(basename(path)) === "";
 }
 
 function isFolder(path: string): boolean {

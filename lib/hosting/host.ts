@@ -13,7 +13,10 @@ import { chooseRunnerUser, type RunnerUser } from "./runner_user.ts";
 
 /** Where the frames of an answer go. A `Channel` is one. */
 export interface FrameSink {
-  sendFrames(bytes: Uint8Array): void;
+  /** `bytes[at, end)` holds whole frames; they are the sink's until written and must not be changed meanwhile. */
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
+  /** Bytes taken and not written yet. */
+  readonly bufferedBytes: number;
 }
 
 /** How to start the agent's executable as a runner. */
@@ -36,14 +39,19 @@ export interface RunnerEvents {
   onLoaded(endpoints: EndpointDescription[]): void;
   /** Loading failed, with the reason in words for the module's author. The runner is of no more use. */
   onFailed(reason: string): void;
-  /** A whole frame from the runner; the bytes are the receiver's. */
-  onFrame(bytes: Uint8Array, at: number, end: number): void;
+  /** Whole frames from the runner, back to back in `bytes[at, end)`; those bytes are the receiver's. */
+  onFrames(bytes: Uint8Array, at: number, end: number): void;
+  /** There is room again for more to be sent to the runner, after `bufferedBytes` had been over the high mark. */
+  onDrain(): void;
   onLog(level: LogLine["level"], text: string, requestId?: string): void;
   /** The process has ended; nothing comes after this. `reason` is in words. Exactly once. */
   onExit(reason: string): void;
 }
 
 export interface Runner extends FrameSink {
+  /** Stops and resumes taking its frames; the runner feels it as backpressure. */
+  pauseReading(): void;
+  resumeReading(): void;
   /** Takes back what has not started up to request number `through`; resolves with the last one that has. Rejects when the runner ends. */
   revoke(through: number): Promise<number>;
   /** Runs the modules' `stop()`, then ends the process; kills it after `graceMs`. */
@@ -83,14 +91,16 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
   return {
     path: Deno.execPath(),
-    // Only what is cached: a module must not make Deno fetch a package. It is found by way of the lock file, since a
-    // fresh cache holds packages but no lists of their versions. The small nursery halves what a runner takes.
+    // Only what is cached and locked: a module must not make Deno fetch a package, nor change the lock file. That is
+    // by which packages are found: a fresh cache holds no lists of their versions. The small nursery halves what a
+    // runner takes.
     args: [
       "run",
       "-A",
       "--v8-flags=--max-semi-space-size=4",
       "--no-prompt",
       "--cached-only",
+      "--frozen",
       mainModule,
       "runner",
     ],

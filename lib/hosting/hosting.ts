@@ -9,7 +9,7 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
-import { type CancelReason, frameB } from "../protocol/frame.ts";
+import { type CancelReason, frameB, frameName } from "../protocol/frame.ts";
 import type {
   Desired,
   LogLine,
@@ -18,10 +18,10 @@ import type {
   ReplicaSpecification,
 } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
-import { type HostedRequest, readRequest, RequestTable } from "./hosted_request.ts";
+import { HostedRequest, RequestTable } from "./hosted_request.ts";
 import { createProcessHost, type FrameSink, type ModuleHost, type RunnerCommand } from "./host.ts";
-import { errorFrame } from "./invocation.ts";
 import { type ModuleStore, openModuleStore } from "./module_store.ts";
+import { NameCache } from "../protocol/name_cache.ts";
 import { acceptsGeneration, reconcile, replicaKey } from "./reconcile.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { Observation, Upstream } from "./replica_requests.ts";
@@ -55,10 +55,15 @@ export interface HostingOptions {
 export interface Hosting {
   /** Makes it so. An older generation than the one in force is ignored. Never throws. */
   apply(desired: Desired): void;
-  /** Runs the request frame in `bytes[at, end)`, whose bytes are Hosting's from now on. Answers go to `sink`, exactly one outcome each. */
-  request(bytes: Uint8Array, at: number, end: number, sink: FrameSink): void;
+  /**
+   * Runs the request frame in `bytes[at, end)`, whose bytes are Hosting's from now on, as of `nowMs` on the monotonic
+   * clock, which is read once for a whole batch. Answers go to `sink`, exactly one outcome each.
+   */
+  request(bytes: Uint8Array, at: number, end: number, sink: FrameSink, nowMs: number): void;
   cancel(id: number, sink: FrameSink, reason: CancelReason): void;
   credit(id: number, count: number, sink: FrameSink): void;
+  /** The manager's connection has taken what made it jam: runners whose answers filled it are read from again. */
+  resume(): void;
   /** The manager's connection is gone: its requests are cancelled, nothing more is sent, and the next `desired` may have any generation. */
   forget(sink: FrameSink): void;
   reports(): ReplicaReport[];
@@ -98,7 +103,7 @@ class ProcessHosting implements Hosting {
   readonly #replicaDeps: ReplicaDeps;
   readonly #cleanUp: () => Promise<void>;
   readonly #requests = new RequestTable();
-  readonly #replicaOf = new WeakMap<HostedRequest, Replica>();
+  readonly #names = new NameCache(frameName);
   /** Those that take requests, by handle. */
   #replicas = new Map<number, Replica>();
   #stopping = new Set<Replica>();
@@ -117,6 +122,7 @@ class ProcessHosting implements Hosting {
       upstream: options.upstream,
       runnersMax: Math.min(options.cores, limits.runnersPerReplicaMax),
       slots: options.concurrency ?? options.cores,
+      adaptive: options.concurrency === undefined,
       readyMsMax: options.readyMsMax ?? limits.readyMsMax,
       drainMsMax: options.drainMsMax ?? limits.drainMsMax,
       observe: options.observe,
@@ -161,38 +167,40 @@ class ProcessHosting implements Hosting {
     );
   }
 
-  request(bytes: Uint8Array, at: number, end: number, sink: FrameSink): void {
-    const request = readRequest(bytes, at, end, sink, this.#options.clock.monotonicMs());
+  request(bytes: Uint8Array, at: number, end: number, sink: FrameSink, nowMs: number): void {
+    const request = new HostedRequest(bytes, at, end, this.#names.get(bytes, at), sink, nowMs);
     const handle = frameB(bytes, at) >>> 8;
     const replica = this.#replicas.get(handle);
-    if (!this.#requests.add(request)) {
-      return this.#refuse(request, "invalid_request", `Request id ${request.id} is in flight already`);
-    }
     if (!replica) {
-      this.#requests.remove(request);
-      return this.#refuse(
-        request,
-        "no_ready_replica",
-        `Replica ${handle} of ${request.endpoint} is not on this agent`,
-      );
+      const message = `Replica ${handle} of ${request.endpoint} is not on this agent`;
+      return request.fail("no_ready_replica", message, { mayHaveRun: "no" });
     }
-    this.#replicaOf.set(request, replica);
-    replica.request(request);
+    if (!this.#requests.add(request)) {
+      const message = `Request id ${request.id} is in flight already`;
+      return request.fail("invalid_request", message, { mayHaveRun: "no" });
+    }
+    request.owner = replica;
+    replica.request(request, nowMs);
   }
 
   cancel(id: number, sink: FrameSink, reason: CancelReason): void {
     const request = this.#requests.find(sink, id);
-    if (request) this.#replicaOf.get(request)?.cancel(request, reason);
+    request?.owner?.cancel(request, reason);
   }
 
   credit(id: number, count: number, sink: FrameSink): void {
     const request = this.#requests.find(sink, id);
-    if (request) this.#replicaOf.get(request)?.credit(request, count);
+    request?.owner?.credit(request, count);
+  }
+
+  resume(): void {
+    for (const replica of [...this.#replicas.values(), ...this.#stopping]) replica.resume();
   }
 
   forget(sink: FrameSink): void {
     this.#generation = 0;
-    for (const request of this.#requests.of(sink)) this.#replicaOf.get(request)?.drop(request);
+    for (const request of this.#requests.of(sink)) request.owner?.drop(request);
+    this.resume();
   }
 
   reports(): ReplicaReport[] {
@@ -229,13 +237,6 @@ class ProcessHosting implements Hosting {
         this.#stopping.delete(replica);
         this.#tell();
       });
-  }
-
-  #refuse(request: HostedRequest, code: "invalid_request" | "no_ready_replica", message: string): void {
-    request.answered = true;
-    const frame = errorFrame(request.id, { code, message, details: { mayHaveRun: "no" } });
-    frame.set(request.frame.subarray(24, 32), 24);
-    request.sink.sendFrames(frame);
   }
 
   #tell(): void {

@@ -1,13 +1,31 @@
 /**
  * One request inside the Worker, from its frame to its reply: input parsed and checked, the function run with its
  * context, the result or each part of a stream encoded, and what went wrong put into words. Ends with exactly one
- * `reply` or `error` frame.
+ * `reply` or `error` frame. What can end at once does, without a promise.
  */
 import type { Clock } from "../clock.ts";
-import { type ErrorCode, type ErrorDetails, SqwishError } from "../errors.ts";
+import { type ErrorDetails, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { CancelReason, encodeFrame, Flag, type Frame, Op } from "../protocol/frame.ts";
-import type { Context, InvokeOptions } from "./context.ts";
+import {
+  CancelReason,
+  Flag,
+  formatRequestId,
+  frameA,
+  frameB,
+  frameBodyAt,
+  frameFlags,
+  frameId,
+  frameMeta,
+  frameRequestHigh,
+  frameRequestLow,
+  Op,
+} from "../protocol/frame.ts";
+import type { BodyPool } from "./body_pool.ts";
+import type { ContextLog, InvokeOptions } from "./context.ts";
+import { errorFrame } from "./error_frame.ts";
+import type { FrameSink } from "./host.ts";
+import type { FrameWriter } from "./frame_writer.ts";
+import { type ContextSource, InvocationContext, parseHeaders } from "./invocation_context.ts";
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
 import { FailedInvoke } from "./outgoing_calls.ts";
@@ -19,47 +37,102 @@ export interface InvocationHost {
   env: Readonly<Record<string, string>>;
   log: ModuleLog;
   errors: UserErrorReader;
-  send(frame: Uint8Array): void;
+  sink: FrameSink;
+  writer: FrameWriter;
+  bodies: BodyPool;
   invoke(caller: Invocation, endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown>;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
-const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 const emptyBytes = new Uint8Array(0);
 
-export class Invocation {
+export class Invocation implements ContextSource {
+  readonly endpointName: string;
+  readonly attempt: number;
   readonly #host: InvocationHost;
-  readonly #frame: Frame;
   readonly #endpoint: LoadedEndpoint;
+  readonly #id: number;
+  readonly #flags: number;
+  readonly #requestHigh: number;
+  readonly #requestLow: number;
+  readonly #meta: string;
   readonly #startedAtMs: number;
   readonly #deadlineMs: number;
+  /** When it ended; the one that runs next begins then. */
+  endedAtMs = 0;
   /** Made when the module first asks for the signal: most never do. */
   #abort: AbortController | null = null;
   #cancelled: CancelReason | null = null;
   #credit: number = limits.streamWindowParts;
-  #wake: () => void = () => {};
-  #onCancel = new Set<() => void>();
+  #wake: (() => void) | null = null;
+  #onCancel: Set<() => void> | null = null;
+  #headers: Readonly<Record<string, string>> | null = null;
 
-  constructor(host: InvocationHost, frame: Frame, endpoint: LoadedEndpoint) {
+  /** Reads the head of the request frame at `at`. Throws `invalid_request` when its headers are no UTF-8. */
+  constructor(
+    host: InvocationHost,
+    bytes: Uint8Array,
+    at: number,
+    endpointName: string,
+    endpoint: LoadedEndpoint,
+    nowMs: number,
+  ) {
     this.#host = host;
-    this.#frame = frame;
     this.#endpoint = endpoint;
-    this.#startedAtMs = host.clock.monotonicMs();
-    this.#deadlineMs = this.#startedAtMs + frame.a;
+    this.#id = frameId(bytes, at);
+    this.#flags = frameFlags(bytes, at);
+    this.#requestHigh = frameRequestHigh(bytes, at);
+    this.#requestLow = frameRequestLow(bytes, at);
+    this.#meta = frameMeta(bytes, at);
+    this.#startedAtMs = nowMs;
+    this.#deadlineMs = nowMs + frameA(bytes, at);
+    this.endpointName = endpointName;
+    this.attempt = Math.max(1, frameB(bytes, at) & 0xff);
   }
 
-  /** Runs the request to its end. Never rejects. */
-  async run(): Promise<void> {
+  /** Runs the request whose frame is `bytes[at, end)`. Null when it has ended; else resolves at its end, never rejects. */
+  run(bytes: Uint8Array, at: number, end: number): Promise<void> | null {
     try {
-      const input = this.#input();
-      const context = this.#context();
-      // Called bare, so that a stack says `resize` and not the name of our field.
-      const { run } = this.#endpoint;
-      let result = this.#host.log.within(this.#frame.requestId, () => run(input, context));
-      // Awaiting costs a turn; most replies of small functions are there already.
-      if (result instanceof Promise) result = await result;
+      const input = this.#input(bytes, at, end);
+      const result = this.#call(input);
+      if (result instanceof Promise) return this.#settle(result);
+      if (isIterator(result)) return this.#settleParts(result);
+      this.#reply(result);
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+    return null;
+  }
+
+  /** Calls the function bare, so that a stack says `resize` and not the name of our field. */
+  #call(input: unknown): unknown {
+    const endpoint = this.#endpoint;
+    const { run } = endpoint;
+    const { log } = this.#host;
+    const context = new InvocationContext(this);
+    if (endpoint.goesOn) return log.within(this, run, input, context);
+    const result = log.during(this, run, input, context);
+    if (result instanceof Promise || isIterator(result)) {
+      endpoint.goesOn = true;
+      log.keep();
+    }
+    return result;
+  }
+
+  async #settle(promise: Promise<unknown>): Promise<void> {
+    try {
+      const result = await promise;
       if (isIterator(result)) await this.#drain(result);
       else this.#reply(result);
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  async #settleParts(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+    try {
+      await this.#drain(parts);
     } catch (thrown) {
       this.#fail(thrown);
     }
@@ -70,85 +143,31 @@ export class Invocation {
     if (this.#cancelled !== null) return;
     this.#cancelled = reason;
     this.#abort?.abort(abortReason(reason));
-    for (const action of this.#onCancel) action();
-    this.#wake();
+    for (const action of this.#onCancel ?? []) action();
+    this.wake();
   }
 
   /** The requester takes `parts` more. */
   addCredit(parts: number): void {
     this.#credit += parts;
-    this.#wake();
+    this.wake();
+  }
+
+  /** What a stream waited for may have happened. */
+  wake(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+
+  get requestId(): string {
+    return formatRequestId(this.#requestHigh, this.#requestLow);
   }
 
   get remainingMs(): number {
     return Math.max(0, Math.floor(this.#deadlineMs - this.#host.clock.monotonicMs()));
   }
 
-  /** Runs `action` when the request is cancelled; returns the function that forgets it. */
-  whenCancelled(action: () => void): () => void {
-    this.#onCancel.add(action);
-    if (this.#cancelled !== null) action();
-    return () => this.#onCancel.delete(action);
-  }
-
-  #input(): unknown {
-    const { body, flags, name } = this.#frame;
-    if (this.#endpoint.raw) return body;
-    const { validator } = this.#endpoint;
-    if (flags & Flag.bytes) {
-      if (validator) throw refused(`${name} takes JSON that fits its schema, this input is bytes`);
-      return body;
-    }
-    let input: unknown = null;
-    if (body.length > 0) {
-      try {
-        input = JSON.parse(decoder.decode(body));
-      } catch (cause) {
-        throw refused(`The input of ${name} must be JSON: ${(cause as Error).message}`);
-      }
-    }
-    const result = validator?.validate(input);
-    if (result && !result.valid) {
-      // The last error is the innermost: it names the value that is wrong.
-      const error = result.errors.at(-1);
-      const path = error?.instanceLocation.slice(1) || "/";
-      throw refused(
-        `The input of ${name} doesn't fit its schema at ${path}: ${error?.error.replace(/\.$/, "")}`,
-        {
-          path,
-        },
-      );
-    }
-    return input;
-  }
-
-  #context(): Context {
-    const host = this.#host;
-    const { name, requestId, b, meta } = this.#frame;
-    const remainingMs = () => this.remainingMs;
-    const signal = () => this.#signal();
-    let headers: Readonly<Record<string, string>> | null = null;
-    return {
-      endpoint: name,
-      requestId,
-      attempt: Math.max(1, b & 0xff),
-      get remainingMs() {
-        return remainingMs();
-      },
-      get signal() {
-        return signal();
-      },
-      get headers() {
-        return headers ??= parseHeaders(meta);
-      },
-      env: host.env,
-      log: host.log.contextLog,
-      invoke: (endpoint, input, options) =>
-        host.invoke(this, endpoint, input, options ?? {}) as Promise<never>,
-    };
-  }
-
-  #signal(): AbortSignal {
+  get signal(): AbortSignal {
     if (!this.#abort) {
       this.#abort = new AbortController();
       if (this.#cancelled !== null) this.#abort.abort(abortReason(this.#cancelled));
@@ -156,19 +175,71 @@ export class Invocation {
     return this.#abort.signal;
   }
 
+  get headers(): Readonly<Record<string, string>> {
+    return this.#headers ??= parseHeaders(this.#meta);
+  }
+
+  get env(): Readonly<Record<string, string>> {
+    return this.#host.env;
+  }
+
+  get log(): ContextLog {
+    return this.#host.log.contextLog;
+  }
+
+  invoke(endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown> {
+    return this.#host.invoke(this, endpoint, input, options);
+  }
+
+  /** Runs `action` when the request is cancelled; returns the function that forgets it. */
+  whenCancelled(action: () => void): () => void {
+    const actions = this.#onCancel ??= new Set();
+    actions.add(action);
+    if (this.#cancelled !== null) action();
+    return () => actions.delete(action);
+  }
+
+  #input(bytes: Uint8Array, at: number, end: number): unknown {
+    const bodyAt = frameBodyAt(bytes, at);
+    const { raw, validator } = this.#endpoint;
+    if (raw || this.#flags & Flag.bytes) {
+      if (!raw && validator) {
+        throw refused(`${this.endpointName} takes JSON that fits its schema, this input is bytes`);
+      }
+      return this.#host.bodies.copy(bytes, bodyAt, end);
+    }
+    let input: unknown = null;
+    if (bodyAt < end) {
+      try {
+        input = JSON.parse(decodeStrictly(bytes.subarray(bodyAt, end)));
+      } catch (cause) {
+        throw refused(`The input of ${this.endpointName} must be JSON: ${(cause as Error).message}`);
+      }
+    }
+    const result = validator?.validate(input);
+    if (result && !result.valid) {
+      // The last error is the innermost: it names the value that is wrong.
+      const error = result.errors.at(-1);
+      const path = error?.instanceLocation.slice(1) || "/";
+      const why = error?.error.replace(/\.$/, "");
+      throw refused(`The input of ${this.endpointName} doesn't fit its schema at ${path}: ${why}`, { path });
+    }
+    return input;
+  }
+
   async #drain(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
-    const streamed = (this.#frame.flags & Flag.stream) !== 0;
+    const streamed = (this.#flags & Flag.stream) !== 0;
     const gathered: unknown[] = [];
     let gatheredBytes = 2;
     for (;;) {
-      while (streamed && this.#credit === 0 && this.#cancelled === null) {
+      while (streamed && this.#cancelled === null && !this.#maySend) {
         await new Promise<void>((resolve) => this.#wake = resolve);
       }
       if (this.#cancelled !== null) {
         await parts.return?.();
         throw abortReason(this.#cancelled);
       }
-      const { done, value } = await this.#host.log.within(this.#frame.requestId, () => parts.next());
+      const { done, value } = await this.#host.log.within(this, next, parts);
       if (done) break;
       if (streamed) {
         this.#credit--;
@@ -178,39 +249,45 @@ export class Invocation {
         gatheredBytes += text.length + 1;
         if (gatheredBytes > limits.bodyBytesMax) {
           await parts.return?.();
-          throw tooLarge("The parts of the stream together", gatheredBytes);
+          throw tooLarge(Op.reply, gatheredBytes, "The parts of the stream together");
         }
         gathered.push(text);
       }
     }
-    if (streamed) this.#end(emptyBytes, 0);
-    else this.#end(encoder.encode(`[${gathered.join(",")}]`), 0);
+    if (streamed) this.#sendBytes(Op.reply, 0, emptyBytes);
+    else this.#sendText(Op.reply, `[${gathered.join(",")}]`);
+  }
+
+  /** Neither the requester nor the way to the agent is full. */
+  get #maySend(): boolean {
+    return this.#credit > 0 && this.#host.sink.bufferedBytes <= limits.sendBufferBytesHigh;
   }
 
   #reply(value: unknown): void {
     if (this.#cancelled !== null && this.#cancelled !== CancelReason.drain) {
       throw abortReason(this.#cancelled);
     }
-    if (this.#frame.flags & Flag.stream) {
+    if (this.#flags & Flag.stream) {
       this.#sendValue(Op.part, value);
-      this.#end(emptyBytes, 0);
+      this.#sendBytes(Op.reply, 0, emptyBytes);
     } else {
       this.#sendValue(Op.reply, value);
     }
   }
 
   #sendValue(op: typeof Op.reply | typeof Op.part, value: unknown): void {
-    const bytes = value instanceof Uint8Array;
-    const body = bytes ? value : encoder.encode(toJson(value));
-    if (body.length > limits.bodyBytesMax) {
-      throw tooLarge(op === Op.part ? "A part of the stream" : "The reply", body.length);
-    }
-    if (op === Op.reply) this.#end(body, bytes ? Flag.bytes : 0);
-    else this.#host.send(encodeFrame({ op, id: this.#frame.id, flags: bytes ? Flag.bytes : 0, body }));
+    if (value instanceof Uint8Array) this.#sendBytes(op, Flag.bytes, value);
+    else this.#sendText(op, toJson(value));
   }
 
-  #end(body: Uint8Array, flags: number): void {
-    this.#host.send(encodeFrame({ op: Op.reply, id: this.#frame.id, flags, a: this.#runUs(), body }));
+  #sendBytes(op: typeof Op.reply | typeof Op.part, flags: number, body: Uint8Array): void {
+    if (body.length > limits.bodyBytesMax) throw tooLarge(op, body.length);
+    this.#host.writer.sendBytes(op, this.#id, flags, this.#runUs(op), body);
+  }
+
+  #sendText(op: typeof Op.reply | typeof Op.part, text: string): void {
+    const length = this.#host.writer.sendText(op, this.#id, this.#runUs(op), text, limits.bodyBytesMax);
+    if (length > limits.bodyBytesMax) throw tooLarge(op, length);
   }
 
   #fail(thrown: unknown): void {
@@ -224,26 +301,26 @@ export class Invocation {
       error = new SqwishError("module_failed", message, { details });
     }
     const { code, message, details } = error as SqwishError;
-    this.#host.send(errorFrame(this.#frame.id, { code, message, details }, this.#runUs()));
+    const frame = errorFrame(this.#id, { code, message, details }, this.#runUs(Op.error));
+    this.#host.sink.sendFrames(frame, 0, frame.length);
   }
 
-  #runUs(): number {
-    return Math.min(0xffff_ffff, Math.round((this.#host.clock.monotonicMs() - this.#startedAtMs) * 1000));
+  /** The run time that the frame which ends the request tells; 0 for a part. */
+  #runUs(op: Op): number {
+    if (op === Op.part) return 0;
+    this.endedAtMs = this.#host.clock.monotonicMs();
+    return Math.min(0xffff_ffff, Math.round((this.endedAtMs - this.#startedAtMs) * 1000));
   }
 }
 
-/** An `error` frame. Details that would not fit a frame are left out. */
-export function errorFrame(
-  id: number,
-  error: { code: ErrorCode; message: string; details: ErrorDetails },
-  runUs = 0,
-): Uint8Array<ArrayBuffer> {
-  const whole = JSON.stringify(error);
-  // A character is up to three bytes of UTF-8.
-  const fits = whole.length * 3 <= limits.frameMetaBytesMax ||
-    encoder.encode(whole).length <= limits.frameMetaBytesMax;
-  const meta = fits ? whole : JSON.stringify({ ...error, details: {} });
-  return encodeFrame({ op: Op.error, id, a: runUs, meta });
+function next(parts: AsyncIterator<unknown> | Iterator<unknown>) {
+  return parts.next();
+}
+
+/** Throws for what is not UTF-8. Decoding twice in the rare case is many times faster than the strict decoder alone. */
+function decodeStrictly(bytes: Uint8Array): string {
+  const text = decoder.decode(bytes);
+  return text.includes("\ufffd") ? strictDecoder.decode(bytes) : text;
 }
 
 /** JSON text of a reply; `undefined` becomes null. Throws `module_failed` for what JSON can't say. */
@@ -256,7 +333,11 @@ function toJson(value: unknown): string {
   }
 }
 
-function tooLarge(what: string, bytes: number): SqwishError {
+function tooLarge(
+  op: Op,
+  bytes: number,
+  what = op === Op.part ? "A part of the stream" : "The reply",
+): SqwishError {
   // Unlike an input that is refused, it comes after the run.
   return new SqwishError(
     "too_large",
@@ -279,19 +360,6 @@ function abortReason(reason: CancelReason): SqwishError {
     return new SqwishError("agent_lost", "The replica was stopped before the request ended");
   }
   return new SqwishError("cancelled", "The caller gave up on the request");
-}
-
-function parseHeaders(meta: string): Readonly<Record<string, string>> {
-  if (!meta) return Object.freeze({});
-  try {
-    const value: unknown = JSON.parse(meta);
-    if (typeof value !== "object" || value === null) return Object.freeze({});
-    return Object.freeze(
-      Object.fromEntries(Object.entries(value).map(([name, text]) => [name.toLowerCase(), String(text)])),
-    );
-  } catch {
-    return Object.freeze({});
-  }
 }
 
 /** Generators of either kind; arrays and strings are values. */

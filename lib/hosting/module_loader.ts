@@ -18,6 +18,8 @@ export interface LoadedEndpoint {
   /** Takes the input's bytes as they came, JSON or not. */
   raw: boolean;
   source: string;
+  /** Its work isn't over when the function returns: it is asynchronous or a generator, or has turned out to be. */
+  goesOn: boolean;
 }
 
 /** A hook of one module, `ready` or `stop`, with the user's name of its file. */
@@ -100,6 +102,7 @@ function createEndpoint(
     run,
     raw: module.kind === "wasm",
     source: module.source,
+    goesOn: isGenerator(run) || Object.prototype.toString.call(run) === "[object AsyncFunction]",
     ...(input === undefined ? {} : { validator: createValidator(name, module, input) }),
   };
 }

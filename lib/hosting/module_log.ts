@@ -14,17 +14,37 @@ export type WriteLine = (level: Level, text: string, requestId?: string) => void
 const linesPerSecond = 100;
 const linesAtOnce = 500;
 
+/** Its id is asked for only when something is printed. */
+export interface LoggedRequest {
+  readonly requestId: string;
+}
+
 export interface ModuleLog {
-  /** Runs `action` so that everything it prints, now or later, carries `requestId`. */
-  within<T>(requestId: string, action: () => T): T;
+  /** Calls `action` so that everything it prints, now or later, carries the id of `request`. */
+  within<A extends unknown[], T>(request: LoggedRequest, action: (...args: A) => T, ...args: A): T;
+  /** Calls `action`, which may use `during`. */
+  batch(action: () => void): void;
+  /**
+   * As `within`, many times cheaper, for what is over when it returns; what it leaves behind prints without an id.
+   * Only inside of `batch`, which all its calls share a context of.
+   */
+  during<A extends unknown[], T>(request: LoggedRequest, action: (...args: A) => T, ...args: A): T;
+  /** What `during` called last was not over after all: its context stays its own. */
+  keep(): void;
   write(level: Level, parts: unknown[]): void;
   /** The `ctx.log` of every request. */
   contextLog: ContextLog;
 }
 
+/** Whose lines are printed in one asynchronous context. */
+interface Scope {
+  request: LoggedRequest | null;
+}
+
 /** A token bucket: `linesAtOnce` in a burst, `linesPerSecond` for ever. */
 export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
-  const request = new AsyncLocalStorage<string>();
+  const scopes = new AsyncLocalStorage<Scope>();
+  let shared: Scope = { request: null };
   let tokens = linesAtOnce;
   let filledAtMs = clock.monotonicMs();
   let dropped = 0;
@@ -48,11 +68,23 @@ export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
     }
     dropped = 0;
     const text = parts.map(show).join(" ");
-    writeLine(level, cut(text), request.getStore());
+    writeLine(level, cut(text), scopes.getStore()?.request?.requestId);
   }
 
   return {
-    within: (requestId, action) => request.run(requestId, action),
+    within: (request, action, ...args) => scopes.run({ request }, action, ...args),
+    batch(action) {
+      scopes.run(shared, action);
+      shared.request = null;
+    },
+    during(request, action, ...args) {
+      shared.request = request;
+      return action(...args);
+    },
+    keep() {
+      shared = { request: null };
+      scopes.enterWith(shared);
+    },
     write,
     contextLog: Object.freeze({
       debug: (...parts: unknown[]) => write("debug", parts),

@@ -16,7 +16,7 @@ import type {
   ReplicaSpecification,
   ReplicaState,
 } from "../protocol/messages.ts";
-import type { HostedRequest } from "./hosted_request.ts";
+import type { HostedRequest, RequestOwner } from "./hosted_request.ts";
 import type { ModuleHost } from "./host.ts";
 import type { ModuleStore } from "./module_store.ts";
 import { chooseIdle, retryDelayMs, runnerTimes } from "./replica_policy.ts";
@@ -33,6 +33,8 @@ export interface ReplicaDeps {
   runnersMax: number;
   /** Requests at once when the specification names none. */
   slots: number;
+  /** Whether that is only where the manager starts from. */
+  adaptive: boolean;
   readyMsMax: number;
   drainMsMax: number;
   observe(observation: Observation): void;
@@ -50,7 +52,7 @@ const MiB = 1024 * 1024;
  */
 const workingRoomBytes = 128 * MiB;
 
-export class Replica {
+export class Replica implements RequestOwner {
   /** The manager's number for it, which may change. */
   handle: number;
   readonly specification: ReplicaSpecification;
@@ -104,6 +106,7 @@ export class Replica {
       state: this.#state,
       ...(this.#reason === undefined ? {} : { reason: this.#reason.slice(0, 4096) }),
       slots: concurrency ?? this.#deps.slots,
+      adaptive: concurrency === undefined && this.#deps.adaptive,
       endpoints: this.#endpoints,
     };
   }
@@ -133,8 +136,8 @@ export class Replica {
   }
 
   /** Runs the request or answers it at once that nothing is ready here. */
-  request(request: HostedRequest): void {
-    if (this.#state === "ready") this.#requests.add(request);
+  request(request: HostedRequest, nowMs: number): void {
+    if (this.#state === "ready") this.#requests.add(request, nowMs);
     else this.#requests.refuse(request, `${this.specification.replicaSet} is ${this.#state} on this agent`);
   }
 
@@ -149,6 +152,11 @@ export class Replica {
 
   credit(request: HostedRequest, parts: number): void {
     this.#requests.credit(request, parts);
+  }
+
+  /** The way to the manager is free again. */
+  resume(): void {
+    this.#requests.resume();
   }
 
   /** Takes nothing new, lets what runs end within `drainMs`, then aborts it, then ends the runners. Resolves when all is gone. */
@@ -229,7 +237,8 @@ export class Replica {
         this.#slotLoaded(slot, endpoints);
       },
       onFailed: (reason) => this.#slotFailed(slot, reason),
-      onFrame: (bytes, at, end) => this.#requests.onFrame(slot, bytes, at, end),
+      onFrames: (bytes, at, end) => this.#requests.onFrames(slot, bytes, at, end),
+      onDrain: () => this.#requests.dispatch(),
       onLog: (level, text, requestId) => this.#writeLine(level, text, requestId),
       onExit: (reason) => {
         cancelTimeout();

@@ -32,6 +32,8 @@ export const runnerTimes = {
 } as const;
 
 export interface RunnerFacts {
+  /** It reads too slowly for what it has been sent. */
+  full: boolean;
   state: "loading" | "ready" | "stopping" | "ended";
   outstanding: number;
   stalledMs: number;
@@ -39,18 +41,22 @@ export interface RunnerFacts {
 }
 
 /** The ready runner with the least work among those that answer; -1 for none. */
-export function chooseRunner(runners: readonly RunnerFacts[]): number {
+export function chooseRunner(runners: readonly Readonly<RunnerFacts>[]): number {
   let chosen = -1;
   for (let i = 0; i < runners.length; i++) {
-    const { state, stalledMs, outstanding } = runners[i];
-    if (state !== "ready" || stalledMs >= runnerTimes.stalledMs) continue;
+    const { state, full, stalledMs, outstanding } = runners[i];
+    if (state !== "ready" || full || stalledMs >= runnerTimes.stalledMs) continue;
     if (chosen < 0 || outstanding < runners[chosen].outstanding) chosen = i;
   }
   return chosen;
 }
 
 /** Another runner is started when work waits, none is on its way, and the cores allow it. */
-export function shouldGrow(runners: readonly RunnerFacts[], waiting: number, runnersMax: number): boolean {
+export function shouldGrow(
+  runners: readonly Readonly<RunnerFacts>[],
+  waiting: number,
+  runnersMax: number,
+): boolean {
   if (waiting === 0 || chooseRunner(runners) >= 0) return false;
   const alive = runners.filter((runner) => runner.state === "ready" || runner.state === "loading");
   return alive.length < runnersMax && !alive.some((runner) => runner.state === "loading");
@@ -58,7 +64,7 @@ export function shouldGrow(runners: readonly RunnerFacts[], waiting: number, run
 
 /** True when what a stalled runner has not started would be served sooner elsewhere. */
 export function shouldTakeBack(
-  runners: readonly RunnerFacts[],
+  runners: readonly Readonly<RunnerFacts>[],
   stalled: number,
   runnersMax: number,
 ): boolean {
@@ -71,7 +77,7 @@ export function shouldTakeBack(
 }
 
 /** The runner to end because it has had nothing to do; -1 for none. The last one always stays. */
-export function chooseIdle(runners: readonly RunnerFacts[]): number {
+export function chooseIdle(runners: readonly Readonly<RunnerFacts>[]): number {
   const ready = runners.filter((runner) => runner.state === "ready");
   if (ready.length < 2) return -1;
   return runners.findLastIndex((runner) => runner.state === "ready" && runner.idleMs >= runnerTimes.idleMs);

@@ -8,17 +8,16 @@ import { type ErrorCode, type ErrorDetails, errorTable } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   CancelReason,
-  encodeFrame,
   Flag,
   frameA,
   frameId,
+  frameLength,
   frameOp,
   Op,
   setFrameId,
 } from "../protocol/frame.ts";
-import { countLoss, type HostedRequest } from "./hosted_request.ts";
+import type { HostedRequest } from "./hosted_request.ts";
 import type { FrameSink } from "./host.ts";
-import { errorFrame } from "./invocation.ts";
 import {
   chooseRunner,
   type RunnerFacts,
@@ -28,6 +27,7 @@ import {
   shouldTakeBack,
 } from "./replica_policy.ts";
 import type { RunnerSlot } from "./runner_slot.ts";
+import { WaitingRequests } from "./waiting_requests.ts";
 
 /** One finished request, for telemetry. */
 export interface Observation {
@@ -39,8 +39,8 @@ export interface Observation {
 
 /** Where `ctx.invoke` goes. Answers come to `answer` as frames with the id of the request. */
 export interface Upstream {
-  /** One whole request frame, the receiver's to rewrite. */
-  request(frame: Uint8Array, answer: FrameSink): void;
+  /** One whole request frame, `bytes[at, end)`, the receiver's to rewrite. */
+  request(bytes: Uint8Array, at: number, end: number, answer: FrameSink): void;
   cancel(id: number, answer: FrameSink): void;
   /** The runner is gone: cancel all that it asked for. */
   forget(answer: FrameSink): void;
@@ -67,7 +67,7 @@ export class ReplicaRequests {
   readonly #deps: ReplicaRequestsDeps;
   /** Owned by the replica, which adds and removes. */
   readonly #slots: RunnerSlot[];
-  #waiting: HostedRequest[] = [];
+  readonly #waiting = new WaitingRequests();
   #cancelTick: (() => void) | null = null;
   #memoryAtMs = 0;
   #closed = false;
@@ -83,24 +83,18 @@ export class ReplicaRequests {
     return this.#outstanding;
   }
 
-  facts(): RunnerFacts[] {
-    const nowMs = this.#deps.clock.monotonicMs();
-    return this.#slots.map((slot) => ({
-      // One that is about to be killed is as good as stopped.
-      state: slot.endReason === null ? slot.state : "stopping",
-      outstanding: slot.outstanding,
-      stalledMs: slot.stalledMs(nowMs),
-      idleMs: slot.busy > 0 ? 0 : nowMs - slot.idleSinceMs,
-    }));
+  facts(nowMs = this.#deps.clock.monotonicMs()): Readonly<RunnerFacts>[] {
+    return this.#slots.map((slot) => slot.facts(nowMs));
   }
 
-  add(request: HostedRequest): void {
-    if (this.#waiting.length >= limits.requestsPerConnectionMax) {
+  add(request: HostedRequest, nowMs: number): void {
+    const slot = this.#waiting.count === 0 ? this.#choose(nowMs) : undefined;
+    if (!slot && !this.#waiting.mayTake(request)) {
       return this.refuse(request, "Too many requests wait for this replica");
     }
     this.#outstanding++;
-    this.#waiting.push(request);
-    this.dispatch();
+    if (slot) slot.send(request, nowMs);
+    else this.#waiting.add(request);
     this.#cancelTick ??= this.#deps.clock.every(runnerTimes.tickMs, () => this.#tick());
   }
 
@@ -111,51 +105,47 @@ export class ReplicaRequests {
   }
 
   refuseWaiting(message: string): void {
-    for (const request of this.#waiting.splice(0)) {
+    for (const request of this.#waiting.takeAll()) {
       this.#answer(request, "no_ready_replica", message, { mayHaveRun: "no" });
     }
   }
 
-  /** Sends what waits to runners, as far as there are any that answer. */
-  dispatch(): void {
-    while (this.#waiting.length > 0) {
-      const chosen = this.#slots.length === 1 ? this.#only() : chooseRunner(this.facts());
-      if (chosen < 0) return;
-      this.#slots[chosen].send(this.#waiting.shift()!, this.#deps.clock.monotonicMs());
-    }
+  /** Sends what waits to runners, as far as there are any that take it. */
+  dispatch(nowMs = this.#deps.clock.monotonicMs()): void {
+    this.#waiting.drainTo((request) => {
+      const slot = this.#choose(nowMs);
+      slot?.send(request, nowMs);
+      return slot !== undefined;
+    });
   }
 
-  /** The common case without making facts: one runner. */
-  #only(): number {
-    const [slot] = this.#slots;
-    const stalled = slot.stalledMs(this.#deps.clock.monotonicMs()) >= runnerTimes.stalledMs;
-    return slot.state === "ready" && slot.endReason === null && !stalled ? 0 : -1;
+  /** One runner, the common case, without a comparison. */
+  #choose(nowMs: number): RunnerSlot | undefined {
+    const slots = this.#slots;
+    if (slots.length === 1) return slots[0].takes(nowMs) ? slots[0] : undefined;
+    return slots[chooseRunner(this.facts(nowMs))];
   }
 
   cancel(request: HostedRequest, reason: CancelReason): void {
-    const at = this.#waiting.indexOf(request);
-    if (at < 0) return this.#toRunner(request, Op.cancel, reason);
-    this.#waiting.splice(at, 1);
+    if (!this.#waiting.remove(request)) return request.slot?.tell(request, Op.cancel, reason);
     this.#answer(request, "cancelled", "The caller gave up on the request", { mayHaveRun: "no" });
   }
 
   drop(request: HostedRequest): void {
     if (request.answered) return;
     this.#done(request);
-    const at = this.#waiting.indexOf(request);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    else this.#toRunner(request, Op.cancel, CancelReason.caller);
+    if (!this.#waiting.remove(request)) request.slot?.tell(request, Op.cancel, CancelReason.caller);
   }
 
   credit(request: HostedRequest, parts: number): void {
-    this.#toRunner(request, Op.credit, parts);
+    request.slot?.tell(request, Op.credit, parts);
   }
 
   /** Aborts everything that runs because the replica has to go. */
   abortAll(): void {
     this.refuseWaiting("The replica is stopped");
     for (const slot of this.#slots) {
-      for (const [, request] of slot.entries()) this.#toRunner(request, Op.cancel, CancelReason.drain);
+      for (const request of slot.requests()) slot.tell(request, Op.cancel, CancelReason.drain);
     }
   }
 
@@ -167,29 +157,39 @@ export class ReplicaRequests {
     this.#cancelTick = null;
   }
 
-  onFrame(slot: RunnerSlot, bytes: Uint8Array, at: number, end: number): void {
+  /** Takes a batch of whole frames of a runner. */
+  onFrames(slot: RunnerSlot, bytes: Uint8Array, at: number, end: number): void {
     const nowMs = this.#deps.clock.monotonicMs();
     slot.heard(nowMs);
-    const id = frameId(bytes, at);
-    switch (frameOp(bytes, at)) {
-      case Op.reply:
-      case Op.error:
-      case Op.part:
-        this.#fromRunner(slot, id, bytes.subarray(at, end), nowMs);
-        break;
-      case Op.request:
-        this.#deps.upstream.request(bytes.subarray(at, end), slot.runner);
-        break;
-      case Op.cancel:
-        this.#deps.upstream.cancel(id, slot.runner);
-        break;
+    for (let frameEnd = at; at < end; at = frameEnd) {
+      frameEnd = at + frameLength(bytes, at);
+      switch (frameOp(bytes, at)) {
+        case Op.reply:
+        case Op.error:
+        case Op.part:
+          this.#fromRunner(slot, bytes, at, frameEnd, nowMs);
+          break;
+        case Op.request:
+          this.#deps.upstream.request(bytes, at, frameEnd, slot.runner);
+          break;
+        case Op.cancel:
+          this.#deps.upstream.cancel(frameId(bytes, at), slot.runner);
+          break;
+      }
     }
+    if (this.#waiting.count > 0) this.dispatch(nowMs);
+  }
+
+  /** The way to the manager is free again. */
+  resume(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const slot of this.#slots) slot.resume(nowMs);
   }
 
   /** Queues again what the runner has not started. */
   async takeBack(slot: RunnerSlot): Promise<void> {
     const requests = await slot.takeBack();
-    this.#waiting.unshift(...requests.filter((request) => !request.answered));
+    this.#waiting.addFirst(requests.filter((request) => !request.answered));
     this.dispatch();
   }
 
@@ -199,7 +199,7 @@ export class ReplicaRequests {
     const lost = slot.abandon().filter((request) => !request.answered);
     for (const request of lost) {
       if (request.deadlineMs <= nowMs) this.#answerLate(request, true);
-      else if (this.#mayRunAgain(request)) this.#waiting.push(request);
+      else if (this.#mayRunAgain(request)) this.#waiting.add(request);
       else if (lost.length === 1) {
         this.#answer(request, "module_failed", `The runner ${reason} while it ran this request`);
       } else {
@@ -214,46 +214,45 @@ export class ReplicaRequests {
   #mayRunAgain(request: HostedRequest): boolean {
     const allowed = (request.flags & Flag.idempotent) !== 0 && request.losses < lossesMax &&
       !request.streamed;
-    if (allowed) countLoss(request);
+    if (allowed) request.countLoss();
     return allowed && !this.#closed;
   }
 
-  #fromRunner(slot: RunnerSlot, sequence: number, frame: Uint8Array, nowMs: number): void {
+  /** Passes an answer on: its head is rewritten in place, its body never looked at. */
+  #fromRunner(slot: RunnerSlot, bytes: Uint8Array, at: number, end: number, nowMs: number): void {
+    const sequence = frameId(bytes, at);
     const request = slot.find(sequence);
     if (!request) return;
-    const op = frameOp(frame, 0);
+    const op = frameOp(bytes, at);
     if (op !== Op.part) slot.finish(sequence, nowMs);
-    if (!request.answered) {
-      setFrameId(frame, 0, request.id);
-      frame.set(request.frame.subarray(24, 32), 24);
-      if (op === Op.part) request.streamed = true;
-      else this.#done(request);
-      request.sink.sendFrames(frame);
-      if (op !== Op.part) this.#observe(request, frameA(frame, 0), op === Op.error);
-    }
-    if (this.#waiting.length > 0) this.dispatch();
+    if (request.answered) return;
+    const { sink } = request;
+    setFrameId(bytes, at, request.id);
+    request.sign(bytes, at);
+    if (op === Op.part) request.streamed = true;
+    else this.#done(request);
+    sink.sendFrames(bytes, at, end);
+    if (op !== Op.part) this.#observe(request, frameA(bytes, at), op === Op.error);
+    if (sink.bufferedBytes > limits.sendBufferBytesHigh) slot.pause();
   }
 
   #tick(): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#waiting.length === 0 && this.#slots.every((slot) => slot.busy === 0)) {
+    if (this.#waiting.count === 0 && this.#slots.every((slot) => slot.busy === 0)) {
       this.#cancelTick?.();
       this.#cancelTick = null;
       return;
     }
-    for (const request of this.#waiting.filter((one) => one.deadlineMs <= nowMs)) {
-      this.#waiting.splice(this.#waiting.indexOf(request), 1);
-      this.#answerLate(request, false);
-    }
+    for (const request of this.#waiting.takeLate(nowMs)) this.#answerLate(request, false);
     for (const slot of [...this.#slots]) if (slot.state === "ready") this.#watch(slot, nowMs);
-    const facts = this.facts();
+    const facts = this.facts(nowMs);
     for (let i = 0; i < facts.length; i++) {
       if (this.#slots[i].mayHaveUnclaimed && shouldTakeBack(facts, i, this.#deps.runnersMax)) {
         void this.takeBack(this.#slots[i]);
       }
     }
-    this.dispatch();
-    if (shouldGrow(this.facts(), this.#waiting.length, this.#deps.runnersMax)) this.#deps.startRunner();
+    this.dispatch(nowMs);
+    if (shouldGrow(this.facts(nowMs), this.#waiting.count, this.#deps.runnersMax)) this.#deps.startRunner();
     if (nowMs - this.#memoryAtMs >= runnerTimes.memoryMs) {
       this.#memoryAtMs = nowMs;
       this.#deps.checkMemory();
@@ -266,7 +265,7 @@ export class ReplicaRequests {
     const stalledMs = slot.stalledMs(nowMs);
     const answers = stalledMs < runnerTimes.stalledMs;
     const last = slot.lastClaimed;
-    for (const [sequence, request] of [...slot.entries()]) {
+    for (const request of [...slot.requests()]) {
       const lateMs = nowMs - request.deadlineMs;
       if (lateMs < 0) continue;
       if (!answers && slot.mayHaveUnclaimed) {
@@ -277,7 +276,7 @@ export class ReplicaRequests {
       if (!request.answered) {
         this.#answerLate(request, true);
         this.#observe(request, Math.round((nowMs - request.acceptedAtMs) * 1000), true);
-        slot.runner.sendFrames(encodeFrame({ op: Op.cancel, id: sequence, a: CancelReason.deadline }));
+        slot.tell(request, Op.cancel, CancelReason.deadline);
       }
       const startedLast = request === last || slot.busy === 1;
       const lastLateMs = last ? nowMs - last.deadlineMs : -Infinity;
@@ -286,7 +285,7 @@ export class ReplicaRequests {
         return;
       }
       // The runner answers but this request never ends: nothing to be gained by keeping books on it.
-      if (answers && lateMs >= runnerTimes.innocentGraceMs) slot.finish(sequence, nowMs);
+      if (answers && lateMs >= runnerTimes.innocentGraceMs) slot.finish(request.sequence, nowMs);
     }
   }
 
@@ -301,13 +300,12 @@ export class ReplicaRequests {
     if (request.answered) return;
     this.#done(request);
     const mayHaveRun = details.mayHaveRun ?? errorTable[code].mayHaveRun;
-    const frame = errorFrame(request.id, { code, message, details: { ...details, mayHaveRun } });
-    frame.set(request.frame.subarray(24, 32), 24);
-    request.sink.sendFrames(frame);
+    request.fail(code, message, { ...details, mayHaveRun });
   }
 
   #done(request: HostedRequest): void {
     request.answered = true;
+    request.slot?.answered();
     this.#outstanding--;
     this.#deps.onDone(request);
     if (this.#outstanding === 0) this.#deps.onQuiet();
@@ -315,12 +313,5 @@ export class ReplicaRequests {
 
   #observe(request: HostedRequest, runUs: number, failed: boolean): void {
     this.#deps.observe({ endpoint: request.endpoint, revision: this.#deps.revision, runUs, failed });
-  }
-
-  #toRunner(request: HostedRequest, op: typeof Op.cancel | typeof Op.credit, a: number): void {
-    for (const slot of this.#slots) {
-      const sequence = slot.sequenceOf(request);
-      if (sequence !== undefined) return slot.runner.sendFrames(encodeFrame({ op, id: sequence, a }));
-    }
   }
 }

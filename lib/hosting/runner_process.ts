@@ -10,7 +10,7 @@ import { describeError, SqwishError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import type { ReplicaSpecification } from "../protocol/messages.ts";
-import { decodeFrame, frameOp, Op } from "../protocol/frame.ts";
+import { decodeFrame, frameLength, frameOp, Op } from "../protocol/frame.ts";
 import {
   encodeLine,
   type MessageToRunner,
@@ -70,8 +70,20 @@ class RunnerProcess implements Runner {
     queueMicrotask(() => void this.#run());
   }
 
-  sendFrames(bytes: Uint8Array): void {
-    this.#socket?.sendFrames(bytes);
+  get bufferedBytes(): number {
+    return this.#socket?.bufferedBytes ?? 0;
+  }
+
+  sendFrames(bytes: Uint8Array, at?: number, end?: number): void {
+    this.#socket?.sendFrames(bytes, at, end);
+  }
+
+  pauseReading(): void {
+    this.#socket?.pauseReading();
+  }
+
+  resumeReading(): void {
+    this.#socket?.resumeReading();
   }
 
   revoke(through: number): Promise<number> {
@@ -167,12 +179,15 @@ class RunnerProcess implements Runner {
       this.#closeListener();
       let known = false;
       this.#socket = new FrameSocket(stream, {
-        onFrame: (bytes, at, end) => {
-          if (known) return this.#events.onFrame(bytes, at, end);
+        onFrames: (bytes, at, end) => {
+          if (known) return this.#events.onFrames(bytes, at, end);
           known = frameOp(bytes, at) === Op.call && decodeFrame(bytes, at).name === this.#secret;
-          if (known) cancelTimer();
-          else this.kill("broke the protocol");
+          if (!known) return this.kill("broke the protocol");
+          cancelTimer();
+          const rest = at + frameLength(bytes, at);
+          if (rest < end) this.#events.onFrames(bytes, rest, end);
         },
+        onDrain: () => this.#events.onDrain(),
         onClose: (cause) => this.#onSocketClose(cause),
       });
     } catch (thrown) {

@@ -2,11 +2,13 @@
  * The agent's books on one runner: which requests it has and in which order, whether its event loop still answers,
  * what it used. Decides nothing; `replica.ts` does, by `replica_policy.ts`.
  */
+import { limits } from "../limits.ts";
 import { encodeFrame, Op, setFrameA, setFrameId } from "../protocol/frame.ts";
 import { isLater } from "./claims.ts";
 import type { HostedRequest } from "./hosted_request.ts";
 import type { Runner } from "./host.ts";
 import type { ProcessSample } from "./process_sample.ts";
+import { type RunnerFacts, runnerTimes } from "./replica_policy.ts";
 
 export class RunnerSlot {
   runner!: Runner;
@@ -19,6 +21,7 @@ export class RunnerSlot {
   baselineBytes = 0;
   lastSample: ProcessSample | undefined;
   #requests = new Map<number, HostedRequest>();
+  #outstanding = 0;
   #sequence = 0;
   /** The last one known to have started. */
   #claimed = 0;
@@ -27,6 +30,8 @@ export class RunnerSlot {
   #heardAtMs: number;
   #probedAtMs: number | null = null;
   #revoking = false;
+  #paused = false;
+  readonly #facts: RunnerFacts = { full: false, state: "loading", outstanding: 0, stalledMs: 0, idleMs: 0 };
 
   constructor(nowMs: number) {
     this.startedAtMs = nowMs;
@@ -41,14 +46,35 @@ export class RunnerSlot {
 
   /** Requests that still wait for their outcome. */
   get outstanding(): number {
-    let count = 0;
-    for (const request of this.#requests.values()) if (!request.answered) count++;
-    return count;
+    return this.#outstanding;
+  }
+
+  /** What the policy decides by. The same object each time, brought up to date. */
+  facts(nowMs: number): Readonly<RunnerFacts> {
+    const facts = this.#facts;
+    // One that is about to be killed is as good as stopped.
+    facts.state = this.endReason === null ? this.state : "stopping";
+    facts.full = this.isFull;
+    facts.outstanding = this.#outstanding;
+    facts.stalledMs = this.stalledMs(nowMs);
+    facts.idleMs = this.busy > 0 ? 0 : nowMs - this.idleSinceMs;
+    return facts;
+  }
+
+  /** True when a request sent to it would be read soon. */
+  takes(nowMs: number): boolean {
+    return this.state === "ready" && this.endReason === null && !this.isFull &&
+      this.stalledMs(nowMs) < runnerTimes.stalledMs;
+  }
+
+  /** It reads too slowly for what it has been sent: more would only pile up here. */
+  get isFull(): boolean {
+    return this.runner.bufferedBytes > limits.sendBufferBytesHigh;
   }
 
   /** In the order they were sent. */
-  entries(): IterableIterator<[number, HostedRequest]> {
-    return this.#requests.entries();
+  requests(): IterableIterator<HostedRequest> {
+    return this.#requests.values();
   }
 
   /** The request that started last, if the runner is still busy with it: the one an endless loop most likely is in. */
@@ -57,12 +83,40 @@ export class RunnerSlot {
   }
 
   send(request: HostedRequest, nowMs: number): void {
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    const { frame } = request;
-    setFrameId(frame, 0, this.#sequence);
-    setFrameA(frame, 0, Math.max(0, Math.ceil(request.deadlineMs - nowMs)));
-    this.#requests.set(this.#sequence, request);
-    this.runner.sendFrames(frame);
+    const sequence = this.#sequence = (this.#sequence + 1) >>> 0;
+    const { bytes, at } = request;
+    request.slot = this;
+    request.sequence = sequence;
+    setFrameId(bytes, at, sequence);
+    setFrameA(bytes, at, Math.max(0, Math.ceil(request.deadlineMs - nowMs)));
+    this.#requests.set(sequence, request);
+    this.#outstanding++;
+    this.runner.sendFrames(bytes, at, request.end);
+  }
+
+  /** Tells the runner something about a request it has. */
+  tell(request: HostedRequest, op: typeof Op.cancel | typeof Op.credit, a: number): void {
+    this.runner.sendFrames(encodeFrame({ op, id: request.sequence, a }));
+  }
+
+  /** One of its requests has its outcome. */
+  answered(): void {
+    this.#outstanding--;
+  }
+
+  /** Stops taking its frames while their way to the manager is jammed; what it then owes is not its fault. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#probedAtMs = null;
+    this.runner.pauseReading();
+  }
+
+  resume(nowMs: number): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#heardAtMs = nowMs;
+    this.runner.resumeReading();
   }
 
   /** The runner was heard: its event loop turns. */
@@ -84,14 +138,10 @@ export class RunnerSlot {
     if (this.#requests.size === 0) this.idleSinceMs = nowMs;
   }
 
-  sequenceOf(request: HostedRequest): number | undefined {
-    for (const [sequence, one] of this.#requests) if (one === request) return sequence;
-    return undefined;
-  }
-
   /** Asks for a sign of life when there has been none for `quietMs` although there is work. */
   probe(nowMs: number, quietMs: number): void {
-    if (this.#requests.size === 0 || this.#probedAtMs !== null || nowMs - this.#heardAtMs < quietMs) return;
+    if (this.#requests.size === 0 || this.#probedAtMs !== null || this.#paused) return;
+    if (nowMs - this.#heardAtMs < quietMs) return;
     this.#probedAtMs = nowMs;
     this.runner.sendFrames(encodeFrame({ op: Op.call, id: 0 }));
   }
@@ -119,6 +169,8 @@ export class RunnerSlot {
       for (const [sequence, request] of this.#requests) {
         if (!isLater(sequence, claimed) || isLater(sequence, through)) continue;
         this.#requests.delete(sequence);
+        if (!request.answered) this.#outstanding--;
+        request.detach();
         unclaimed.push(request);
       }
       return unclaimed;
@@ -134,6 +186,8 @@ export class RunnerSlot {
   abandon(): HostedRequest[] {
     const requests = [...this.#requests.values()];
     this.#requests.clear();
+    this.#outstanding = 0;
+    for (const request of requests) request.detach();
     return requests;
   }
 }

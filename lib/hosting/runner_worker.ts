@@ -5,25 +5,18 @@
  * here it breaks for its own replica only.
  */
 import { createSystemClock } from "../clock.ts";
-import type { ErrorCode } from "../errors.ts";
-import {
-  type CancelReason,
-  decodeFrame,
-  encodeFrame,
-  type Frame,
-  frameA,
-  frameId,
-  frameOp,
-  Op,
-} from "../protocol/frame.ts";
-import { claim, type Claims } from "./claims.ts";
+import { encodeFrame, Op } from "../protocol/frame.ts";
+import { BodyPool } from "./body_pool.ts";
+import type { Claims } from "./claims.ts";
 import { type MessageFromRunner, type StartMessage } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
-import { errorFrame, Invocation, type InvocationHost } from "./invocation.ts";
+import { FrameWriter } from "./frame_writer.ts";
+import type { InvocationHost } from "./invocation.ts";
 import { type LoadedModules, loadModules, ModuleRefused } from "./module_loader.ts";
 import { captureConsole, createModuleLog, type ModuleLog } from "./module_log.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
 import type { WorkerStart } from "./runner.ts";
+import { WorkerRequests } from "./worker_requests.ts";
 import { blockExits } from "./exits.ts";
 import { createUserErrorReader, type UserErrorReader } from "./user_error.ts";
 
@@ -32,9 +25,6 @@ interface WorkerRealm {
   postMessage(message: unknown): void;
   addEventListener(type: string, listener: (event: never) => void, options?: AddEventListenerOptions): void;
 }
-
-/** Requests run one after the other for at most this long before the event loop gets a turn. */
-const turnMsMax = 5;
 
 const realm = globalThis as unknown as WorkerRealm;
 const postMessage = realm.postMessage.bind(realm);
@@ -60,7 +50,7 @@ async function main({ start, claims }: WorkerStart): Promise<void> {
     if (event.data.type === "stop") void runStop(loaded, log, errors);
   });
   try {
-    const server = await connect(start, claims, log, errors);
+    const requests = await connect(start, claims, log, errors);
     captureConsole(log);
     blockExits();
     reportStrays(log, errors);
@@ -74,7 +64,7 @@ async function main({ start, claims }: WorkerStart): Promise<void> {
         throw new ModuleRefused(`ready() of ${hook.source}: ${errors.read(thrown).message}`);
       }
     }
-    server.serve(loaded);
+    requests.serve(loaded);
     tell({
       type: "loaded",
       endpoints: [...loaded.endpoints.values()].map((endpoint) => endpoint.description),
@@ -137,115 +127,32 @@ function reportStrays(log: ModuleLog, errors: UserErrorReader): void {
   });
 }
 
-/** A request that waits for its turn; without its frame when that can't be read. */
-interface Queued {
-  id: number;
-  frame: Frame | null;
-}
-
-/** Names and headers come from any client and pass the manager unread: what is wrong with them is the client's error. */
-function decodeRequest(bytes: Uint8Array, at: number): Frame | null {
-  try {
-    return decodeFrame(bytes, at);
-  } catch {
-    return null;
-  }
-}
-
-interface Server {
-  /** Requests before this are held. */
-  serve(loaded: LoadedModules): void;
-}
-
+/** Opens the socket to the agent and says who this is. */
 async function connect(
   start: StartMessage,
   claims: Claims,
   log: ModuleLog,
   errors: UserErrorReader,
-): Promise<Server> {
-  let loaded: LoadedModules | undefined;
-  const running = new Map<number, Invocation>();
-  const cancelledInQueue = new Set<number>();
-  const queue: Queued[] = [];
-  let pumping = false;
-
-  const send = (frame: Uint8Array) => socket.sendFrames(frame);
-  const calls = new OutgoingCalls(send);
+): Promise<WorkerRequests> {
+  const stream = await Deno.connect({ transport: "unix", path: start.socketPath });
+  const socket = new FrameSocket(stream, {
+    onFrames: (bytes, at, end) => requests.onFrames(bytes, at, end),
+    onDrain: () => requests.onDrain(),
+    // The agent's end is gone: the main thread sees its standard input end and exits.
+    onClose: () => {},
+  });
+  const calls = new OutgoingCalls((frame) => socket.sendFrames(frame));
   const host: InvocationHost = {
     clock,
     env: Object.freeze({ ...start.env }),
     log,
     errors,
-    send,
+    sink: socket,
+    writer: new FrameWriter(socket),
+    bodies: new BodyPool(),
     invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
   };
-
-  function refuse(id: number, code: ErrorCode, message: string): void {
-    send(errorFrame(id, { code, message, details: { mayHaveRun: "no" } }));
-  }
-
-  function begin({ id, frame }: Queued): void {
-    const cancelled = cancelledInQueue.delete(id);
-    if (!claim(claims, id)) return;
-    if (cancelled) return refuse(id, "cancelled", "The caller gave up on the request");
-    if (!frame) return refuse(id, "invalid_request", "A request's name and headers must be UTF-8");
-    const name = frame.name.slice(frame.name.indexOf("/") + 1);
-    const endpoint = loaded!.endpoints.get(name);
-    if (!endpoint) return refuse(id, "not_found", `${frame.name} is not an endpoint of this revision`);
-    const invocation = new Invocation(host, frame, endpoint);
-    running.set(id, invocation);
-    void invocation.run().then(() => running.delete(id));
-  }
-
-  async function pump(): Promise<void> {
-    pumping = true;
-    let turnAtMs = clock.monotonicMs();
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      begin(next);
-      if (queue.length > 0 && clock.monotonicMs() - turnAtMs > turnMsMax) {
-        await new Promise<void>((resolve) => clock.after(0, resolve));
-        turnAtMs = clock.monotonicMs();
-      }
-    }
-    pumping = false;
-  }
-
-  function onFrame(bytes: Uint8Array, at: number, end: number): void {
-    const id = frameId(bytes, at);
-    switch (frameOp(bytes, at)) {
-      case Op.request:
-        queue.push({ id, frame: decodeRequest(bytes, at) });
-        if (loaded && !pumping) void pump();
-        break;
-      case Op.cancel: {
-        const reason = frameA(bytes, at) as CancelReason;
-        const invocation = running.get(id);
-        if (invocation) invocation.cancel(reason);
-        else if (queue.some((queued) => queued.id === id)) cancelledInQueue.add(id);
-        break;
-      }
-      case Op.credit:
-        running.get(id)?.addCredit(frameA(bytes, at));
-        break;
-      case Op.reply:
-      case Op.error:
-        calls.settle(decodeFrame(bytes, at));
-        break;
-      case Op.call:
-        // The agent asks whether this event loop still turns.
-        send(bytes.slice(at, end));
-        break;
-    }
-  }
-
-  const stream = await Deno.connect({ transport: "unix", path: start.socketPath });
-  // The agent's end is gone: the main thread sees its standard input end and exits.
-  const socket = new FrameSocket(stream, { onFrame, onClose: () => {} });
-  send(encodeFrame({ op: Op.call, id: 0, name: start.secret }));
-  return {
-    serve(modules) {
-      loaded = modules;
-      void pump();
-    },
-  };
+  const requests = new WorkerRequests(host, claims, calls);
+  socket.sendFrames(encodeFrame({ op: Op.call, id: 0, name: start.secret }));
+  return requests;
 }

@@ -71,8 +71,14 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     onFrames(message) {
       // A reply is a sign of life too: an agent that is late with its telemetry but answers is busy, not gone.
       agents.observeTraffic(name, channel);
-      forEachFrame(message, (at, end) => receiveFrame(options, channel, name, requester, message, at, end));
+      const nowMs = dispatcher.nowMs();
+      forEachFrame(message, (at, end) => {
+        // Nearly all are replies.
+        if (frameOp(message, at) === Op.reply) dispatcher.answer(name, message, at, end, nowMs);
+        else receiveFrame(options, channel, name, requester, message, at, end);
+      });
     },
+    onDrain: () => dispatcher.drained(channel),
     onClose: (close) => gone(options, channel, name, requester, close),
   };
 }

@@ -1,7 +1,7 @@
 /** From sources to specifications: what a deployment over the API and the configuration file have in common. */
-import type { Builder } from "../deployment/builder.ts";
-import { describeModuleError, modulesRefused } from "../deployment/module_error.ts";
-import type { ModuleSource } from "../deployment/modules.ts";
+import type { BuildModuleSets } from "../deployment/module_builder.ts";
+import { describeModuleError, modulesRefused } from "../deployment/module_errors.ts";
+import type { BuiltModules, ModuleSource } from "../deployment/modules.ts";
 import { createSpecification } from "../deployment/revision.ts";
 import type { ConfiguredReplicaSet, ReplicaSetSettings } from "../deployment/specification.ts";
 import type { RevisionSpecification } from "../protocol/revision.ts";
@@ -12,33 +12,43 @@ export interface BuiltSet {
   blobs: ReadonlyMap<string, Uint8Array>;
 }
 
+export interface BuiltSets {
+  built: BuiltSet[];
+  /** In words. */
+  errors: string[];
+  /** Those that were read, imported ones included. */
+  files: string[];
+}
+
 /** Checks and strips one set's modules. Throws `invalid_request` with every error in `details.errors`. */
 export async function buildSet(
-  builder: Builder,
+  build: BuildModuleSets,
   settings: ReplicaSetSettings,
   sources: ModuleSource[],
 ): Promise<BuiltSet> {
-  const [{ result }] = await builder.build([{ sources }]);
+  const [{ result }] = await build({ baseFolder: "/", sets: [{ sources }] });
   if (!result.ok) throw modulesRefused(settings.name, result.errors);
-  return { specification: createSpecification(settings, result.modules), blobs: result.blobs };
+  return builtSet(settings, result);
 }
 
-/**
- * Builds every set of a configuration file, from the files that it names. All errors of all sets at once, in
- * words; `files` are those that were read, imported ones included.
- */
+/** Builds every set of a configuration file, from the files that it names. All errors of all sets at once. */
 export async function buildSets(
-  builder: Builder,
+  build: BuildModuleSets,
   sets: readonly ConfiguredReplicaSet[],
   baseFolder: string,
-): Promise<{ built: BuiltSet[]; errors: string[]; files: string[] }> {
-  const answers = await builder.build(sets.map(({ modules }) => ({ paths: modules, baseFolder })));
-  const built: BuiltSet[] = [];
-  const errors: string[] = [];
-  for (const [at, { result }] of answers.entries()) {
-    const { modules: _paths, ...settings } = sets[at];
-    if (!result.ok) errors.push(...result.errors.map(describeModuleError));
-    else built.push({ specification: createSpecification(settings, result.modules), blobs: result.blobs });
-  }
-  return { built, errors, files: answers.flatMap(({ files }) => files) };
+): Promise<BuiltSets> {
+  const all: BuiltSets = { built: [], errors: [], files: [] };
+  if (sets.length === 0) return all;
+  const outcomes = await build({ baseFolder, sets: sets.map(({ modules }) => ({ paths: modules })) });
+  sets.forEach(({ modules: _, ...settings }, index) => {
+    const { files, result } = outcomes[index];
+    all.files.push(...files);
+    if (result.ok) all.built.push(builtSet(settings, result));
+    else all.errors.push(...result.errors.map(describeModuleError));
+  });
+  return all;
+}
+
+function builtSet(settings: ReplicaSetSettings, { modules, blobs }: BuiltModules): BuiltSet {
+  return { specification: createSpecification(settings, modules), blobs };
 }

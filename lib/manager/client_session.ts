@@ -46,10 +46,10 @@ export function openClientSession(
   const calls = new Map<number, AbortController>();
   options.counted(1);
 
-  function receiveFrame(message: Uint8Array, at: number, end: number): void {
+  function receiveFrame(message: Uint8Array, at: number, end: number, nowMs: number): void {
     switch (frameOp(message, at)) {
       case Op.request:
-        return dispatcher.admit(requester, message, at, end);
+        return dispatcher.admit(requester, message, at, end, nowMs);
       case Op.cancel: {
         const id = frameId(message, at);
         const call = calls.get(id);
@@ -96,7 +96,11 @@ export function openClientSession(
         throw new SqwishError("invalid_request", `A client may not send ${message.type}`);
       }
     },
-    onFrames: (message) => forEachFrame(message, (at, end) => receiveFrame(message, at, end)),
+    onFrames(message) {
+      const nowMs = dispatcher.nowMs();
+      forEachFrame(message, (at, end) => receiveFrame(message, at, end, nowMs));
+    },
+    onDrain: () => dispatcher.drained(channel),
     onClose() {
       options.counted(-1);
       dispatcher.requesterGone(requester);

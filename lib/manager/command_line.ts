@@ -7,6 +7,7 @@ import { formatTable } from "../cli/tables.ts";
 import { userKind } from "../cli/views.ts";
 import { createTerminal, type Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
+import { buildInWorker } from "../deployment/module_builder.ts";
 import { describeError, SqwishError } from "../errors.ts";
 import { createSystemRandom } from "../random.ts";
 import { isRole, roles } from "../security/access.ts";
@@ -17,6 +18,7 @@ import { fingerprintOf } from "../security/certificates.ts";
 import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
+import { answerBuildTask, buildArgument } from "./build_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {
   type CreateManager,
@@ -31,7 +33,11 @@ interface DataOptions {
   config?: string;
 }
 
-export function main(argv: string[], createManager: CreateManager): Promise<number> {
+export async function main(argv: string[], createManager: CreateManager): Promise<number> {
+  if (argv[0] === buildArgument) {
+    await answerBuildTask();
+    return 0;
+  }
   const terminal = createTerminal();
   const program = createProgram({
     name: "manager",
@@ -56,7 +62,7 @@ export function main(argv: string[], createManager: CreateManager): Promise<numb
   addToken(program, terminal);
   addUser(program, terminal);
   addBackup(program, terminal);
-  return runProgram(program, argv, { showCodes: true });
+  return await runProgram(program, argv, { showCodes: true });
 }
 
 /** Checked while the command line is read: a mistake in it is wrong usage, one in a file is not. */
@@ -80,7 +86,9 @@ function addCheck(program: Command, terminal: Terminal): void {
     .description("Validates a configuration file and its modules; starts nothing.")
     .requiredOption("--config <file>", "the file to check")
     .action(async ({ config }: { config: string }) => {
-      terminal.writeOut(`${config} is good: ${await requireGoodConfiguration(config, terminal)}\n`);
+      terminal.writeOut(
+        `${config} is good: ${await requireGoodConfiguration(config, terminal, buildInWorker)}\n`,
+      );
     });
 }
 

@@ -3,7 +3,7 @@
  * one is refused whole, told in the log, the events and the dashboard, and what was in force stays.
  */
 import { dirname, resolve } from "node:path";
-import { Builder } from "../deployment/builder.ts";
+import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import {
   type Configuration,
   describeConfigurationError,
@@ -44,10 +44,13 @@ export async function readConfiguration(file: string): Promise<Configuration> {
 }
 
 /** Validates the file and its modules without effect: every error in words, and what it holds when there is none. */
-export async function checkConfiguration(file: string): Promise<{ errors: string[]; summary: string }> {
+export async function checkConfiguration(
+  file: string,
+  build: BuildModuleSets,
+): Promise<{ errors: string[]; summary: string }> {
   try {
     const configuration = await readConfiguration(file);
-    const { errors } = await buildSets(new Builder(), configuration.replicaSets, dirname(resolve(file)));
+    const { errors } = await buildSets(build, configuration.replicaSets, dirname(resolve(file)));
     const names = configuration.replicaSets.map((set) => `${set.name} ${set.version}`);
     return { errors, summary: names.length === 0 ? "no replicaSets" : names.join(", ") };
   } catch (thrown) {

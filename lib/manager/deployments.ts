@@ -3,7 +3,7 @@
  * checked whole before anything is stored, stored in one transaction, and then left to the controller.
  */
 import type { Clock } from "../clock.ts";
-import { Builder } from "../deployment/builder.ts";
+import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
 import {
@@ -22,6 +22,7 @@ import type { RecordEvent } from "./events.ts";
 export interface DeploymentsOptions {
   clock: Clock;
   store: DeploymentStore;
+  build: BuildModuleSets;
   record: RecordEvent;
   /** Stored sets changed. */
   changed(): void;
@@ -29,7 +30,8 @@ export interface DeploymentsOptions {
 
 export class Deployments {
   readonly #options: DeploymentsOptions;
-  readonly #builder = new Builder();
+  /** The build under way. They take turns, for each holds a compiler. */
+  #building: Promise<unknown> = Promise.resolve();
 
   constructor(options: DeploymentsOptions) {
     this.#options = options;
@@ -42,10 +44,8 @@ export class Deployments {
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
     this.#requireNotOfFile(store.find(name), name, "deployed by a client");
-    const { specification, blobs } = await buildSet(
-      this.#builder,
-      parsed.replicaSet,
-      request.modules.map(sourceOf),
+    const { specification, blobs } = await this.#inTurn(() =>
+      buildSet(this.#options.build, parsed.replicaSet, request.modules.map(sourceOf))
     );
     const before = store.find(name);
     this.#requireNotOfFile(before, name, "deployed by a client");
@@ -72,7 +72,9 @@ export class Deployments {
     sets: readonly ConfiguredReplicaSet[],
     baseFolder: string,
   ): Promise<{ errors: string[]; files: string[] }> {
-    const { built, errors, files } = await buildSets(this.#builder, sets, baseFolder);
+    const { built, errors, files } = await this.#inTurn(() =>
+      buildSets(this.#options.build, sets, baseFolder)
+    );
     if (errors.length > 0) return { errors, files };
     const { store, record } = this.#options;
     const named = new Set(sets.map((set) => set.name));
@@ -137,6 +139,12 @@ export class Deployments {
     this.#options.store.deleteSet(name);
     this.#options.record("info", "replica_set_deleted", name, `${by} deleted replicaSet ${name}`);
     this.#options.changed();
+  }
+
+  #inTurn<Value>(build: () => Promise<Value>): Promise<Value> {
+    const turn = this.#building.then(build);
+    this.#building = turn.catch(() => {});
+    return turn;
   }
 
   /** A file is read at every start: what was stored last for its sets, even if it failed, is not stored again. */

@@ -137,12 +137,12 @@ export function awaitHello(options: JoinOptions, channel: Channel, principal: Pr
       }),
     onFrames: (message) =>
       guarded(() => {
-        if (!session) throw new SqwishError("invalid_request", "The first message must be hello, got frames");
+        if (!session) throw framesFirst();
         session.onFrames(message);
       }),
     onMalformed: (error) =>
       guarded(() => {
-        throw error;
+        throw session ? error : framesFirst();
       }),
     onClose: (close) => {
       cancelTimer();
@@ -151,6 +151,10 @@ export function awaitHello(options: JoinOptions, channel: Channel, principal: Pr
     },
     onDrain: () => session?.onDrain?.(),
   });
+}
+
+function framesFirst(): SqwishError {
+  return new SqwishError("invalid_request", "The first message must be hello, got frames");
 }
 
 async function greet(

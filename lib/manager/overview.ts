@@ -19,6 +19,7 @@ import type {
   RolloutView,
 } from "../protocol/views.ts";
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
+import type { ReplicaLoad } from "../scheduling/snapshot.ts";
 import type { StoredSet } from "../store/deployments.ts";
 
 /** What metrics know of an endpoint now: rates over 10 s, quantiles over a minute, totals since the start. */
@@ -50,7 +51,7 @@ export interface OverviewFacts {
 interface Indexed extends OverviewFacts {
   setOf: ReadonlyMap<string, StoredSet>;
   /** By `replicaKey`. */
-  outstanding: ReadonlyMap<string, number>;
+  loads: ReadonlyMap<string, ReplicaLoad>;
   /** How many agents each set is assigned to. */
   assignedAgents: ReadonlyMap<string, number>;
 }
@@ -80,11 +81,8 @@ function indexed(facts: OverviewFacts): Indexed {
   return {
     ...facts,
     setOf: new Map(facts.sets.map((set) => [set.name, set])),
-    outstanding: new Map(
-      facts.load.replicas.map((load) => [
-        replicaKey(load.agent, load.replicaSet, load.revision),
-        load.outstanding,
-      ]),
+    loads: new Map(
+      facts.load.replicas.map((load) => [replicaKey(load.agent, load.replicaSet, load.revision), load]),
     ),
     assignedAgents,
   };
@@ -155,6 +153,10 @@ function reportedView(
   report: ReplicaReport,
   isWanted: boolean,
 ): ReplicaView {
+  const load = facts.loads.get(replicaKey(agent.name, report.replicaSet, report.revision));
+  const { current, good } = facts.setOf.get(report.replicaSet)!;
+  const revision = [current, good].find((candidate) => candidate?.revision === report.revision);
+  const isFixed = (revision?.specification.concurrency ?? agent.concurrency) !== undefined;
   const sample = agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
   return {
     replicaSet: report.replicaSet,
@@ -164,8 +166,10 @@ function reportedView(
     // Given up is out of the routes at once, before the agent has heard of it.
     state: agent.health === "lost" ? "lost" : isWanted ? report.state : "stopping",
     ...(report.reason ? { reason: report.reason } : {}),
-    slots: report.slots,
-    outstanding: facts.outstanding.get(replicaKey(agent.name, report.replicaSet, report.revision)) ?? 0,
+    // While it gets requests, what it gets; the agent's report is only where that starts.
+    slots: load?.slots || report.slots,
+    ...(isFixed ? {} : { adaptive: true as const }),
+    outstanding: load?.outstanding ?? 0,
     runners: sample?.runners ?? 0,
     cpuCores: sample?.cpuCores ?? 0,
     memoryBytes: sample?.memoryBytes ?? 0,

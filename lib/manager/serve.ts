@@ -2,6 +2,7 @@
 import { rm } from "node:fs/promises";
 import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
+import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import type { Configuration } from "../deployment/specification.ts";
 import { createLog } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
@@ -9,6 +10,7 @@ import { databasePath, fileExists } from "../store/data_folder.ts";
 import { openStore } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
+import { createProcessBuilder } from "./build_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
 
@@ -30,6 +32,7 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions, terminal: Terminal, create: CreateManager): Promise<void> {
   const clock = createSystemClock();
   const random = createSystemRandom();
+  const build = createProcessBuilder(Deno.mainModule);
   const log = createLog({
     clock,
     write: (line) => terminal.writeError(`${line}\n`),
@@ -44,7 +47,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
   // A new cluster starts whole or not at all. One that ran before comes up with its last good sets, whatever has
   // become of a module since: a machine that restarts at night has nobody to mend it.
   if (options.config !== undefined && !fileExists(databasePath(folder))) {
-    await requireGoodConfiguration(options.config, terminal);
+    await requireGoodConfiguration(options.config, terminal, build);
   }
   const store = openStore({ folder });
   let manager: Manager | undefined;
@@ -54,6 +57,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       random,
       log,
       store,
+      build,
       listen,
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
@@ -90,8 +94,12 @@ async function readOrExplain(file: string, terminal: Terminal): Promise<Configur
 }
 
 /** Checks a configuration file with its modules; resolves with what it holds in words. Throws after telling every error. */
-export async function requireGoodConfiguration(file: string, terminal: Terminal): Promise<string> {
-  const { errors, summary } = await checkConfiguration(file);
+export async function requireGoodConfiguration(
+  file: string,
+  terminal: Terminal,
+  build: BuildModuleSets,
+): Promise<string> {
+  const { errors, summary } = await checkConfiguration(file, build);
   if (errors.length === 0) return summary;
   for (const error of errors) terminal.writeError(`${error}\n`);
   throw new SqwishError(

@@ -166,6 +166,11 @@ export const frameId = (bytes: Uint8Array, at: number): number => readUint32(byt
 export const frameA = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 16);
 export const frameB = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 20);
 
+/** Where the body starts. */
+export function frameBodyAt(bytes: Uint8Array, at: number): number {
+  return at + headerBytes + readUint16(bytes, at + 6) + readUint32(bytes, at + 12);
+}
+
 /** The name alone, for routing. Names are ASCII in practice; other UTF-8 is decoded too. */
 export function frameName(bytes: Uint8Array, at: number): string {
   const end = at + headerBytes + readUint16(bytes, at + 6);
@@ -181,9 +186,26 @@ export const setFrameId = (bytes: Uint8Array, at: number, id: number): void => w
 export const setFrameA = (bytes: Uint8Array, at: number, a: number): void => writeUint32(bytes, at + 16, a);
 export const setFrameB = (bytes: Uint8Array, at: number, b: number): void => writeUint32(bytes, at + 20, b);
 
+/** The meta alone. Throws `invalid_request` when it is not UTF-8. */
+export function frameMeta(bytes: Uint8Array, at: number): string {
+  const length = readUint32(bytes, at + 12);
+  if (length === 0) return "";
+  const start = at + headerBytes + readUint16(bytes, at + 6);
+  try {
+    return decoder.decode(bytes.subarray(start, start + length));
+  } catch (cause) {
+    throw new SqwishError("invalid_request", "A frame's headers must be UTF-8", { cause });
+  }
+}
+
+export const frameRequestHigh = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 24);
+export const frameRequestLow = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 28);
+
 export function frameRequestId(bytes: Uint8Array, at: number): string {
-  const high = readUint32(bytes, at + 24);
-  const low = readUint32(bytes, at + 28);
+  return formatRequestId(frameRequestHigh(bytes, at), frameRequestLow(bytes, at));
+}
+
+export function formatRequestId(high: number, low: number): string {
   if (high === 0 && low === 0) return noRequestId;
   return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
 }

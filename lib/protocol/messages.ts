@@ -103,6 +103,8 @@ export const replicaReportSchema = v.strictObject({
   reason: v.optional(text),
   /** Requests it takes at once. */
   slots: count,
+  /** Nobody has set them: the manager finds out how many are right. */
+  adaptive: v.optional(v.boolean()),
   endpoints: v.array(endpointDescriptionSchema),
 });
 export type ReplicaReport = v.InferOutput<typeof replicaReportSchema>;

@@ -33,7 +33,10 @@ export interface ReplicaView {
   agent: string;
   state: "pending" | "loading" | "ready" | "failed" | "stopping" | "lost";
   reason?: string;
+  /** Requests it takes at once, as of now. */
   slots: number;
+  /** They follow throughput and latency; missing when they are configured. */
+  adaptive?: true;
   outstanding: number;
   runners: number;
   cpuCores: number;

@@ -25,7 +25,7 @@ export interface ByteStream {
   readonly remoteAddress: string;
   /** Delivers chunks, which become the receiver's, until `onEnd`, which is called once. */
   start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void;
-  /** Resolves when the bytes have been handed to the operating system; rejects when they can't be. */
+  /** Resolves when the bytes are needed no more and may be overwritten; rejects when they can't be sent. */
   write(bytes: Uint8Array): Promise<void>;
   pause(): void;
   resume(): void;
@@ -41,6 +41,9 @@ export function describeLoss(error: Error): string {
 }
 
 const closeGraceMs = 1000;
+/** A connection with nothing to send keeps no more than this for its next batch. */
+const idleBatchBytesMax = 32 * 1024;
+const noBytes = new Uint8Array(0);
 const encoder = new TextEncoder();
 
 export class WebSocketChannel implements Channel, MessageSink {
@@ -58,6 +61,8 @@ export class WebSocketChannel implements Channel, MessageSink {
   #closeFrame: Uint8Array | null = null;
   /** The peer has said goodbye: nothing remains but to answer. */
   #endsWithClose = false;
+  /** What is being written, in a buffer that every write uses again. */
+  #batch = noBytes;
   #writingBytes = 0;
   #receivedBytes = 0;
   #flushScheduled = false;
@@ -176,6 +181,7 @@ export class WebSocketChannel implements Channel, MessageSink {
     while (!this.#ended && this.#writingBytes === 0) {
       const bytes = this.#takeBatch();
       if (bytes === null) {
+        if (this.#batch.length > idleBatchBytesMax) this.#batch = noBytes;
         if (this.#endsWithClose) this.#end(this.#close!.code, this.#close!.reason);
         return;
       }
@@ -207,7 +213,9 @@ export class WebSocketChannel implements Channel, MessageSink {
       this.#closeFrame = null;
       return last;
     }
-    const bytes = new Uint8Array(this.#urgentBytes + messageBytes);
+    const length = this.#urgentBytes + messageBytes;
+    if (this.#batch.length < length) this.#batch = new Uint8Array(Math.max(length, 2 * this.#batch.length));
+    const bytes = this.#batch;
     let at = 0;
     for (const frame of this.#urgent) {
       bytes.set(frame, at);
@@ -219,7 +227,7 @@ export class WebSocketChannel implements Channel, MessageSink {
       at = writeHeader(bytes, at, Opcode.binary, frameBytes, this.#masks);
       this.#outbox.write(bytes, at);
     }
-    return bytes;
+    return bytes.length === length ? bytes : bytes.subarray(0, length);
   }
 
   #receive(chunk: Uint8Array): void {

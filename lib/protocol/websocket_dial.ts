@@ -155,6 +155,12 @@ function closeQuietly(connection: Deno.Conn | undefined): void {
   }
 }
 
+/** A quiet connection holds no more than this; one that reads much at once gets `busyReadBytes`. */
+const readBytes = 16 * 1024;
+const busyReadBytes = 256 * 1024;
+/** With less room than this left, the next read goes into a new buffer. */
+const roomBytesMin = 8 * 1024;
+
 /** A `Deno.Conn` as a byte stream: one pending read, stopped while paused. */
 class ConnStream implements ByteStream {
   readonly remoteAddress: string;
@@ -177,17 +183,24 @@ class ConnStream implements ByteStream {
   async #read(onData: (chunk: Uint8Array) => void): Promise<string> {
     if (this.#first.length > 0) onData(this.#first);
     this.#first = new Uint8Array(0);
-    const buffer = new Uint8Array(64 * 1024);
+    let buffer = new Uint8Array(readBytes);
+    let filled = 0;
+    let count: number | null = 0;
     while (!this.#destroyed) {
       if (this.#paused) await this.#paused;
-      let count: number | null;
       try {
-        count = await this.#connection.read(buffer);
+        // What was read belongs to the receiver; the next goes behind it, or into a new buffer.
+        if (buffer.length - filled < roomBytesMin) {
+          buffer = new Uint8Array(count * 2 > roomBytesMin ? busyReadBytes : readBytes);
+          filled = 0;
+        }
+        count = await this.#connection.read(filled === 0 ? buffer : buffer.subarray(filled));
       } catch (thrown) {
         return thrown instanceof Error ? describeLoss(thrown) : String(thrown);
       }
       if (count === null) return "the manager closed the connection";
-      onData(buffer.slice(0, count));
+      onData(buffer.subarray(filled, filled + count));
+      filled += count;
     }
     return "closed here";
   }

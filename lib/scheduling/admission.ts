@@ -6,6 +6,8 @@
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { headerBytes } from "../protocol/frame.ts";
+import { estimateWaitMs, isHopeless } from "./capacity.ts";
+import type { Target } from "./fleet.ts";
 import { retryAfterMs } from "./outcomes.ts";
 import type { Requester, SetState } from "./state.ts";
 
@@ -68,6 +70,30 @@ export function refuseQueue(set: SetState): SqwishError | null {
   return new SqwishError("queue_full", `The queue of ${name} takes ${full}`, {
     details: { retryAfterMs: retryAfterMs(queued, set.replicas), queued, queueMax },
   });
+}
+
+/**
+ * Asked only when no replica is free for it: so much of its own client waits before it, in order, that it can't be in
+ * time even if nobody else had anything. `target`: its replicas, when any has shown it.
+ */
+export function refuseLate(
+  requester: Requester,
+  { queue }: SetState,
+  target: Target | undefined,
+  remainingMs: number,
+): SqwishError | null {
+  const ahead = queue.waitingOf(requester.id);
+  if (ahead === 0 || !target) return null;
+  let servedPerMs = 0;
+  for (const { available, capacity } of target.replicas) if (available) servedPerMs += capacity.servedPerMs;
+  const waitMs = estimateWaitMs(ahead, servedPerMs);
+  if (!isHopeless(waitMs, remainingMs)) return null;
+  return new SqwishError(
+    "deadline_exceeded",
+    `${target.routed.endpoint} has ${Math.round(remainingMs)} ms, and what waits before it takes about ` +
+      `${Math.round(waitMs)} ms; send less at once or allow more time`,
+    { details: { mayHaveRun: "no", started: false, estimatedWaitMs: Math.round(waitMs), ahead } },
+  );
 }
 
 function tooLarge(what: string, bytesMax: number, bytes: number): SqwishError {

@@ -12,54 +12,45 @@ import { limits } from "../limits.ts";
 import {
   CancelReason,
   encodeFrame,
-  Flag,
   frameA,
-  frameFlags,
   frameId,
-  frameName,
   frameOp,
   Op,
   setFrameB,
   setFrameRequestId,
 } from "../protocol/frame.ts";
 import type { Random } from "../random.ts";
-import { deadlineAt, refuseFrame, refuseQueue, refuseRequester, refuseShare } from "./admission.ts";
-import { Deadlines } from "./deadlines.ts";
+import { TimerWheel } from "../timer_wheel.ts";
+import {
+  deadlineAt,
+  refuseFrame,
+  refuseLate,
+  refuseQueue,
+  refuseRequester,
+  refuseShare,
+} from "./admission.ts";
+import type { DispatcherOptions } from "./dispatcher_options.ts";
 import { Fleet } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
 import * as outcomes from "./outcomes.ts";
 import { choose, smoothRunUs } from "./policy.ts";
 import { type DispatcherSnapshot, snapshotOf } from "./snapshot.ts";
 import {
-  type AgentLink,
   type FrameSink,
+  isCongested,
   Pending,
   type Replica,
   type Requester,
   type SetState,
 } from "./state.ts";
 
-export type { DispatcherSnapshot, FrameSink, Requester };
+export type { DispatcherOptions, DispatcherSnapshot, FrameSink, Requester };
 export type RequestOutcome = outcomes.RequestOutcome;
-
-export interface DispatcherOptions {
-  clock: Clock;
-  random: Random;
-  /** Upper half of every request id; another one with every start of the manager (u32). */
-  bootEpoch: number;
-  /** The table now in force; read at the start and by `routesChanged`. */
-  routes(): RoutingTable;
-  /** Called once per request, refused ones included. Must not call back into the dispatcher. */
-  onOutcome(outcome: RequestOutcome): void;
-}
 
 /** A dispatcher over the table that `routes` gives now. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   return new Dispatcher(options);
 }
-
-/** Run ids stay small integers, which cost no memory of their own as keys; the count comes round and skips those in use. */
-const runIdMax = 0x3fff_ffff;
 
 export class Dispatcher {
   #options: DispatcherOptions;
@@ -68,10 +59,10 @@ export class Dispatcher {
   #epoch: number;
   #table: RoutingTable;
   #fleet = new Fleet();
-  #deadlines: Deadlines<Pending>;
+  #deadlines: TimerWheel<Pending>;
   #inFlight = new InFlight();
   #requestNumber = 0;
-  #runId = 0;
+  #outcome = outcomes.emptyOutcome();
   #cancelHold: (() => void) | null = null;
 
   constructor(options: DispatcherOptions) {
@@ -79,24 +70,25 @@ export class Dispatcher {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#epoch = options.bootEpoch >>> 0;
-    this.#deadlines = new Deadlines(options.clock, (pending) => this.#expire(pending));
+    this.#deadlines = new TimerWheel(options.clock, (pending) => this.#expire(pending));
     this.#table = options.routes();
     this.#fleet.apply(this.#table, options.clock.monotonicMs());
   }
 
-  /** Takes a `request` frame: it is run, queued, or refused by an error frame. `bytes[at, end)` becomes the dispatcher's. */
-  admit(requester: Requester, bytes: Uint8Array, at: number, end: number): void {
-    const nowMs = this.#clock.monotonicMs();
+  /**
+   * Takes a `request` frame: it is run, queued, or refused by an error frame. `bytes[at, end)` becomes the
+   * dispatcher's. `nowMs` saves a look at the clock for each frame of a batch.
+   */
+  admit(requester: Requester, bytes: Uint8Array, at: number, end: number, nowMs = this.nowMs()): void {
     const number = this.#requestNumber = (this.#requestNumber + 1) >>> 0;
     const id = frameId(bytes, at);
     const inFlight = this.#inFlight.of(requester);
     const malformed = refuseFrame(bytes, at, end);
     if (malformed) return this.#refuse(requester, id, number, malformed);
-    const endpoint = frameName(bytes, at);
+    const { endpoint, target } = this.#fleet.named(bytes, at);
     const refusal = refuseRequester(requester, endpoint, id, inFlight.has(id));
     if (refusal) return this.#refuse(requester, id, number, refusal);
 
-    const target = this.#fleet.targets.get(endpoint);
     let set = target?.set;
     if (!set) {
       const found = lookup(this.#table, endpoint);
@@ -106,16 +98,17 @@ export class Dispatcher {
     const timeoutMs = target?.routed.timeoutMs ?? set.routed.timeoutMs;
     const deadlineMs = deadlineAt(frameA(bytes, at), timeoutMs, nowMs);
     // Those that wait for the same endpoint go first; those that wait for another could not use a slot free for it.
-    const replica = target && set.queue.waiting(endpoint) === 0
-      ? choose(target.replicas, nowMs, this.#random)
-      : null;
-    const full = refuseShare(inFlight.size) ?? (replica ? null : refuseQueue(set));
+    const mayRun = target && (set.queue.size === 0 || set.queue.waiting(endpoint) === 0) &&
+      !isCongested(requester.sink);
+    const replica = mayRun ? choose(target.replicas, nowMs, this.#random) : null;
+    const full = refuseShare(inFlight.size) ??
+      (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs));
     if (full) return this.#refuse(requester, id, number, full, endpoint);
 
     setFrameRequestId(bytes, at, this.#epoch, number);
     const pending = new Pending(requester, id, endpoint, set, number, nowMs, deadlineMs, bytes, at, end);
     this.#inFlight.add(pending);
-    this.#deadlines.add(pending);
+    this.#deadlines.add(pending, nowMs);
     if (replica) this.#run(pending, replica, nowMs);
     else this.#enqueue(pending, nowMs);
   }
@@ -141,14 +134,20 @@ export class Dispatcher {
   }
 
   /** Takes a `reply`, `part` or `error` frame of an agent; one that is late, or for no request of its, is dropped. */
-  answer(agent: string, bytes: Uint8Array, at: number, end: number): void {
+  answer(agent: string, bytes: Uint8Array, at: number, end: number, nowMs = this.nowMs()): void {
     const link = this.#fleet.links.get(agent);
     const pending = link?.running.get(frameId(bytes, at));
     if (!pending) return;
     const op = frameOp(bytes, at);
-    if (op === Op.reply) this.#onReply(pending, bytes, at, end);
+    if (op === Op.reply) this.#onReply(pending, bytes, at, end, nowMs);
     else if (op === Op.part) this.#onPart(pending, bytes, at, end);
-    else if (op === Op.error) this.#onError(pending, bytes, at, end);
+    else if (op === Op.error) this.#onError(pending, bytes, at, end, nowMs);
+  }
+
+  /** A client or an agent that had too much to read has room again. */
+  drained(sink: FrameSink): void {
+    for (const link of this.#fleet.links.values()) if (link.sink === sink) link.congested = false;
+    this.#pumpAll();
   }
 
   /** An agent may get requests from now on. An older connection of the same agent counts as gone. */
@@ -165,7 +164,8 @@ export class Dispatcher {
     const nowMs = this.#clock.monotonicMs();
     const touched = new Set<SetState>();
     // Backwards, since each goes to the front: the earliest ends up first.
-    for (const pending of [...link.running.values()].reverse()) {
+    const running = link.running.values().sort((left, right) => right.number - left.number);
+    for (const pending of running) {
       const { phase } = pending;
       this.#release(pending);
       if (phase === "abandoned") {
@@ -185,17 +185,15 @@ export class Dispatcher {
   routesChanged(): void {
     const nowMs = this.#clock.monotonicMs();
     this.#table = this.#options.routes();
-    const removed = this.#fleet.apply(this.#table, nowMs);
-    for (const set of [...removed, ...this.#fleet.sets.values()]) {
-      for (const endpoint of set.queue.endpoints()) {
-        if (lookup(this.#table, endpoint).kind !== "none") continue;
-        for (const pending of set.queue.drain(endpoint)) {
-          pending.node = null;
-          this.#fail(pending, outcomes.removedMeanwhile(pending), true);
-        }
-      }
+    for (const pending of this.#fleet.apply(this.#table, nowMs)) {
+      this.#fail(pending, outcomes.removedMeanwhile(pending), true);
     }
     this.#pumpAll();
+  }
+
+  /** The time by the dispatcher's clock, for a batch of frames. */
+  nowMs(): number {
+    return this.#clock.monotonicMs();
   }
 
   /** Counters for views and metrics. */
@@ -254,29 +252,27 @@ export class Dispatcher {
 
   #run(pending: Pending, replica: Replica, nowMs: number): void {
     const link = replica.link!;
-    const runId = this.#nextRunId(link);
+    const runId = link.takeRunId();
     pending.phase = "running";
     pending.waitedMs += nowMs - pending.queuedMs;
+    pending.dispatchedMs = nowMs;
     pending.link = link;
     pending.replica = replica;
     pending.runId = runId;
-    replica.outstanding++;
-    link.running.set(runId, pending);
+    pending.sentInto = ++replica.outstanding;
+    link.running.add(runId, pending);
     pending.address(nowMs);
-    link.sink.sendFrames(pending.frame());
+    link.sink.sendFrames(pending.bytes, pending.at, pending.end);
+    if (isCongested(link.sink)) link.congested = true;
   }
 
-  #nextRunId(link: AgentLink): number {
-    do this.#runId = this.#runId === runIdMax ? 1 : this.#runId + 1; while (link.running.has(this.#runId));
-    return this.#runId;
-  }
-
-  #onReply(pending: Pending, bytes: Uint8Array, at: number, end: number): void {
-    const nowMs = this.#clock.monotonicMs();
+  #onReply(pending: Pending, bytes: Uint8Array, at: number, end: number, nowMs: number): void {
     const runUs = frameA(bytes, at);
     const replica = pending.replica!;
     replica.runUs = smoothRunUs(replica.runUs, runUs);
     replica.runObservedMs = nowMs;
+    const roundTripMs = nowMs - pending.dispatchedMs;
+    replica.capacity.observe(nowMs, roundTripMs, runUs, pending.sentInto, replica.outstanding);
     const { phase } = pending;
     this.#release(pending);
     this.#deadlines.remove(pending);
@@ -294,8 +290,7 @@ export class Dispatcher {
     pending.deliver(this.#epoch, bytes, at, end);
   }
 
-  #onError(pending: Pending, bytes: Uint8Array, at: number, end: number): void {
-    const nowMs = this.#clock.monotonicMs();
+  #onError(pending: Pending, bytes: Uint8Array, at: number, end: number, nowMs: number): void {
     const { code, unrun } = outcomes.readError(bytes, at);
     const { phase } = pending;
     const replica = pending.replica!;
@@ -317,10 +312,8 @@ export class Dispatcher {
   }
 
   #mayRunAgain(pending: Pending, nowMs: number): boolean {
-    const idempotent = (frameFlags(pending.bytes, pending.at) & Flag.idempotent) !== 0 ||
-      (this.#fleet.targets.get(pending.endpoint)?.routed.idempotent ?? pending.set.routed.idempotent);
-    return idempotent && !pending.streaming && pending.attempt < limits.attemptsMax &&
-      pending.deadlineMs > nowMs;
+    const byItsEndpoint = this.#fleet.targets.get(pending.endpoint)?.routed.idempotent;
+    return pending.mayRunAgain(byItsEndpoint ?? pending.set.routed.idempotent, nowMs);
   }
 
   /** A replica that gave a request back gets none until it reports, or for a short while: no ping-pong meanwhile. */
@@ -339,6 +332,7 @@ export class Dispatcher {
       pending.leave();
       this.#expireQueued(pending, nowMs);
     } else if (pending.phase === "running") {
+      pending.replica!.capacity.lose();
       this.#giveUp(pending, outcomes.expiredRunning(pending, nowMs), true);
     } else {
       // The agent never confirmed its cancel. Its own watchdog ends the run; the slot must not be lost for good.
@@ -385,7 +379,7 @@ export class Dispatcher {
 
   /** The one outcome: after it the requester's id is free. */
   #settle(pending: Pending, code: "ok" | ErrorCode, runUs: number, nowMs: number): void {
-    const outcome = outcomes.outcomeOf(pending, code, runUs, nowMs);
+    const outcome = outcomes.fillOutcome(this.#outcome, pending, code, runUs, nowMs);
     pending.phase = "done";
     this.#inFlight.remove(pending);
     this.#options.onOutcome(outcome);

@@ -3,10 +3,11 @@
  * requests. On the way: routing table → here → policy. The invariant: a replica's `outstanding` survives every
  * change of the table and of its handle, so that a slot taken before is still counted after.
  */
-import type { RoutedEndpoint, RoutedSet, RoutingTable } from "../cluster/routing.ts";
-import { slotsOf } from "./capacity.ts";
+import { lookup, type RoutedEndpoint, type RoutedSet, type RoutingTable } from "../cluster/routing.ts";
+import { frameName } from "../protocol/frame.ts";
+import { NameCache } from "../protocol/name_cache.ts";
 import { isFree } from "./policy.ts";
-import { type AgentLink, type FrameSink, Replica, SetState } from "./state.ts";
+import { AgentLink, type FrameSink, type Pending, Replica, SetState } from "./state.ts";
 
 /** An endpoint of the table and its candidates. */
 export interface Target {
@@ -15,15 +16,22 @@ export interface Target {
   readonly replicas: readonly Replica[];
 }
 
+/** What an endpoint's name in a frame leads to; without a target for a name that the table doesn't have. */
+export interface Named {
+  readonly endpoint: string;
+  readonly target: Target | undefined;
+}
+
 export class Fleet {
   readonly sets = new Map<string, SetState>();
   readonly links = new Map<string, AgentLink>();
   /** Endpoints by full name: the one look-up of the success path. */
   targets = new Map<string, Target>();
+  #names = new NameCache<Named>((bytes, at) => this.#name(bytes, at));
   #replicas = new Map<string, Replica>();
 
-  /** Takes over a routing table. Returns the sets that are no longer in it, for their queues to be answered. */
-  apply(table: RoutingTable, nowMs: number): SetState[] {
+  /** Takes over a routing table. Returns the requests that waited for what is no longer in it. */
+  apply(table: RoutingTable, nowMs: number): Pending[] {
     for (const replica of this.#replicas.values()) replica.routed = false;
     const removed: SetState[] = [];
     for (const [name, set] of this.sets) {
@@ -36,14 +44,15 @@ export class Fleet {
     for (const routed of table.sets.values()) this.#applySet(routed, targets);
     this.#rememberReadiness(targets, nowMs);
     this.targets = targets;
+    this.#names = new NameCache((bytes, at) => this.#name(bytes, at));
     for (const [key, replica] of this.#replicas) {
       if (!replica.routed && replica.outstanding === 0) this.#replicas.delete(key);
     }
-    return removed;
+    return [...removed, ...this.sets.values()].flatMap((set) => orphansOf(set, table));
   }
 
   connect(name: string, sink: FrameSink): AgentLink {
-    const link: AgentLink = { name, sink, running: new Map() };
+    const link = new AgentLink(name, sink);
     this.links.set(name, link);
     this.#setLink(name, link);
     return link;
@@ -54,6 +63,11 @@ export class Fleet {
     this.links.delete(name);
     this.#setLink(name, null);
     return link;
+  }
+
+  /** What the frame at `at` asks for. */
+  named(bytes: Uint8Array, at: number): Named {
+    return this.#names.get(bytes, at);
   }
 
   /** A replica with a free slot serves this endpoint. */
@@ -76,6 +90,11 @@ export class Fleet {
     return this.#replicas.values();
   }
 
+  #name(bytes: Uint8Array, at: number): Named {
+    const endpoint = frameName(bytes, at);
+    return { endpoint, target: this.targets.get(endpoint) };
+  }
+
   #applySet(routed: RoutedSet, targets: Map<string, Target>): void {
     let set = this.sets.get(routed.name);
     if (!set) {
@@ -89,7 +108,7 @@ export class Fleet {
       // A hold ends when the replica has said something new.
       if (replica.handle !== entry.handle) replica.held = false;
       replica.handle = entry.handle;
-      replica.slots = slotsOf({ reportedSlots: entry.slots });
+      replica.capacity.configure(entry.slots, entry.adaptive);
       replica.routed = true;
       replica.link = this.links.get(entry.agent) ?? null;
       byRouted.set(entry, replica);
@@ -123,4 +142,12 @@ export class Fleet {
       if (replica.agent === agent) replica.link = link;
     }
   }
+}
+
+/** Takes out of a set's queue what waits for endpoints that don't exist any more. */
+function orphansOf({ queue }: SetState, table: RoutingTable): Pending[] {
+  const gone = queue.endpoints().filter((endpoint) => lookup(table, endpoint).kind === "none");
+  const orphans = gone.flatMap((endpoint) => queue.drain(endpoint));
+  for (const pending of orphans) pending.node = null;
+  return orphans;
 }

@@ -26,25 +26,40 @@ export interface RequestOutcome {
   requester: string;
 }
 
-/** The outcome of an admitted request. To be taken before its phase changes. */
-export function outcomeOf(
+/** An outcome to be filled in again and again: there is one per request. */
+export function emptyOutcome(): RequestOutcome {
+  return {
+    endpoint: "",
+    replicaSet: "",
+    revision: 0,
+    agent: "",
+    code: "ok",
+    queueMs: 0,
+    totalMs: 0,
+    runUs: 0,
+    requester: "",
+  };
+}
+
+/** Writes the outcome of an admitted request into `outcome`. To be taken before its phase changes. */
+export function fillOutcome(
+  outcome: RequestOutcome,
   pending: Pending,
   code: "ok" | ErrorCode,
   runUs: number,
   nowMs: number,
 ): RequestOutcome {
   const { replica } = pending;
-  return {
-    endpoint: pending.endpoint,
-    replicaSet: pending.set.routed.name,
-    revision: replica?.revision ?? 0,
-    agent: replica?.agent ?? "",
-    code,
-    queueMs: pending.waitedMs + (pending.phase === "queued" ? nowMs - pending.queuedMs : 0),
-    totalMs: nowMs - pending.admittedMs,
-    runUs,
-    requester: pending.requester.describe,
-  };
+  outcome.endpoint = pending.endpoint;
+  outcome.replicaSet = pending.set.routed.name;
+  outcome.revision = replica === null ? 0 : replica.revision;
+  outcome.agent = replica === null ? "" : replica.agent;
+  outcome.code = code;
+  outcome.queueMs = pending.waitedMs + (pending.phase === "queued" ? nowMs - pending.queuedMs : 0);
+  outcome.totalMs = nowMs - pending.admittedMs;
+  outcome.runUs = runUs;
+  outcome.requester = pending.requester.describe;
+  return outcome;
 }
 
 /** The outcome of a request that was refused at once. */
@@ -159,7 +174,9 @@ export function managerStopping(pending: Pending): SqwishError {
  */
 export function retryAfterMs(queued: number, replicas: readonly Replica[]): number {
   let requestsPerMs = 0;
-  for (const { slots, runUs } of replicas) requestsPerMs += slots / Math.max(runUs / 1000, 1);
+  for (const { capacity, runUs } of replicas) {
+    requestsPerMs += capacity.servedPerMs || capacity.slots / Math.max(runUs / 1000, 1);
+  }
   const waitMs = requestsPerMs > 0 ? queued / requestsPerMs : limits.retryAfterMsMax;
   return Math.round(Math.min(limits.retryAfterMsMax, Math.max(limits.retryAfterMsMin, waitMs)));
 }

@@ -1,8 +1,9 @@
 /**
  * Which replica is next? Pure. On the way: queue or admission → here → dispatch.
- * Least outstanding relative to capacity, as the least-work policies of Harchol-Balter ("Performance Modeling and
- * Design of Computer Systems", 2013, chapter 24) estimate it: the load counts more where runs take longer, so the
- * slow and the hot get less. The invariant: never a replica without a free slot.
+ * The better of two at random (Mitzenmacher, "The power of two choices in randomized load balancing", 2001): the price
+ * is the same for 2 replicas and for 100, and many requests at once don't herd to one. Better is less outstanding
+ * relative to capacity, weighed by run time, so the slow and the hot get less.
+ * The invariants: never a replica without a free slot; if any has one, one is found. docs/decisions/0010 has figures.
  */
 import type { Random } from "../random.ts";
 
@@ -20,7 +21,7 @@ export interface Candidate {
 
 /** An observed run time says nothing any more after this long, and a slow replica gets its next chance. */
 const observationMsMax = 10_000;
-/** Slower than the fastest by less than this is noise; by more counts, up to `slownessMax`. */
+/** Slower than the other by less than this is noise; by more counts, up to `slownessMax`. */
 const slownessTolerated = 1.5;
 const slownessMax = 4;
 /** Weight of a new run time, as in Jacobson, "Congestion avoidance and control" (1988). */
@@ -30,29 +31,28 @@ export function isFree(candidate: Candidate): boolean {
   return candidate.available && candidate.outstanding < candidate.slots;
 }
 
-/**
- * The best of those with a free slot; null: none has one. Equals are told apart by `random`, so that many
- * requests at once don't herd to the first of the list.
- */
+/** The better of two candidates at random; another with a free slot when neither has one; null: none has. */
 export function choose<C extends Candidate>(
   candidates: readonly C[],
   nowMs: number,
   random: Random,
 ): C | null {
-  const fastestUs = fastest(candidates, nowMs);
-  let best: C | null = null;
-  let bestCost = Infinity;
-  let equals = 0;
-  for (const candidate of candidates) {
-    if (!isFree(candidate)) continue;
-    const cost = ((candidate.outstanding + 1) / candidate.slots) * slowness(candidate, fastestUs, nowMs);
-    if (cost > bestCost) continue;
-    // The n-th of n equals wins with probability 1/n: each is as likely (Vitter's reservoir of one).
-    equals = cost < bestCost ? 1 : equals + 1;
-    if (equals === 1 || random.next() * equals < 1) best = candidate;
-    bestCost = cost;
+  const count = candidates.length;
+  if (count < 2) return count === 1 && isFree(candidates[0]) ? candidates[0] : null;
+  // One draw for both, and for which goes first when they are equals.
+  const pair = Math.floor(random.next() * count * (count - 1));
+  const first = pair % count;
+  const second = (first + 1 + Math.floor(pair / count)) % count;
+  const one = candidates[first];
+  const other = candidates[second];
+  if (isFree(one)) return isFree(other) && isBetter(other, one, nowMs) ? other : one;
+  if (isFree(other)) return other;
+  // From a random place on, so that the last free ones are not always asked in the same order.
+  for (let index = second + 1; index < second + count; index++) {
+    const candidate = candidates[index < count ? index : index - count];
+    if (isFree(candidate)) return candidate;
   }
-  return best;
+  return null;
 }
 
 /** The smoothed run time after one more run of `runUs`. */
@@ -64,16 +64,17 @@ function isObserved(candidate: Candidate, nowMs: number): boolean {
   return candidate.runUs > 0 && nowMs - candidate.runObservedMs <= observationMsMax;
 }
 
-function fastest(candidates: readonly Candidate[], nowMs: number): number {
-  let fastestUs = Infinity;
-  for (const candidate of candidates) {
-    if (isObserved(candidate, nowMs) && candidate.runUs < fastestUs) fastestUs = candidate.runUs;
+function isBetter(one: Candidate, other: Candidate, nowMs: number): boolean {
+  let load = (one.outstanding + 1) * other.slots;
+  let otherLoad = (other.outstanding + 1) * one.slots;
+  if (isObserved(one, nowMs) && isObserved(other, nowMs)) {
+    if (one.runUs > other.runUs) load *= slowness(one.runUs / other.runUs);
+    else otherLoad *= slowness(other.runUs / one.runUs);
   }
-  return fastestUs;
+  return load < otherLoad;
 }
 
-/** 1 for the usual, up to `slownessMax` for a replica that takes that much longer than the fastest. */
-function slowness(candidate: Candidate, fastestUs: number, nowMs: number): number {
-  if (!isObserved(candidate, nowMs)) return 1;
-  return Math.min(slownessMax, Math.max(1, candidate.runUs / fastestUs / slownessTolerated));
+/** 1 for the usual, up to `slownessMax` for a replica that takes so many `times` as long as the other. */
+function slowness(times: number): number {
+  return Math.min(slownessMax, Math.max(1, times / slownessTolerated));
 }

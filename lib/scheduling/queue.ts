@@ -37,6 +37,7 @@ interface Lane<Entry> {
 interface Flow<Entry> {
   readonly client: string;
   readonly lanes: Map<string, Lane<Entry>>;
+  waiting: number;
   deficit: number;
   previous: Flow<Entry>;
   next: Flow<Entry>;
@@ -55,13 +56,21 @@ export class FairQueue<Entry> {
   #size = 0;
   #bytes = 0;
   readonly #bytesOf: (entry: Entry) => number;
+  readonly #isHeld: (entry: Entry) => boolean;
   #round = 0;
   #lastOrder = 0;
   #firstOrder = 0;
 
-  /** `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. */
-  constructor(bytesOf: (entry: Entry) => number = () => 0) {
+  /**
+   * `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. `isHeld`: its client
+   * takes no answers at present, so that its turn is passed over.
+   */
+  constructor(
+    bytesOf: (entry: Entry) => number = () => 0,
+    isHeld: (entry: Entry) => boolean = () => false,
+  ) {
     this.#bytesOf = bytesOf;
+    this.#isHeld = isHeld;
   }
 
   get size(): number {
@@ -76,6 +85,11 @@ export class FairQueue<Entry> {
   /** How many wait for this endpoint. */
   waiting(endpoint: string): number {
     return this.#topics.get(endpoint)?.waiting ?? 0;
+  }
+
+  /** How many of this client wait. */
+  waitingOf(client: string): number {
+    return this.#flows.get(client)?.waiting ?? 0;
   }
 
   /** The endpoints that something waits for. */
@@ -109,7 +123,7 @@ export class FairQueue<Entry> {
     let flow = this.#turn;
     for (let blocked = 0; flow && blocked < this.#flows.size;) {
       const node = this.#firstServable(flow, canServe);
-      if (!node) {
+      if (!node || this.#isHeld(node.entry)) {
         // Passed over without credit, which would come back as a burst; and when all are, the turn stays where it is.
         blocked++;
         flow = flow.next;
@@ -140,6 +154,7 @@ export class FairQueue<Entry> {
     node.previous = node.next = null;
     this.#size--;
     this.#bytes -= this.#bytesOf(node.entry);
+    lane.flow.waiting--;
     if (--lane.topic.waiting === 0) this.#topics.delete(lane.topic.endpoint);
     if (lane.head) return;
     lane.flow.lanes.delete(lane.topic.endpoint);
@@ -161,6 +176,7 @@ export class FairQueue<Entry> {
 
   #added(node: QueueNode<Entry>): QueueNode<Entry> {
     node.lane.topic.waiting++;
+    node.lane.flow.waiting++;
     this.#size++;
     this.#bytes += this.#bytesOf(node.entry);
     return node;
@@ -182,7 +198,7 @@ export class FairQueue<Entry> {
 
   /** A new client waits for a whole round, unless it goes `first`. */
   #addFlow(client: string, first: boolean): Flow<Entry> {
-    const flow = { client, lanes: new Map(), deficit: 0 } as unknown as Flow<Entry>;
+    const flow = { client, lanes: new Map(), waiting: 0, deficit: 0 } as unknown as Flow<Entry>;
     const turn = this.#turn ?? flow;
     flow.next = turn;
     flow.previous = this.#turn ? turn.previous : flow;

@@ -4,14 +4,25 @@
  * The invariants: a request is answered exactly once; its slot is given back exactly once, which may be later.
  */
 import type { RoutedSet } from "../cluster/routing.ts";
-import { setFrameA, setFrameB, setFrameId, setFrameRequestId } from "../protocol/frame.ts";
-import type { DeadlineEntry } from "./deadlines.ts";
+import { IdTable } from "../id_table.ts";
+import { limits } from "../limits.ts";
+import { Flag, frameFlags, setFrameA, setFrameB, setFrameId, setFrameRequestId } from "../protocol/frame.ts";
+import { WheelEntry } from "../timer_wheel.ts";
+import { Capacity } from "./capacity.ts";
 import type { Candidate } from "./policy.ts";
 import { FairQueue, type QueueNode } from "./queue.ts";
 
 /** Where frames go; a `Channel` satisfies it. Must not throw when its peer is gone. */
 export interface FrameSink {
   sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
+  /** What waits to be written there. */
+  readonly bufferedBytes?: number;
+}
+
+/** So much waits for it that it gets no more requests, nor has more of its own run, until it has read. */
+export function isCongested(sink: FrameSink): boolean {
+  const { bufferedBytes } = sink;
+  return bufferedBytes !== undefined && bufferedBytes > limits.sendBufferBytesHigh;
 }
 
 /**
@@ -33,16 +44,17 @@ export interface Requester {
  */
 export type Phase = "queued" | "running" | "abandoned" | "done";
 
-export class Pending implements DeadlineEntry {
+export class Pending extends WheelEntry {
   phase: Phase = "queued";
   /** Of runs that may have happened: counts up when an agent is lost, not when it gives the request back unrun. */
   attempt = 1;
-  deadlineMs: number;
-  heapIndex = -1;
   node: QueueNode<Pending> | null = null;
   /** Time spent in the queue before `queuedMs`. */
   waitedMs = 0;
   queuedMs: number;
+  dispatchedMs = 0;
+  /** In flight at its replica when it was sent, itself included. */
+  sentInto = 0;
   link: AgentLink | null = null;
   replica: Replica | null = null;
   /** Its id towards the agent. */
@@ -65,7 +77,7 @@ export class Pending implements DeadlineEntry {
     public at: number,
     public end: number,
   ) {
-    this.deadlineMs = deadlineMs;
+    super(deadlineMs);
     this.queuedMs = admittedMs;
   }
 
@@ -85,12 +97,7 @@ export class Pending implements DeadlineEntry {
   deliver(epoch: number, bytes: Uint8Array, at: number, end: number): void {
     setFrameId(bytes, at, this.clientId);
     setFrameRequestId(bytes, at, epoch, this.number);
-    this.requester.sink.sendFrames(within(bytes, at, end));
-  }
-
-  /** The request's frame, for sending. */
-  frame(): Uint8Array {
-    return within(this.bytes, this.at, this.end);
+    this.requester.sink.sendFrames(bytes, at, end);
   }
 
   /**
@@ -105,6 +112,13 @@ export class Pending implements DeadlineEntry {
     this.end -= this.at;
     this.at = 0;
   }
+
+  /** After a run whose outcome is unknown. `idempotent`: its endpoint says so; the request itself may, too. */
+  mayRunAgain(idempotent: boolean, nowMs: number): boolean {
+    const isIdempotent = idempotent || (frameFlags(this.bytes, this.at) & Flag.idempotent) !== 0;
+    return isIdempotent && !this.streaming && this.attempt < limits.attemptsMax && this.deadlineMs > nowMs;
+  }
+
   /** Out of the queue, from wherever it stands there. */
   leave(): void {
     this.set.queue.remove(this.node!);
@@ -113,16 +127,27 @@ export class Pending implements DeadlineEntry {
 }
 
 /** A connected agent and what runs there, by the id the agent knows it by. */
-export interface AgentLink {
-  readonly name: string;
-  readonly sink: FrameSink;
-  readonly running: Map<number, Pending>;
+export class AgentLink {
+  readonly running = new IdTable<Pending>();
+  /** It has too much to read already. */
+  congested = false;
+  #runId = 0;
+
+  constructor(readonly name: string, readonly sink: FrameSink) {}
+
+  takeRunId(): number {
+    do this.#runId = this.#runId === runIdMax ? 1 : this.#runId + 1; while (this.running.has(this.#runId));
+    return this.#runId;
+  }
 }
+
+/** Run ids stay small integers, which cost no memory of their own; the count comes round and skips those in use. */
+const runIdMax = 0x3fff_ffff;
 
 /** One replica as a candidate. */
 export class Replica implements Candidate {
   handle = 0;
-  slots = 0;
+  readonly capacity = new Capacity();
   outstanding = 0;
   runUs = 0;
   runObservedMs = 0;
@@ -134,14 +159,21 @@ export class Replica implements Candidate {
 
   constructor(readonly agent: string, readonly replicaSet: string, readonly revision: number) {}
 
+  get slots(): number {
+    return this.capacity.slots;
+  }
+
   get available(): boolean {
-    return this.routed && this.link !== null && !this.held;
+    return this.routed && this.link !== null && !this.held && !this.link.congested;
   }
 }
 
 /** One replicaSet with its queue. It outlives the table only while requests of it run. */
 export class SetState {
-  readonly queue = new FairQueue<Pending>((pending) => pending.end - pending.at);
+  readonly queue = new FairQueue<Pending>(
+    (pending) => pending.end - pending.at,
+    (pending) => isCongested(pending.requester.sink),
+  );
   /** When an endpoint that now has no ready replica last had one, monotonic ms. */
   readonly lastReadyMs = new Map<string, number>();
   replicas: Replica[] = [];
@@ -149,9 +181,4 @@ export class SetState {
   pumping = false;
 
   constructor(public routed: RoutedSet) {}
-}
-
-/** `bytes[at, end)` without a copy. */
-function within(bytes: Uint8Array, at: number, end: number): Uint8Array {
-  return at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
 }

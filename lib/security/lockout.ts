@@ -34,6 +34,8 @@ export class Lockout {
 
   /** How long the address has to wait, ms; 0 when it may try. */
   check(address: string, nowMs: number): number {
+    // Nearly always; reading an address takes longer than all the rest of a sign-in that is remembered.
+    if (this.#entries.size === 0) return 0;
     const entry = this.#entries.get(lockoutKey(address));
     return entry ? Math.max(0, entry.lockedUntilMs - nowMs) : 0;
   }

@@ -44,10 +44,16 @@ export class UserStore {
   readonly #database: Database;
   /** Prepared: HTTP Basic asks at every request. */
   readonly #byName;
+  #changes = 0;
 
   constructor(database: Database) {
     this.#database = database;
     this.#byName = database.orm.select().from(users).where(eq(users.name, sql.placeholder("name"))).prepare();
+  }
+
+  /** Counts the changes made here; another process makes its own. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Adds a user; kind "user", no endpoints, not for once and no expiry unless said. Throws `conflict` when the name is taken. */
@@ -60,6 +66,7 @@ export class UserStore {
       expiresAtMs: user.expiresAtMs ?? null,
       createdAtMs: nowMs,
     };
+    this.#changes++;
     return this.#database.transaction(() => {
       if (this.find(user.name)) {
         throw new SqwishError("conflict", `A new user needs a name of its own, ${user.name} exists already`);
@@ -82,6 +89,7 @@ export class UserStore {
 
   /** Whether there was one. Throws `conflict` for the last admin. */
   remove(name: string): boolean {
+    this.#changes++;
     return this.#database.transaction(() => {
       const user = this.find(name);
       if (!user) return false;
@@ -98,6 +106,7 @@ export class UserStore {
 
   /** Throws `not_found` when there is no such user. */
   setPassword(name: string, passwordHash: string): void {
+    this.#changes++;
     const changed = this.#database.transaction(
       () => this.#database.orm.update(users).set({ passwordHash }).where(eq(users.name, name)).run().changes,
       "durable",
@@ -107,6 +116,7 @@ export class UserStore {
 
   /** Notes the first use of a token. False when it was used before: two joins can't both be the first. */
   markUsed(name: string, nowMs: number): boolean {
+    this.#changes++;
     const changed = this.#database.transaction(
       () =>
         this.#database.orm.update(users).set({ usedAtMs: nowMs })

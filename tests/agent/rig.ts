@@ -46,6 +46,9 @@ export class NotingHosting implements Hosting {
   credit(id: number, count: number): void {
     this.noted.push(`credit ${id} ${count}`);
   }
+  resume(): void {
+    this.noted.push("resume");
+  }
   forget(): void {
     this.noted.push("forget");
   }

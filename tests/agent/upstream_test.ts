@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type AnswerSink, UpstreamCalls } from "../../lib/agent/upstream.ts";
+import { UpstreamCalls } from "../../lib/agent/upstream.ts";
+import type { FrameSink } from "../../lib/hosting/host.ts";
 import { decodeFrame, encodeFrame, type Frame, type FrameParts, Op } from "../../lib/protocol/frame.ts";
 import { createMemoryChannelPair } from "../../lib/protocol/memory_channel.ts";
 import { RecordingSink } from "../scheduling/rig.ts";
@@ -17,15 +18,19 @@ function connected(calls: UpstreamCalls): { manager: ManagerEnd; end(): void } {
   return { manager, end: () => left.abandon("gone") };
 }
 
-const request = (id: number) => encodeFrame({ op: Op.request, id, name: "images/resize" });
+function ask(calls: UpstreamCalls, id: number, sink: FrameSink): void {
+  const frame = encodeFrame({ op: Op.request, id, name: "images/resize" });
+  calls.request(frame, 0, frame.length, sink);
+}
+
 const codeOf = (frame: Frame) => JSON.parse(frame.meta).code;
 
 Deno.test("two askers may use the same id; each gets its own answer under it", async () => {
   const calls = new UpstreamCalls();
   const { manager } = connected(calls);
   const [first, second] = [new RecordingSink(), new RecordingSink()];
-  calls.request(request(1), first);
-  calls.request(request(1), second);
+  ask(calls, 1, first);
+  ask(calls, 1, second);
   await settle();
   const [a, b] = manager.frames.map(({ id }) => id);
   assert.notEqual(a, b);
@@ -43,7 +48,7 @@ Deno.test("an answer that belongs to an earlier connection reaches nobody", asyn
   const calls = new UpstreamCalls();
   const before = connected(calls);
   const sink = new RecordingSink();
-  calls.request(request(1), sink);
+  ask(calls, 1, sink);
   await settle();
   const [{ id: oldId }] = before.manager.frames;
   before.end();
@@ -51,7 +56,7 @@ Deno.test("an answer that belongs to an earlier connection reaches nobody", asyn
   assert.deepEqual(sink.frames.map(codeOf), ["manager_lost"]);
 
   const after = connected(calls);
-  calls.request(request(1), sink);
+  ask(calls, 1, sink);
   await settle();
   assert.notEqual(after.manager.frames[0].id, oldId);
   after.manager.sendFrame({ op: Op.reply, id: oldId });
@@ -61,7 +66,7 @@ Deno.test("an answer that belongs to an earlier connection reaches nobody", asyn
 
 Deno.test("without a manager a request is refused as not run", () => {
   const sink = new RecordingSink();
-  new UpstreamCalls().request(request(4), sink);
+  ask(new UpstreamCalls(), 4, sink);
   const [frame] = sink.frames;
   assert.equal(frame.id, 4);
   assert.deepEqual(JSON.parse(frame.meta).details, { mayHaveRun: "no" });
@@ -71,7 +76,7 @@ Deno.test("cancels and credits name the manager's id, and nothing once the answe
   const calls = new UpstreamCalls();
   const { manager } = connected(calls);
   const sink = new RecordingSink();
-  calls.request(request(9), sink);
+  ask(calls, 9, sink);
   calls.credit(9, 2, sink);
   calls.cancel(9, new RecordingSink());
   calls.cancel(8, sink);
@@ -94,8 +99,8 @@ Deno.test("an asker that is gone has its requests cancelled, and only its", asyn
   const calls = new UpstreamCalls();
   const { manager } = connected(calls);
   const [gone, stays] = [new RecordingSink(), new RecordingSink()];
-  for (const id of [1, 2]) calls.request(request(id), gone);
-  calls.request(request(1), stays);
+  for (const id of [1, 2]) ask(calls, id, gone);
+  ask(calls, 1, stays);
   calls.forget(gone);
   await settle();
   const ids = manager.frames.map((frame) => frame.id);
@@ -159,9 +164,10 @@ Deno.test("whatever happens in whatever order, each request has at most one outc
       const calls = new UpstreamCalls();
       const outcomes = new Map<string, number>();
       const waiting = new Set<string>();
-      const sinks = [0, 1, 2].map((asker): AnswerSink => ({
-        sendFrames(bytes) {
-          const key = `${asker} ${decodeFrame(bytes).id}`;
+      const sinks = [0, 1, 2].map((asker): FrameSink => ({
+        bufferedBytes: 0,
+        sendFrames(bytes, at) {
+          const key = `${asker} ${decodeFrame(bytes, at).id}`;
           assert.ok(waiting.delete(key), `an answer to ${key}, which waits for none`);
           outcomes.set(key, (outcomes.get(key) ?? 0) + 1);
         },
@@ -171,7 +177,7 @@ Deno.test("whatever happens in whatever order, each request has at most one outc
         const key = `${asker} ${id}`;
         if (kind === "request" && !waiting.has(key)) {
           waiting.add(key);
-          calls.request(request(id), sinks[asker]);
+          ask(calls, id, sinks[asker]);
         } else if (kind === "cancel") calls.cancel(id, sinks[asker]);
         else if (kind === "answer") {
           await settle();

@@ -63,7 +63,7 @@ Deno.test("an endpoint is routed to the ready replicas of ready agents only", ()
   ]);
   assert.deepEqual(agentsOf(table, "images/resize"), ["a"]);
   assert.deepEqual(table.sets.get("images")!.replicas, [
-    { agent: "a", handle: 3, replicaSet: "images", revision: 1, slots: 4 },
+    { agent: "a", handle: 3, replicaSet: "images", revision: 1, slots: 4, adaptive: false },
   ]);
 });
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { describeModuleError, modulesRefused } from "../../lib/deployment/module_error.ts";
+import { describeModuleError, modulesRefused } from "../../lib/deployment/module_errors.ts";
 import { buildModules, type ModuleSource } from "../../lib/deployment/modules.ts";
 import { limits } from "../../lib/limits.ts";
 

@@ -162,8 +162,8 @@ Deno.test("ctx.invoke goes up with the rest of the deadline and comes back as a 
   const asked: { name: string; a: number; meta: string }[] = [];
   const cancelled: number[] = [];
   const upstream = {
-    request(bytes: Uint8Array, answer: FrameSink) {
-      const frame = decodeFrame(bytes);
+    request(bytes: Uint8Array, at: number, _end: number, answer: FrameSink) {
+      const frame = decodeFrame(bytes, at);
       asked.push({ name: frame.name, a: frame.a, meta: frame.meta });
       if (frame.name === "other/hang") return;
       const error = new SqwishError("not_found", "No endpoint other/missing", { details: { near: ["x"] } });
@@ -205,7 +205,7 @@ Deno.test("ctx.invoke goes up with the rest of the deadline and comes back as a 
 Deno.test("requests of a lost connection are cancelled and never answered", async () => {
   await using hosted = await Hosted.ready({ "m.js": counter });
   const answers: Uint8Array[] = [];
-  const gone: FrameSink = { sendFrames: (bytes) => void answers.push(bytes) };
+  const gone: FrameSink = { bufferedBytes: 0, sendFrames: (bytes) => void answers.push(bytes) };
   const frame = encodeFrame({
     op: Op.request,
     id: 5,
@@ -214,7 +214,7 @@ Deno.test("requests of a lost connection are cancelled and never answered", asyn
     name: "set/slow",
     body: new TextEncoder().encode("5000"),
   });
-  hosted.hosting.request(frame, 0, frame.length, gone);
+  hosted.request(frame, gone);
   await eventually("it runs", () => hosted.logs.length === 1);
   hosted.hosting.forget(gone);
   assert.equal(hosted.hosting.samples()[0].outstanding, 0);
@@ -239,20 +239,26 @@ Deno.test("an endpoint that is not there and an id that is in flight are refused
   await using hosted = await Hosted.ready({ "m.js": counter });
   assert.equal(failure(await hosted.invoke("set/nothing")).code, "not_found");
   const answers: string[] = [];
-  const sink: FrameSink = { sendFrames: (bytes) => void answers.push(decodeFrame(bytes).meta) };
+  const sink: FrameSink = {
+    bufferedBytes: 0,
+    sendFrames: (bytes, at) => void answers.push(decodeFrame(bytes, at).meta),
+  };
   const frame = () =>
     encodeFrame({ op: Op.request, id: 5, a: 2000, b: 1 << 8, name: "set/slow", body: new Uint8Array([49]) });
-  for (const bytes of [frame(), frame()]) hosted.hosting.request(bytes, 0, bytes.length, sink);
+  for (const bytes of [frame(), frame()]) hosted.request(bytes, sink);
   assert.match(answers[0], /Request id 5 is in flight already/);
 });
 
 Deno.test("a request whose headers are not UTF-8 is refused and harms nothing", async () => {
   await using hosted = await Hosted.ready({ "m.js": counter });
   const answers: Record<string, unknown>[] = [];
-  const sink: FrameSink = { sendFrames: (bytes) => void answers.push(JSON.parse(decodeFrame(bytes).meta)) };
+  const sink: FrameSink = {
+    bufferedBytes: 0,
+    sendFrames: (bytes, at) => void answers.push(JSON.parse(decodeFrame(bytes, at).meta)),
+  };
   const frame = encodeFrame({ op: Op.request, id: 5, a: 2000, b: 1 << 8, name: "set/born", meta: "xxxx" });
   frame[32 + "set/born".length] = 0xff;
-  hosted.hosting.request(frame, 0, frame.length, sink);
+  hosted.request(frame, sink);
   await eventually("an answer", () => answers.length === 1);
   assert.equal(answers[0].code, "invalid_request");
   await hosted.value("set/born");

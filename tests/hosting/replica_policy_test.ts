@@ -11,7 +11,7 @@ import {
 } from "../../lib/hosting/replica_policy.ts";
 
 function runner(facts: Partial<RunnerFacts> = {}): RunnerFacts {
-  return { state: "ready", outstanding: 0, stalledMs: 0, idleMs: 0, ...facts };
+  return { state: "ready", full: false, outstanding: 0, stalledMs: 0, idleMs: 0, ...facts };
 }
 
 Deno.test("`chooseRunner()` picks the least busy ready runner and never a stalled one", () => {

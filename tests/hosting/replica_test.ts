@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import type { ModuleHost, Runner, RunnerEvents } from "../../lib/hosting/host.ts";
-import { readRequest } from "../../lib/hosting/hosted_request.ts";
+import { HostedRequest } from "../../lib/hosting/hosted_request.ts";
 import type { ProcessSample } from "../../lib/hosting/process_sample.ts";
 import { Replica } from "../../lib/hosting/replica.ts";
 import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
+import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
 import { decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
 import { eventually } from "../support/eventually.ts";
@@ -13,6 +14,8 @@ import { ManualClock } from "../support/manual_clock.ts";
 /** A runner that does what the test says. */
 class ScriptedRunner implements Runner {
   readonly frames: Frame[] = [];
+  /** The frames' own bytes, as a socket holds them. */
+  readonly ranges: Uint8Array[] = [];
   claimed = 0;
   killedFor: string | null = null;
   stopped = false;
@@ -20,8 +23,18 @@ class ScriptedRunner implements Runner {
 
   constructor(readonly events: RunnerEvents) {}
 
-  sendFrames(bytes: Uint8Array): void {
-    this.frames.push(decodeFrame(bytes.slice()));
+  bufferedBytes = 0;
+  reading = true;
+
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    this.ranges.push(bytes.subarray(at, end));
+    this.frames.push(decodeFrame(bytes.slice(at, end)));
+  }
+  pauseReading(): void {
+    this.reading = false;
+  }
+  resumeReading(): void {
+    this.reading = true;
   }
   revoke(): Promise<number> {
     return Promise.resolve(this.claimed);
@@ -44,7 +57,7 @@ class ScriptedRunner implements Runner {
   }
   reply(id: number, op: typeof Op.reply | typeof Op.call = Op.reply): void {
     const frame = encodeFrame({ op, id });
-    this.events.onFrame(frame, 0, frame.length);
+    this.events.onFrames(frame, 0, frame.length);
   }
   get requests(): number[] {
     return this.frames.filter((frame) => frame.op === Op.request).map((frame) => frame.id);
@@ -76,6 +89,7 @@ async function scripted(cores = 1) {
     upstream: { request() {}, cancel() {}, forget() {} },
     runnersMax: cores,
     slots: cores,
+    adaptive: true,
     readyMsMax: 60_000,
     drainMsMax: 30_000,
     observe() {},
@@ -84,10 +98,23 @@ async function scripted(cores = 1) {
     onDone() {},
   });
   await eventually("the first runner", () => runners.length === 1);
-  const sink = { sendFrames: (bytes: Uint8Array) => void answers.push(decodeFrame(bytes.slice())) };
-  function request(id: number, timeoutMs = 10_000, flags = 0): void {
-    const frame = encodeFrame({ op: Op.request, id, a: timeoutMs, b: 1 << 8 | 1, flags, name: "set/f" });
-    replica.request(readRequest(frame, 0, frame.length, sink, clock.monotonicMs()));
+  const sink = {
+    bufferedBytes: 0,
+    sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
+  };
+  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): void {
+    const body = new Uint8Array(bodyBytes);
+    const frame = encodeFrame({
+      op: Op.request,
+      id,
+      a: timeoutMs,
+      b: 1 << 8 | 1,
+      flags,
+      name: "set/f",
+      body,
+    });
+    const nowMs = clock.monotonicMs();
+    replica.request(new HostedRequest(frame, 0, frame.length, "set/f", sink, nowMs), nowMs);
   }
   async function end(): Promise<void> {
     const stopping = replica.stop(0);
@@ -99,7 +126,7 @@ async function scripted(cores = 1) {
     await stopping;
     assert.equal(clock.pendingTimers, 0);
   }
-  return { clock, runners, answers, replica, request, end };
+  return { clock, runners, answers, replica, sink, request, end };
 }
 
 /** Lets what was promised happen. */
@@ -225,5 +252,62 @@ Deno.test("an idempotent request is run again once after its runner is lost, wit
   runners[1].events.onExit("was ended by SIGKILL");
   assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
   await settle();
+  await end();
+});
+
+Deno.test("a runner that does not read gets nothing new; what waits for it is bounded, the rest is given back unrun", async () => {
+  const { runners, answers, request, end } = await scripted();
+  runners[0].load();
+  request(1);
+  runners[0].bufferedBytes = limits.sendBufferBytesHigh + 1;
+  const bodyBytes = limits.waitingBytesMax / 10;
+  for (let id = 2; id <= 20; id++) request(id, 10_000, 0, bodyBytes);
+  assert.deepEqual(runners[0].requests, [1]);
+  assert.deepEqual(answers.map(({ id }) => id), [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+  for (const { meta } of answers) {
+    const { code, details } = JSON.parse(meta);
+    assert.deepEqual([code, details.mayHaveRun], ["no_ready_replica", "no"]);
+  }
+  runners[0].bufferedBytes = 0;
+  runners[0].events.onDrain();
+  assert.deepEqual(runners[0].requests, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  await end();
+});
+
+Deno.test("a runner is not read from while the way to the manager is jammed, and not held to be stalled for that", async () => {
+  const { clock, runners, answers, replica, sink, request, end } = await scripted(2);
+  runners[0].load();
+  request(1);
+  request(2);
+  sink.bufferedBytes = limits.sendBufferBytesHigh + 1;
+  runners[0].reply(1);
+  assert.deepEqual(answers.map(({ id }) => id), [1]);
+  assert.equal(runners[0].reading, false);
+  clock.advance(runnerTimes.probeAfterMs + runnerTimes.stalledMs + 2 * runnerTimes.tickMs);
+  await settle();
+  assert.equal(runners.length, 1);
+  assert.equal(runners[0].frames.some(({ op }) => op === Op.call), false);
+  replica.resume();
+  assert.equal(runners[0].reading, true);
+  sink.bufferedBytes = 0;
+  runners[0].reply(2);
+  assert.equal(runners[0].reading, true);
+  await end();
+});
+
+Deno.test("a request that is taken back leaves the bytes alone that its first runner has not written yet", async () => {
+  const { clock, runners, request, end } = await scripted(2);
+  runners[0].load();
+  request(1);
+  request(2);
+  runners[0].claimed = 1;
+  const held = runners[0].ranges[1];
+  const before = held.slice();
+  clock.advance(runnerTimes.probeAfterMs + runnerTimes.stalledMs + runnerTimes.tickMs);
+  await settle();
+  clock.advance(runnerTimes.tickMs);
+  runners[1].load();
+  assert.deepEqual(runners[1].requests, [1]);
+  assert.deepEqual(held, before);
   await end();
 });

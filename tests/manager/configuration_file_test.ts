@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createSystemClock } from "../../lib/clock.ts";
 import { checkConfiguration, ConfigurationFile } from "../../lib/manager/configuration_file.ts";
+import { buildInWorker } from "../../lib/deployment/module_builder.ts";
 import { Deployments } from "../../lib/manager/deployments.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { eventually } from "../support/eventually.ts";
@@ -21,7 +22,13 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
     const store = openStore({ folder: null });
     const kinds: string[] = [];
     const record = (_level: string, kind: string) => void kinds.push(kind);
-    const deployments = new Deployments({ clock, store: store.deployments, record, changed() {} });
+    const deployments = new Deployments({
+      clock,
+      store: store.deployments,
+      build: buildInWorker,
+      record,
+      changed() {},
+    });
     const path = `${folder}/cluster.jsonc`;
     const file = new ConfigurationFile({ file: path, clock, deployments, record });
     await Deno.writeTextFile(
@@ -118,10 +125,10 @@ Deno.test("`checkConfiguration()` tells all errors with their place, or what the
   withFile(async ({ folder, write }) => {
     const path = `${folder}/cluster.jsonc`;
     await write([sums]);
-    assert.deepEqual(await checkConfiguration(path), { errors: [], summary: "sums 1" });
+    assert.deepEqual(await checkConfiguration(path, buildInWorker), { errors: [], summary: "sums 1" });
     await write([{ ...sums, replicas: -1, unknown: 1 }]);
-    assert.equal((await checkConfiguration(path)).errors.length, 2);
+    assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 2);
     await write("{");
-    assert.equal((await checkConfiguration(path)).errors.length, 1);
-    assert.match((await checkConfiguration(`${folder}/none`)).errors[0], /can't be read/);
+    assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 1);
+    assert.match((await checkConfiguration(`${folder}/none`, buildInWorker)).errors[0], /can't be read/);
   }));

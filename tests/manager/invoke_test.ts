@@ -98,8 +98,9 @@ Deno.test("no body is null, and what is no JSON is refused before anything runs"
   const port = new AnsweringPort([{ op: Op.reply, body: utf8("1") }]);
   await post(port);
   assert.equal(new TextDecoder().decode(port.admitted[0].body), "null");
-  const cases: { headers: Record<string, string>; body: string }[] = [
+  const cases: { headers: Record<string, string>; body: BodyInit }[] = [
     { headers: {}, body: "{" },
+    { headers: {}, body: new Uint8Array([0x22, 0xff, 0x22]) },
     { headers: { "sqwish-timeout-ms": "soon" }, body: "1" },
     { headers: { "sqwish-timeout-ms": "0" }, body: "1" },
     { headers: { "sqwish-idempotent": "maybe" }, body: "1" },
@@ -109,6 +110,7 @@ Deno.test("no body is null, and what is no JSON is refused before anything runs"
     assert.equal(response.status, 400);
   }
   assert.equal(port.admitted.length, 1);
+  assert.equal((await post(port, { body: '"\ufffd"' })).status, 200);
 });
 
 Deno.test("an error frame is the HTTP error of its code", async () => {

@@ -51,6 +51,7 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
     ["images/resize", 1],
   ]);
   assert.equal(ready.agents[0].slots, 2);
+  assert.equal(ready.agents[0].replicas[0].adaptive, true);
 
   peer.channel.abandon("power cut");
   await settle();

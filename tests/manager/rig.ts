@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { createLog } from "../../lib/log.ts";
 import { Accounts } from "../../lib/manager/accounts.ts";
 import { type Core, createCore } from "../../lib/manager/core.ts";
+import { buildInWorker as build } from "../../lib/deployment/module_builder.ts";
 import { Deployments } from "../../lib/manager/deployments.ts";
 import { createFront, type Front } from "../../lib/manager/front.ts";
 import { type Identity, openIdentity } from "../../lib/manager/identity.ts";
@@ -105,7 +106,7 @@ export async function openRig(): Promise<ManagerRig> {
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
   const changed = () => core.controller.reload();
-  const deployments = new Deployments({ clock, store: store.deployments, record, changed });
+  const deployments = new Deployments({ clock, store: store.deployments, build, record, changed });
   const front = createFront({
     clock,
     log,

@@ -1,9 +1,14 @@
 /** Who may do what over HTTP, and how they say who they are. */
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
+import { Accounts } from "../../lib/manager/accounts.ts";
 import { parseBasic } from "../../lib/manager/api/sign_in.ts";
+import { createSignIn } from "../../lib/manager/sign_in.ts";
+import { createSystemRandom } from "../../lib/random.ts";
 import { roles } from "../../lib/security/access.ts";
 import { parseToken } from "../../lib/security/token.ts";
+import { openStore } from "../../lib/store/store.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
 import { basic, type HttpOptions, type ManagerRig, openRig } from "./rig.ts";
 
@@ -207,6 +212,66 @@ Deno.test("a lock after failures is told once, however often the address tries o
   assert.equal(other.status, 200);
   await other.body?.cancel();
   rig.close();
+});
+
+Deno.test("what a connection keeps of a sign-in ends with the user, the password, the role, the session and a lock", async () => {
+  const rig = await rigWithUsers();
+  const address = "10.9.9.7";
+  const stand = async (authorization: string) => (await rig.signIn.signIn(authorization, address)).standing;
+  const [operator, viewer, client] = await Promise.all(
+    ["operator", "viewer", "client"].map((name) => stand(basic(name, password))),
+  );
+  const bearer = await stand(`Bearer ${(await signIn(rig, "client")).token}`);
+  const once = parseToken(
+    await rig.accounts.createToken({
+      ...{ role: "client" as const, once: true, addresses: ["a:1"], fingerprint: rig.identity.fingerprint },
+    }),
+  );
+  const tokenForOnce = await rig.signIn.signIn(basic(once.user, once.password), address);
+  assert.deepEqual(client.principal(), { name: "client", role: "client", endpoints: ["images/*"] });
+  assert.deepEqual(bearer.principal(), client.principal());
+  assert.equal(tokenForOnce.principal.once, true);
+  assert.equal(tokenForOnce.standing.principal(), null);
+
+  await rig.accounts.setPassword("operator", "another password");
+  assert.equal(operator.principal(), null);
+  rig.accounts.remove("viewer");
+  assert.equal(viewer.principal(), null);
+
+  for (let failures = 0; failures < limits.loginFailuresMax; failures++) {
+    await rejectsWith(
+      () => rig.signIn.signIn(basic("admin", `guess ${failures}`), address),
+      "unauthenticated",
+      "",
+    );
+  }
+  assert.equal(client.principal(), null, "the address is locked");
+  assert.equal(bearer.principal()?.name, "client", "which a session does not care about");
+  rig.clock.advance(limits.loginLockMs);
+  assert.equal(client.principal()?.name, "client");
+
+  rig.clock.advance(limits.sessionMs);
+  assert.equal(bearer.principal(), null);
+  assert.equal(client.principal()?.name, "client");
+  rig.close();
+});
+
+Deno.test("what a command beside the manager changes of a user counts from the next millisecond on", async () => {
+  const folder = await Deno.makeTempDir();
+  const [own, beside] = [openStore({ folder }), openStore({ folder, shared: true })];
+  const [clock, random] = [new ManualClock(), createSystemRandom()];
+  const sessionKey = random.secret(32);
+  const signIn = createSignIn({ users: own.users, clock, random, sessionKey, record: () => {} });
+  const accounts = new Accounts({ users: beside.users, clock, random });
+  await accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  const { standing } = await signIn.signIn(basic("ada", password), "10.9.9.6");
+  assert.equal(standing.principal()?.role, "operator");
+  await accounts.setPassword("ada", "another password");
+  clock.advance(1);
+  assert.equal(standing.principal(), null);
+  own.close();
+  beside.close();
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("`parseBasic()` splits at the first colon and reads UTF-8", () => {

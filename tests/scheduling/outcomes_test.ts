@@ -6,7 +6,10 @@ import { Replica } from "../../lib/scheduling/state.ts";
 import { errorFrame, readError, retryAfterMs } from "../../lib/scheduling/outcomes.ts";
 
 function replica(slots: number, runUs: number): Replica {
-  return Object.assign(new Replica("a", "s", 1), { slots, runUs });
+  const replica = new Replica("a", "s", 1);
+  replica.capacity.configure(slots, false);
+  replica.runUs = runUs;
+  return replica;
 }
 
 Deno.test("`errorFrame()` carries code, message, details and the request id", () => {

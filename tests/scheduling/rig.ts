@@ -25,9 +25,10 @@ import { ManualClock } from "../support/manual_clock.ts";
 /** Keeps a copy of each frame as it was when it was sent. */
 export class RecordingSink {
   frames: Frame[] = [];
+  readonly bufferedBytes = 0;
 
-  sendFrames(bytes: Uint8Array): void {
-    const copy = bytes.slice();
+  sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
+    const copy = bytes.slice(at, end);
     forEachFrame(copy, (at) => this.frames.push(decodeFrame(copy, at)));
   }
 
@@ -110,7 +111,7 @@ export class Rig {
       random: createSeededRandom(seed),
       bootEpoch: 7,
       routes: () => this.table,
-      onOutcome: (outcome) => this.outcomes.push(outcome),
+      onOutcome: (outcome) => this.outcomes.push({ ...outcome }),
     });
   }
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createSystemClock } from "../../lib/clock.ts";
 import { createHosting, type Hosting, type HostingOptions } from "../../lib/hosting/hosting.ts";
-import { runnerCommandFor } from "../../lib/hosting/host.ts";
+import { type FrameSink, runnerCommandFor } from "../../lib/hosting/host.ts";
 import type { Observation } from "../../lib/hosting/replica_requests.ts";
 import { silentLog } from "../../lib/log.ts";
 import {
@@ -22,6 +22,8 @@ import type {
 } from "../../lib/protocol/messages.ts";
 import { createSystemRandom } from "../../lib/random.ts";
 import { eventually } from "./eventually.ts";
+
+const clock = createSystemClock();
 
 export type Outcome =
   | { ok: true; value: unknown; parts: unknown[]; frame: Frame }
@@ -93,7 +95,10 @@ export class Hosted implements AsyncDisposable {
     number,
     { outcome: (outcome: Outcome) => void; parts: unknown[]; options: CallOptions }
   >();
-  readonly sink = { sendFrames: (bytes: Uint8Array) => this.#receive(bytes) };
+  readonly sink: FrameSink = {
+    bufferedBytes: 0,
+    sendFrames: (bytes, at, end) => this.#receive(bytes.subarray(at, end)),
+  };
 
   static async create(options: Partial<HostingOptions> = {}): Promise<Hosted> {
     const hosted = new Hosted();
@@ -101,7 +106,7 @@ export class Hosted implements AsyncDisposable {
     await Deno.chmod(hosted.folder, 0o711);
     hosted.hosting = await createHosting({
       dataFolder: hosted.folder,
-      clock: createSystemClock(),
+      clock,
       random: createSystemRandom(),
       log: silentLog,
       cores: 2,
@@ -174,8 +179,13 @@ export class Hosted implements AsyncDisposable {
       meta: options.headers ? JSON.stringify(options.headers) : "",
       body: bytes ? input : new TextEncoder().encode(JSON.stringify(input)),
     });
-    this.hosting.request(frame, 0, frame.length, this.sink);
+    this.request(frame, this.sink);
     return { id, outcome, cancel: () => this.hosting.cancel(id, this.sink, CancelReason.caller) };
+  }
+
+  /** A frame as it comes from a manager whose end of the connection is `sink`. */
+  request(frame: Uint8Array, sink: FrameSink): void {
+    this.hosting.request(frame, 0, frame.length, sink, clock.monotonicMs());
   }
 
   invoke(endpoint: string, input: unknown = null, options: CallOptions = {}): Promise<Outcome> {

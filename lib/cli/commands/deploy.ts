@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { modulesRefused } from "../../deployment/module_error.ts";
+import { modulesRefused } from "../../deployment/module_errors.ts";
 import {
   configurationRefused,
   parseReplicaSet,

@@ -10,6 +10,7 @@ import { prometheusContentType } from "../../metrics/prometheus.ts";
 import { guard } from "../../security/access.ts";
 import { changeRoutes, type Changes } from "./changes.ts";
 import type { ApiEnv } from "./context.ts";
+import { errorHeaders, isFromPage } from "./http_error.ts";
 import { invokeOverHttp, type InvokePort } from "./invoke.ts";
 import type { Live } from "./live.ts";
 import { describeOpenApi } from "./openapi.ts";
@@ -68,19 +69,7 @@ function answerError(log: Log): ErrorHandler<ApiEnv> {
     if (error.code === "internal") {
       log.error("request failed", { route: `${c.req.method} ${c.req.path}`, error: describeError(thrown) });
     }
-    const headers: Record<string, string> = { "content-type": "application/json" };
-    const retryAfterMs = error.details.retryAfterMs;
-    if (typeof retryAfterMs === "number") {
-      headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
-    }
-    // A page asks by itself; only then must the browser not open its own password box.
-    const fromPage = c.req.header("sec-fetch-mode") !== undefined &&
-      c.req.header("sec-fetch-mode") !== "navigate";
-    if (
-      error.code === "unauthenticated" && !fromPage
-    ) {
-      headers["www-authenticate"] = 'Basic realm="Sqwish", charset="UTF-8"';
-    }
+    const headers = errorHeaders(error, isFromPage(c.req.header("sec-fetch-mode")));
     return new Response(JSON.stringify(error), { status: error.http, headers });
   };
 }

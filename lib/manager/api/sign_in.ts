@@ -19,6 +19,12 @@ export interface SignIn {
   verifySession(token: string): Principal;
 }
 
+/** Whoever signed in a moment ago, as long as nothing has changed since. */
+export interface Standing {
+  /** Null: it must be signed in anew, which also says why. */
+  principal(): Principal | null;
+}
+
 const cookieName = "sqwish_session";
 
 /** Sets `principal` or throws `unauthenticated`. */
@@ -34,23 +40,28 @@ async function principalOf(c: ApiContext, signIn: SignIn): Promise<Principal> {
   // Programs send no Origin; browsers send it with every change.
   if (isChange && c.req.header("origin") !== undefined) requireOwnOrigin(c);
   const header = c.req.header("authorization");
-  if (header !== undefined) {
-    const [scheme, value = ""] = header.split(" ", 2);
-    if (/^basic$/i.test(scheme)) {
-      return await signIn.authenticate({ ...parseBasic(value), address: c.env.remoteAddress });
-    }
-    if (/^bearer$/i.test(scheme)) return signIn.verifySession(value);
-    throw new SqwishError(
-      "unauthenticated",
-      `Authorization must be Basic or Bearer, is ${scheme.slice(0, 20)}`,
-    );
-  }
+  if (header !== undefined) return await signInBy(header, c.env.remoteAddress, signIn);
   const cookie = getCookie(c, cookieName);
   if (cookie === undefined) {
     throw new SqwishError("unauthenticated", "This request needs a user name and password, it has none");
   }
   if (isChange) requireOwnOrigin(c);
   return signIn.verifySession(cookie);
+}
+
+/** By the value of an `Authorization` header. Throws `unauthenticated`. */
+export async function signInBy(
+  header: string,
+  address: string,
+  signIn: Pick<SignIn, "authenticate" | "verifySession">,
+): Promise<Principal> {
+  const [scheme, value = ""] = header.split(" ", 2);
+  if (/^basic$/i.test(scheme)) return await signIn.authenticate({ ...parseBasic(value), address });
+  if (/^bearer$/i.test(scheme)) return signIn.verifySession(value);
+  throw new SqwishError(
+    "unauthenticated",
+    `Authorization must be Basic or Bearer, is ${scheme.slice(0, 20)}`,
+  );
 }
 
 function requireOwnOrigin(c: ApiContext): void {

@@ -1,4 +1,4 @@
-/** What is wrong with a module: found where sets are collected and built, told to whoever deploys. */
+/** What is wrong with a set of modules, in words for people. Found by `collect.ts` and `modules.ts`. */
 import { SqwishError } from "../errors.ts";
 
 export interface ModuleError {

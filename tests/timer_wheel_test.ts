@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type DeadlineEntry, Deadlines } from "../../lib/scheduling/deadlines.ts";
-import { ManualClock } from "../support/manual_clock.ts";
+import { TimerWheel, WheelEntry } from "../lib/timer_wheel.ts";
+import { ManualClock } from "./support/manual_clock.ts";
 
-const entryAt = (deadlineMs: number): DeadlineEntry => ({ deadlineMs, heapIndex: -1 });
+const entryAt = (deadlineMs: number) => new WheelEntry(deadlineMs);
 
 Deno.test("entries fall due in order, at their own moment, behind one timer", () => {
   const clock = new ManualClock();
   const due: [number, number][] = [];
-  const deadlines = new Deadlines<DeadlineEntry>(
+  const wheel = new TimerWheel<WheelEntry>(
     clock,
     (entry) => due.push([entry.deadlineMs, clock.monotonicMs()]),
   );
-  for (const deadlineMs of [300, 100, 200, 100]) deadlines.add(entryAt(deadlineMs));
+  for (const deadlineMs of [300, 100, 200, 100]) wheel.add(entryAt(deadlineMs));
   assert.equal(clock.pendingTimers, 1);
   clock.advance(250);
   assert.deepEqual(due, [[100, 100], [100, 100], [200, 200]]);
@@ -24,8 +24,8 @@ Deno.test("entries fall due in order, at their own moment, behind one timer", ()
 Deno.test("a fraction of a millisecond is waited out, never cut off", () => {
   const clock = new ManualClock();
   const due: number[] = [];
-  const deadlines = new Deadlines<DeadlineEntry>(clock, () => due.push(clock.monotonicMs()));
-  deadlines.add(entryAt(10.25));
+  const wheel = new TimerWheel<WheelEntry>(clock, () => due.push(clock.monotonicMs()));
+  wheel.add(entryAt(10.25));
   clock.advance(20);
   assert.deepEqual(due, [11]);
 });
@@ -34,27 +34,52 @@ Deno.test("an entry added or removed while others fall due is treated like any o
   const clock = new ManualClock();
   const due: number[] = [];
   const late = entryAt(10);
-  const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => {
+  const wheel = new TimerWheel<WheelEntry>(clock, (entry) => {
     due.push(entry.deadlineMs);
     if (entry.deadlineMs !== 5) return;
-    deadlines.remove(late);
-    deadlines.add(entryAt(7));
+    wheel.remove(late);
+    wheel.add(entryAt(7));
   });
-  deadlines.add(entryAt(5));
-  deadlines.add(late);
+  wheel.add(entryAt(5));
+  wheel.add(late);
   clock.advance(20);
   assert.deepEqual(due, [5, 7]);
 });
 
 Deno.test("`close()` forgets everything and stops the timer", () => {
   const clock = new ManualClock();
-  const deadlines = new Deadlines<DeadlineEntry>(clock, () => assert.fail("closed"));
+  const wheel = new TimerWheel<WheelEntry>(clock, () => assert.fail("closed"));
   const entry = entryAt(5);
-  deadlines.add(entry);
-  deadlines.close();
-  deadlines.remove(entry);
+  wheel.add(entry);
+  wheel.close();
+  wheel.remove(entry);
   assert.equal(clock.pendingTimers, 0);
   clock.advance(10);
+});
+
+Deno.test("days away or next to it, and after a long time with nothing to do: each at its own millisecond", () => {
+  const delays = fc.array(fc.oneof(fc.nat(70), fc.nat(5000), fc.nat(300_000), fc.nat(24 * 3600_000)), {
+    minLength: 1,
+    maxLength: 20,
+  });
+  fc.assert(
+    fc.property(delays, fc.nat(3 * 24 * 3600_000), (list, idleMs) => {
+      const clock = new ManualClock();
+      clock.advance(idleMs);
+      const due: number[] = [];
+      const wheel = new TimerWheel<WheelEntry>(clock, (entry) => {
+        assert.equal(entry.deadlineMs, clock.monotonicMs());
+        due.push(entry.deadlineMs - idleMs);
+      });
+      for (const delay of list) wheel.add(entryAt(idleMs + delay));
+      for (const delay of list.toSorted((left, right) => left - right)) {
+        clock.advance(idleMs + delay - clock.monotonicMs());
+      }
+      assert.deepEqual(due, list.toSorted((left, right) => left - right));
+      assert.equal(clock.pendingTimers, 0);
+    }),
+    { numRuns: 20 },
+  );
 });
 
 const step = fc.oneof(
@@ -67,9 +92,9 @@ Deno.test("any history: exactly those not removed fall due, each once, none earl
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150, size: "max" }), (steps) => {
       const clock = new ManualClock();
-      const waiting = new Set<DeadlineEntry>();
+      const waiting = new Set<WheelEntry>();
       let lastMs = 0;
-      const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => {
+      const wheel = new TimerWheel<WheelEntry>(clock, (entry) => {
         assert.ok(waiting.delete(entry));
         assert.equal(entry.deadlineMs, clock.monotonicMs());
         assert.ok(entry.deadlineMs >= lastMs);
@@ -79,15 +104,15 @@ Deno.test("any history: exactly those not removed fall due, each once, none earl
         if ("add" in step) {
           const entry = entryAt(clock.monotonicMs() + step.add);
           waiting.add(entry);
-          deadlines.add(entry);
+          wheel.add(entry);
         } else if ("remove" in step) {
           const entry = [...waiting][step.remove % Math.max(1, waiting.size)];
           if (!entry) continue;
           waiting.delete(entry);
-          deadlines.remove(entry);
-          deadlines.remove(entry);
+          wheel.remove(entry);
+          wheel.remove(entry);
         } else clock.advance(step.advance);
-        assert.equal(deadlines.size, waiting.size);
+        assert.equal(wheel.size, waiting.size);
         // One that is due now falls due with the next turn of the clock.
         for (const entry of waiting) assert.ok(entry.deadlineMs >= clock.monotonicMs());
       }
@@ -100,17 +125,16 @@ Deno.test("any history: exactly those not removed fall due, each once, none earl
 });
 
 Deno.test("whatever is removed from the middle, the rest falls due in order", () => {
-  // Large heaps and no bias to small numbers: only then is what fills a gap smaller than what is above it.
   const entry = fc.record({ deadlineMs: fc.nat(500), keep: fc.boolean() });
   const arbitrary = fc.noBias(fc.array(entry, { minLength: 40, maxLength: 80 }));
   fc.assert(
     fc.property(arbitrary, (plan) => {
       const clock = new ManualClock();
       const due: number[] = [];
-      const deadlines = new Deadlines<DeadlineEntry>(clock, (entry) => due.push(entry.deadlineMs));
+      const wheel = new TimerWheel<WheelEntry>(clock, (entry) => due.push(entry.deadlineMs));
       const entries = plan.map(({ deadlineMs }) => entryAt(deadlineMs));
-      for (const entry of entries) deadlines.add(entry);
-      entries.forEach((entry, index) => plan[index].keep || deadlines.remove(entry));
+      for (const entry of entries) wheel.add(entry);
+      entries.forEach((entry, index) => plan[index].keep || wheel.remove(entry));
       clock.advance(500);
       const kept = plan.filter(({ keep }) => keep).map(({ deadlineMs }) => deadlineMs);
       assert.deepEqual(due, kept.sort((left, right) => left - right));

@@ -1,0 +1,4 @@
+/** The endpoint under test. */
+export function echo(input: unknown): unknown {
+  return input;
+}

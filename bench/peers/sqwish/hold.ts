@@ -1,0 +1,4 @@
+/** Never ends by itself, so that everything behind it stays in the queue. */
+export function hold(): Promise<void> {
+  return new Promise(() => {});
+}

@@ -1,0 +1,62 @@
+/**
+ * A process that sends requests at a steady rate. Each is due at its own time, and its latency counts from there
+ * (no coordinated omission). Argument: `SteadyJob` as JSON.
+ */
+import { Histogram } from "../lib/metrics/histogram.ts";
+import type { EchoClient } from "./peers/peer.ts";
+import type { SoakLoad } from "./scenarios/soak.ts";
+
+interface SteadyJob {
+  client: string;
+  address: unknown;
+  bytes: number;
+  perSecond: number;
+  durationMs: number;
+  resultFile: string;
+}
+
+/** What is due is sent this often. */
+const tickMs = 5;
+/** Where memory would be the generator's own trouble: more is not sent, and counts as failed. */
+const underWayMax = 15_000;
+
+async function run({ client, address, bytes, perSecond, durationMs }: SteadyJob): Promise<SoakLoad> {
+  const { open } = await import(`./peers/${client}/client.ts`);
+  const connection: EchoClient = await open(address);
+  const body = new Uint8Array(bytes).fill(97);
+  const latency = new Histogram();
+  let [requests, failed, underWay] = [0, 0, 0];
+  const send = async (dueMs: number) => {
+    underWay++;
+    try {
+      await connection.ask(body);
+      latency.observe((performance.now() - dueMs) * 1000);
+    } catch {
+      failed++;
+    }
+    underWay--;
+  };
+  const startedMs = performance.now();
+  const pending = new Set<Promise<void>>();
+  for (let nowMs = 0; nowMs < durationMs; nowMs = performance.now() - startedMs) {
+    for (; requests < nowMs / 1000 * perSecond; requests++) {
+      if (underWay >= underWayMax) failed++;
+      else void track(pending, send(startedMs + requests / perSecond * 1000));
+    }
+    await new Promise((resolve) => setTimeout(resolve, tickMs));
+  }
+  await Promise.all(pending);
+  const seconds = (performance.now() - startedMs) / 1000;
+  await connection.close();
+  return { requests, failed, seconds, p50Us: latency.quantile(0.5) ?? 0, p99Us: latency.quantile(0.99) ?? 0 };
+}
+
+async function track(pending: Set<Promise<void>>, one: Promise<void>): Promise<void> {
+  pending.add(one);
+  await one;
+  pending.delete(one);
+}
+
+const job: SteadyJob = JSON.parse(Deno.args[0]);
+await Deno.writeTextFile(job.resultFile, JSON.stringify(await run(job)));
+Deno.exit(0);

@@ -1,0 +1,120 @@
+/**
+ * One request on its way, and the table of all that are: what `requests.ts` keeps. What becomes of an answer is said
+ * by the subclass: a value for `invoke`, a part of a stream, an API reply.
+ */
+import { SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
+
+export interface RequestOptions {
+  /** The whole budget; the endpoint's own when left out. */
+  timeoutMs?: number;
+  /** May be sent again when the connection is lost before its outcome is known. */
+  idempotent?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Exactly one of `onReply` and `onError` is called, once; `onPart` only before it. */
+export abstract class PendingRequest {
+  /** 0: the endpoint's own. */
+  readonly timeoutMs: number;
+  readonly idempotent: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Its id on the wire, from the table. */
+  id = 0;
+  /** In a buffer of its own while it may have to be sent (again). */
+  frame: Uint8Array | null = null;
+  /** On the present connection. */
+  sent = false;
+  /** Sent at least once, perhaps on an earlier connection: it may have run. */
+  everSent = false;
+  partsSeen = false;
+  /** Monotonic; `Infinity` for a request without a budget of its own. */
+  deadlineMs = Infinity;
+  bucket: number | null = null;
+  onAbort: (() => void) | null = null;
+
+  /** Throws `invalid_request` for a budget that can't be. */
+  constructor(options: RequestOptions) {
+    this.timeoutMs = budgetOf(options.timeoutMs);
+    this.idempotent = options.idempotent ?? false;
+    this.signal = options.signal;
+  }
+
+  /** The reply is the frame `bytes[at, end)`; the bytes are only lent. */
+  abstract onReply(bytes: Uint8Array, at: number, end: number): void;
+  abstract onError(error: SqwishError): void;
+  onPart(_bytes: Uint8Array, _at: number, _end: number): void {}
+}
+
+function budgetOf(timeoutMs: number | undefined): number {
+  if (timeoutMs === undefined) return 0;
+  if (timeoutMs > 0 && timeoutMs <= limits.timeoutMsMax) return timeoutMs;
+  throw new SqwishError(
+    "invalid_request",
+    `\`timeoutMs\` must be more than 0 and at most ${limits.timeoutMsMax}, is ${timeoutMs}`,
+  );
+}
+
+/** Ids stay small integers, which cost no memory of their own. */
+const idMax = 0x3fff_ffff;
+
+/**
+ * Requests by id. Ids count up, so a request's place is its id's lower bits: a ring, at a thirtieth of what a `Map`
+ * costs. An id whose place is taken by a request that runs long is left out.
+ */
+export class RequestTable {
+  #places: (PendingRequest | null)[] = new Array(64).fill(null);
+  #nextId = 1;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The id that `add` gives to the next request. At most half of the ring is in use, so there is always one. */
+  takeId(): number {
+    if (this.#size * 2 >= this.#places.length) this.#grow();
+    const mask = this.#places.length - 1;
+    while (this.#places[this.#nextId & mask] !== null) this.#nextId = idAfter(this.#nextId);
+    const id = this.#nextId;
+    this.#nextId = idAfter(id);
+    return id;
+  }
+
+  add(request: PendingRequest, id: number): void {
+    request.id = id;
+    this.#places[id & (this.#places.length - 1)] = request;
+    this.#size++;
+  }
+
+  get(id: number): PendingRequest | null {
+    const request = this.#places[id & (this.#places.length - 1)];
+    return request !== null && request.id === id ? request : null;
+  }
+
+  /** False when it is not (any more) in the table. */
+  delete(request: PendingRequest): boolean {
+    if (this.get(request.id) !== request) return false;
+    this.#places[request.id & (this.#places.length - 1)] = null;
+    this.#size--;
+    return true;
+  }
+
+  /** All of them, in the order of their calls. */
+  list(): PendingRequest[] {
+    // Seen from the next id, the oldest is the one furthest behind, also when the ids have come round.
+    const age = (request: PendingRequest) => (this.#nextId - request.id + idMax) % idMax;
+    return this.#places.filter((request) => request !== null).sort((a, b) => age(b) - age(a));
+  }
+
+  #grow(): void {
+    const places = new Array(this.#places.length * 2).fill(null);
+    for (const request of this.#places) if (request) places[request.id & (places.length - 1)] = request;
+    this.#places = places;
+  }
+}
+
+/** Ids are 1 to `idMax`, then from the start again. */
+function idAfter(id: number): number {
+  return id >= idMax ? 1 : id + 1;
+}

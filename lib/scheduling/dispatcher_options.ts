@@ -1,0 +1,19 @@
+/** What a dispatcher is given: its seams, the routing table in force, and who hears of outcomes. */
+import type { Clock } from "../clock.ts";
+import type { RoutingTable } from "../cluster/routing.ts";
+import type { Random } from "../random.ts";
+import type { RequestOutcome } from "./outcomes.ts";
+
+export interface DispatcherOptions {
+  clock: Clock;
+  random: Random;
+  /** Upper half of every request id; another one with every start of the manager (u32). */
+  bootEpoch: number;
+  /** The table now in force; read at the start and by `routesChanged`. */
+  routes(): RoutingTable;
+  /**
+   * Called once per request, refused ones included. The object is only lent: the next request's is written into it.
+   * Must not call back into the dispatcher.
+   */
+  onOutcome(outcome: RequestOutcome): void;
+}

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { BodyPool } from "../../lib/hosting/body_pool.ts";
+import { createClaims } from "../../lib/hosting/claims.ts";
+import { FrameWriter } from "../../lib/hosting/frame_writer.ts";
+import type { InvocationHost } from "../../lib/hosting/invocation.ts";
+import { type LoadedModules, loadModules } from "../../lib/hosting/module_loader.ts";
+import { createModuleLog } from "../../lib/hosting/module_log.ts";
+import { OutgoingCalls } from "../../lib/hosting/outgoing_calls.ts";
+import { createUserErrorReader } from "../../lib/hosting/user_error.ts";
+import { turnMsMax, WorkerRequests } from "../../lib/hosting/worker_requests.ts";
+import { limits } from "../../lib/limits.ts";
+import { concatBytes, decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
+import { specificationOf } from "../support/hosted.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { settle } from "../manager/rig.ts";
+
+/** The Worker's side of a runner without its Worker: `endpoints` are what the module exports. */
+async function worker(endpoints: (spend: (ms: number) => void) => Record<string, unknown>) {
+  const clock = new ManualClock();
+  let spentMs = 0;
+  const lines: [string, string | undefined][] = [];
+  const answers: Frame[] = [];
+  const sink = {
+    bufferedBytes: 0,
+    heldBytes: 0,
+    sendFrames: (bytes: Uint8Array, at = 0, end = bytes.length) =>
+      void answers.push(decodeFrame(bytes.slice(at, end))),
+  };
+  const log = createModuleLog(clock, (_level, text, requestId) => lines.push([text, requestId]));
+  const calls = new OutgoingCalls((frame) => sink.sendFrames(frame));
+  const host: InvocationHost = {
+    clock: {
+      nowMs: () => clock.nowMs(),
+      monotonicMs: () => clock.monotonicMs() + spentMs,
+      after: (delayMs, action) => clock.after(delayMs, action),
+      every: (periodMs, action) => clock.every(periodMs, action),
+    },
+    env: {},
+    log,
+    errors: createUserErrorReader("file:///none/", []),
+    sink,
+    writer: new FrameWriter(sink),
+    bodies: new BodyPool(),
+    invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
+  };
+  const claims = createClaims();
+  const requests = new WorkerRequests(host, claims, calls);
+  const { modules } = specificationOf({ "m.js": "" }).specification;
+  const loaded: LoadedModules = await loadModules(
+    modules,
+    () => Promise.resolve(endpoints((ms) => spentMs += ms)),
+  );
+  function send(...frames: Uint8Array[]): boolean {
+    const bytes = concatBytes(frames);
+    return requests.onFrames(bytes, 0, bytes.length);
+  }
+  return { clock, lines, answers, sink, log, claims, requests, loaded, send };
+}
+
+function request(id: number, endpoint: string, flags = 0): Uint8Array {
+  const requestId = id.toString(16).padStart(16, "0");
+  return encodeFrame({ op: Op.request, id, flags, a: 10_000, b: 1, requestId, name: `set/${endpoint}` });
+}
+
+const idsOf = (answers: Frame[]) => answers.map(({ id }) => id);
+
+Deno.test("requests before the modules have loaded are held, unclaimed, and run in order after that", async () => {
+  const { send, answers, requests, claims, loaded } = await worker(() => ({ one: () => 1 }));
+  assert.equal(send(request(1, "one"), request(2, "one")), false, "their bytes are still needed");
+  send(encodeFrame({ op: Op.cancel, id: 2 }), request(3, "one"));
+  assert.equal(claims[0], 0);
+  requests.serve(loaded);
+  assert.equal(claims[0], 3);
+  assert.deepEqual(idsOf(answers), [1, 2, 3]);
+  assert.deepEqual(answers.map(({ op }) => op), [Op.reply, Op.error, Op.reply]);
+  assert.equal(send(request(4, "one")), true);
+});
+
+Deno.test("a batch that takes long gives the event loop its turn; what comes meanwhile waits behind it", async () => {
+  const { send, answers, requests, clock, loaded } = await worker((spend) => ({
+    slow: () => spend(turnMsMax / 2 + 1),
+  }));
+  requests.serve(loaded);
+  send(...[1, 2, 3, 4, 5].map((id) => request(id, "slow")));
+  assert.deepEqual(idsOf(answers), [1, 2]);
+  send(request(6, "slow"));
+  assert.deepEqual(idsOf(answers), [1, 2]);
+  clock.advance(0);
+  assert.deepEqual(idsOf(answers), [1, 2, 3, 4, 5, 6].slice(0, answers.length));
+  clock.advance(0);
+  assert.deepEqual(idsOf(answers), [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(answers.map(({ a }) => a), answers.map(() => (turnMsMax / 2 + 1) * 1000));
+});
+
+Deno.test("nothing starts while the agent does not read, and streams stop", async () => {
+  const { send, answers, sink, claims, requests, loaded } = await worker(() => ({
+    one: () => 1,
+    *count() {
+      for (let part = 0; part < 3; part++) yield part;
+    },
+  }));
+  requests.serve(loaded);
+  sink.bufferedBytes = limits.sendBufferBytesHigh;
+  send(request(1, "count", Flag.stream));
+  await settle();
+  assert.equal(answers.length, 4, "up to the mark it goes on");
+  send(request(2, "count", Flag.stream));
+  sink.bufferedBytes = limits.sendBufferBytesHigh + 1;
+  send(request(3, "one"));
+  await settle();
+  assert.equal(claims[0], 2);
+  assert.deepEqual(idsOf(answers).slice(4), [2], "the part that had been asked for");
+  sink.bufferedBytes = 0;
+  requests.onDrain();
+  await settle();
+  assert.deepEqual(idsOf(answers).slice(5).toSorted(), [2, 2, 2, 3]);
+});
+
+Deno.test("lines carry the id of the request that prints them, also later, and those of nobody carry none", async () => {
+  const { send, lines, log, requests, loaded } = await worker(() => {
+    const print = (text: string) => log.write("info", [text]);
+    const later = (text: string) => Promise.resolve().then(() => print(text));
+    return {
+      now: () => print("now"),
+      asynchronous: async () => {
+        print("begins");
+        await later("goes on");
+      },
+      promised: () => later("promised"),
+      left: () => void later("left behind"),
+      json: () => ({ toJSON: () => print("encoded") }),
+    };
+  });
+  requests.serve(loaded);
+  const names = ["promised", "now", "asynchronous", "left", "promised", "json", "now"];
+  send(...names.map((name, i) => request(i + 1, name)));
+  await settle();
+  const number = (requestId?: string) => requestId === undefined ? null : Number(`0x${requestId}`);
+  assert.deepEqual(lines.map(([text, requestId]) => [text, number(requestId)]), [
+    ["now", 2],
+    ["begins", 3],
+    ["encoded", 6],
+    ["now", 7],
+    ["promised", 1],
+    ["goes on", 3],
+    ["left behind", null],
+    ["promised", 5],
+  ]);
+});
