@@ -136,21 +136,42 @@ Deno.test("no file loads itself by way of others", () => {
   assertNone(findings);
 });
 
-Deno.test("the manager does without the TypeScript compiler, whose text alone would take 14 MB", () => {
+/** What a program must do without: lazy imports count too, since a bundle holds their text as well. */
+const notLoadedBy: Record<string, string[]> = {
+  // The compilers' text alone would take 14 MB of the manager's memory for good.
+  "manager.ts": ["@swc/wasm-typescript", "acorn"],
+  // An agent, and with it every runner, compares fingerprints; only the manager makes certificates.
+  "agent.ts": ["@peculiar/x509", "@swc/wasm-typescript", "acorn", "drizzle-orm", "hono"],
+};
+
+Deno.test("programs do without the packages that would cost them the most memory", () => {
   const byPath = new Map(product.map((file) => [file.path, file]));
-  const reached = new Set(["manager.ts"]);
-  const packages = new Set<string>();
-  // The set grows while it is walked. Lazy imports count: a bundle holds their text as well.
-  for (const path of reached) {
-    const file = byPath.get(path);
-    if (!file) continue;
-    for (const specifier of importsOf(file, { types: false })) {
-      if (!specifier.startsWith(".")) packages.add(specifier);
+  for (const [program, unwanted] of Object.entries(notLoadedBy)) {
+    const reached = new Set([program]);
+    const packages = new Map<string, string>();
+    // The set grows while it is walked.
+    for (const path of reached) {
+      const file = byPath.get(path);
+      if (!file) continue;
+      for (const specifier of importsOf(file, { types: false })) {
+        if (!specifier.startsWith(".")) packages.set(specifier, path);
+      }
+      for (const target of relativeImports(file, { types: false })) reached.add(target);
     }
-    for (const target of relativeImports(file, { types: false })) reached.add(target);
+    assert.ok(packages.has("valibot"), `${program} is followed through its imports`);
+    assertNone(
+      unwanted.filter((name) => packages.has(name))
+        .map((name) => `${program} loads ${name} by way of ${packages.get(name)}`),
+    );
   }
-  assert.ok(packages.has("hono"));
-  assertNone(["@swc/wasm-typescript", "acorn"].filter((name) => packages.has(name)));
+});
+
+Deno.test("the manager loads what makes certificates only when it makes one", () => {
+  const importers = product.filter((file) => file.path.startsWith("lib/")).filter((file) =>
+    importsOf(file, { types: false }).includes("../security/authority.ts")
+  );
+  assert.deepEqual(importers.map((file) => file.path), ["lib/manager/identity.ts"]);
+  assert.doesNotMatch(importers[0].code, /from "\.\.\/security\/authority\.ts"/);
 });
 
 Deno.test("relative imports name files of the repository", () => {

@@ -6,7 +6,7 @@ import process from "node:process";
 import { version } from "../version.ts";
 import { createSystemClock } from "../clock.ts";
 import { createSystemRandom } from "../random.ts";
-import { fingerprintOf } from "../security/authority.ts";
+import { fingerprintOf } from "../security/certificates.ts";
 import { Dialer } from "./dialer.ts";
 import { type ConnectOptions, isComplete, resolveTarget, type Target } from "./options.ts";
 import { type Profile, profilePath, readProfile, writeProfile } from "./profile.ts";

@@ -14,7 +14,7 @@ import { isRole, roles } from "../security/access.ts";
 import { requireStore } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { restoreStore } from "../store/backup.ts";
-import { fingerprintOf } from "../security/authority.ts";
+import { fingerprintOf } from "../security/certificates.ts";
 import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";

@@ -8,12 +8,10 @@ import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import {
   type Authority,
-  createAuthority,
   fingerprintOf,
-  issueServerCertificate,
   type ServerCertificate,
   shouldReissue,
-} from "../security/authority.ts";
+} from "../security/certificates.ts";
 import type { SettingStore } from "../store/settings.ts";
 import type { RecordEvent } from "./events.ts";
 import type { Listener } from "./listener.ts";
@@ -42,7 +40,8 @@ export async function openIdentity(
 ): Promise<Identity> {
   const known = settings.get<Authority>("authority");
   const cluster = options.cluster ?? settings.get<string>("cluster") ?? "sqwish";
-  const authority = known ?? await createAuthority({ cluster, random: options.random });
+  const authority = known ??
+    await (await certificateMaker()).createAuthority({ cluster, random: options.random });
   // Each on its own: a first start may have been cut short between them.
   if (!known) settings.set("authority", authority);
   const sessionKey = settings.get<number[]>("sessionKey") ?? Array.from(options.random.secret(32));
@@ -62,6 +61,11 @@ export async function openIdentity(
   };
 }
 
+/** Only a first start and a renewal make certificates, and what that takes is the largest library of the manager. */
+function certificateMaker() {
+  return import("../security/authority.ts");
+}
+
 /** Issues the server certificate anew when its names have changed or it is a year old; null when it is still right. */
 export async function renewCertificate(
   settings: SettingStore,
@@ -70,12 +74,8 @@ export async function renewCertificate(
 ): Promise<ServerCertificate | null> {
   const stored = settings.get<StoredCertificate>("certificate");
   const nowMs = options.clock.nowMs();
-  if (
-    stored &&
-    shouldReissue(stored.certPem, { names: options.names, issuedAtMs: stored.issuedAtMs, nowMs }) === null
-  ) {
-    return null;
-  }
+  if (stored && shouldReissue(stored, { names: options.names, nowMs }) === null) return null;
+  const { issueServerCertificate } = await certificateMaker();
   const certificate = await issueServerCertificate(authority, { names: options.names });
   settings.set("certificate", { ...certificate, issuedAtMs: nowMs } satisfies StoredCertificate);
   return certificate;

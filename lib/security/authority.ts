@@ -8,31 +8,21 @@ import * as x509 from "@peculiar/x509";
 import { SqwishError } from "../errors.ts";
 import { managerServerName } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
-import { canonicalServerName, isAddress } from "./server_names.ts";
+import {
+  type Authority,
+  certifiedNames,
+  firstCertificate,
+  pemOf,
+  type ServerCertificate,
+} from "./certificates.ts";
 import { sha256Hex } from "./digest.ts";
-
-/** Both parts as PEM; the key is PKCS #8 and never leaves the manager. */
-export interface Authority {
-  caCertPem: string;
-  caKeyPem: string;
-}
-
-export interface ServerCertificate {
-  /** The leaf, then the authority's certificate. */
-  certPem: string;
-  keyPem: string;
-  /** Every name and address it is good for, canonical and sorted. */
-  names: string[];
-}
+import { isAddress } from "./server_names.ts";
 
 const keyAlgorithm = { name: "ECDSA", namedCurve: "P-256" } as const;
 const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" } as const;
 
 // RFC 5280, section 4.1.2.5: 99991231235959Z says "has no well-defined expiration date".
 const validity = { notBefore: new Date(0), notAfter: new Date("9999-12-31T23:59:59Z") };
-
-/** A server certificate's key is replaced after a year, ms. */
-const serverKeyMsMax = 365 * 24 * 3600_000;
 
 /** Makes a new authority (ECDSA P-256). `cluster` only helps people to tell certificates apart. */
 export async function createAuthority(
@@ -54,7 +44,10 @@ export async function createAuthority(
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { caCertPem: pemOf(certificate.rawData), caKeyPem: await privateKeyPem(keys.privateKey) };
+  return {
+    caCertPem: pemOf("CERTIFICATE", certificate.rawData),
+    caKeyPem: await privateKeyPem(keys.privateKey),
+  };
 }
 
 /**
@@ -89,49 +82,10 @@ export async function issueServerCertificate(
     ],
   });
   return {
-    certPem: pemOf(leaf.rawData) + pemOf(issuer.rawData),
+    certPem: pemOf("CERTIFICATE", leaf.rawData) + pemOf("CERTIFICATE", issuer.rawData),
     keyPem: await privateKeyPem(keys.privateKey),
     names: all,
   };
-}
-
-/** SHA-256 of the first certificate's DER bytes, in hexadecimal: what join tokens carry. */
-export function fingerprintOf(certPem: string): string {
-  return sha256Hex(new Uint8Array(firstCertificate(certPem)));
-}
-
-/** The first certificate alone, written anew: whatever else the text held is gone. */
-export function firstCertificatePem(certPem: string): string {
-  return pemOf(firstCertificate(certPem));
-}
-
-/**
- * Why the server certificate should be issued anew, in words for the log, or null. Its age is measured from
- * `issuedAtMs`, which the caller stores: the certificate itself says 1970.
- */
-export function shouldReissue(
-  certPem: string,
-  facts: { names: readonly string[]; issuedAtMs: number; nowMs: number },
-): string | null {
-  let present: string[];
-  try {
-    const alternative = readCertificate(certPem).getExtension(x509.SubjectAlternativeNameExtension);
-    present = (alternative?.names.items ?? []).map((item) => canonicalServerName(item.value));
-  } catch {
-    return "it can't be read";
-  }
-  const wanted = certifiedNames(facts.names);
-  const missing = wanted.filter((name) => !present.includes(name));
-  if (missing.length > 0) return `it lacks ${missing.join(", ")}`;
-  const stale = present.filter((name) => !wanted.includes(name));
-  if (stale.length > 0) return `it still names ${stale.join(", ")}`;
-  if (facts.nowMs - facts.issuedAtMs > serverKeyMsMax) return "its key is older than a year";
-  return null;
-}
-
-function certifiedNames(names: readonly string[]): string[] {
-  const always = [managerServerName, "localhost", "127.0.0.1", "::1"];
-  return [...new Set([...always, ...names].map(canonicalServerName))].sort();
 }
 
 // Positive and at most 20 bytes (RFC 5280, section 4.1.2.2).
@@ -145,21 +99,9 @@ function readCertificate(pem: string): x509.X509Certificate {
   return new x509.X509Certificate(firstCertificate(pem));
 }
 
-function firstCertificate(pem: string): ArrayBuffer {
-  const block = x509.PemConverter.decodeWithHeaders(pem).find((found) => found.type === "CERTIFICATE");
-  if (!block) {
-    throw new SqwishError("invalid_request", "A PEM text must hold a certificate, this one holds none");
-  }
-  return block.rawData;
-}
-
-function pemOf(der: ArrayBuffer): string {
-  return x509.PemConverter.encode(der, "CERTIFICATE").trimEnd() + "\n";
-}
-
 async function privateKeyPem(key: CryptoKey): Promise<string> {
   const der = await crypto.subtle.exportKey("pkcs8", key);
-  return x509.PemConverter.encode(der, "PRIVATE KEY").trimEnd() + "\n";
+  return pemOf("PRIVATE KEY", der);
 }
 
 async function importPrivateKey(pem: string): Promise<CryptoKey> {

@@ -9,7 +9,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { type Clock, createSystemClock } from "../clock.ts";
 import { SqwishError } from "../errors.ts";
 import { managerServerName } from "../protocol/messages.ts";
-import { fingerprintOf, firstCertificatePem } from "./authority.ts";
+import { fingerprintOf, firstCertificatePem } from "./certificates.ts";
 import { constantTimeEqual } from "./digest.ts";
 import { formatAddress } from "./server_names.ts";
 

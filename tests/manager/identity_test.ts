@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { silentLog } from "../../lib/log.ts";
 import { keepCertificate, openIdentity } from "../../lib/manager/identity.ts";
 import { createSystemRandom } from "../../lib/random.ts";
-import type { Authority } from "../../lib/security/authority.ts";
+import type { Authority } from "../../lib/security/certificates.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { ManualClock } from "../support/manual_clock.ts";

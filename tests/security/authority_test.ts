@@ -3,15 +3,14 @@ import { Buffer } from "node:buffer";
 import { X509Certificate } from "@peculiar/x509";
 import { createSystemRandom } from "../../lib/random.ts";
 import { managerServerName } from "../../lib/protocol/messages.ts";
+import { createAuthority, issueServerCertificate } from "../../lib/security/authority.ts";
 import {
   type Authority,
-  createAuthority,
   fingerprintOf,
   firstCertificatePem,
-  issueServerCertificate,
   type ServerCertificate,
   shouldReissue,
-} from "../../lib/security/authority.ts";
+} from "../../lib/security/certificates.ts";
 import { rejectsWith } from "./rejects_with.ts";
 
 const random = createSystemRandom();
@@ -126,38 +125,32 @@ Deno.test("`fingerprintOf()` is the digest of the first certificate's bytes", as
 
 Deno.test("`shouldReissue()` keeps a certificate whose names are right, however they are written", () => {
   const names = ["FE80::1%eth0", "192.168.1.10", "attic.local."];
-  assert.equal(shouldReissue(issued.certPem, { names, issuedAtMs: 0, nowMs: 0 }), null);
+  assert.equal(shouldReissue({ ...issued, issuedAtMs: 0 }, { names, nowMs: 0 }), null);
 });
 
 Deno.test("`shouldReissue()` says which name is missing or no longer wanted", () => {
-  const facts = { issuedAtMs: 0, nowMs: 0 };
+  const certificate = { ...issued, issuedAtMs: 0 };
   const names = ["attic.local", "192.168.1.10", "fe80::1"];
   assert.match(
-    shouldReissue(issued.certPem, { ...facts, names: [...names, "10.0.0.2"] })!,
+    shouldReissue(certificate, { names: [...names, "10.0.0.2"], nowMs: 0 })!,
     /lacks 10\.0\.0\.2/,
   );
-  assert.match(
-    shouldReissue(issued.certPem, { ...facts, names: names.slice(1) })!,
-    /still names attic\.local/,
-  );
+  assert.match(shouldReissue(certificate, { names: names.slice(1), nowMs: 0 })!, /still names attic\.local/);
 });
 
 Deno.test("`shouldReissue()` replaces a key after a year, but not because the clock went back", () => {
   const names = ["attic.local", "192.168.1.10", "fe80::1"];
   const issuedAtMs = 1_700_000_000_000;
   const yearMs = 365 * 24 * 3600_000;
-  assert.equal(shouldReissue(issued.certPem, { names, issuedAtMs, nowMs: issuedAtMs + yearMs }), null);
-  assert.match(
-    shouldReissue(issued.certPem, { names, issuedAtMs, nowMs: issuedAtMs + yearMs + 1 })!,
-    /a year/,
-  );
-  assert.equal(shouldReissue(issued.certPem, { names, issuedAtMs, nowMs: 0 }), null);
+  const certificate = { ...issued, issuedAtMs };
+  assert.equal(shouldReissue(certificate, { names, nowMs: issuedAtMs + yearMs }), null);
+  assert.match(shouldReissue(certificate, { names, nowMs: issuedAtMs + yearMs + 1 })!, /a year/);
+  assert.equal(shouldReissue(certificate, { names, nowMs: 0 }), null);
 });
 
 Deno.test("`shouldReissue()` replaces what can't be read", () => {
-  const facts = { names: [], issuedAtMs: 0, nowMs: 0 };
-  assert.match(shouldReissue("garbage", facts)!, /can't be read/);
-  assert.match(shouldReissue(firstCertificatePem(authority.caCertPem), facts)!, /lacks/);
+  const facts = { names: [], nowMs: 0 };
+  assert.match(shouldReissue({ ...issued, certPem: "garbage", issuedAtMs: 0 }, facts)!, /can't be read/);
 });
 
 Deno.test("`issueServerCertificate()` refuses a name that no certificate can hold, and a key that is damaged", async () => {

@@ -5,7 +5,6 @@
 import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { collectModules } from "../../deployment/collect.ts";
 import { modulesRefused } from "../../deployment/module_errors.ts";
 import {
   configurationRefused,
@@ -69,6 +68,8 @@ async function readDeployment(paths: string[], options: Options): Promise<Deploy
   const checked = parseReplicaSet(given.replicaSet);
   if (!checked.ok) throw configurationRefused("The replicaSet", checked.errors, options.file);
   const { name, version } = checked.replicaSet;
+  // What reads TypeScript is larger than the rest of this program, and no other command needs it.
+  const { collectModules } = await import("../../deployment/collect.ts");
   const collected = await collectModules(given.modules, { baseFolder: given.baseFolder });
   if (!collected.ok) throw modulesRefused(name, collected.errors);
   const modules = collected.modules.map(({ path, entry, bytes }) => ({
