@@ -4,6 +4,7 @@
  */
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { WheelEntry } from "../timer_wheel.ts";
 
 export interface RequestOptions {
   /** The whole budget; the endpoint's own when left out. */
@@ -14,7 +15,7 @@ export interface RequestOptions {
 }
 
 /** Exactly one of `onReply` and `onError` is called, once; `onPart` only before it. */
-export abstract class PendingRequest {
+export abstract class PendingRequest extends WheelEntry {
   /** 0: the endpoint's own. */
   readonly timeoutMs: number;
   readonly idempotent: boolean;
@@ -29,12 +30,13 @@ export abstract class PendingRequest {
   everSent = false;
   partsSeen = false;
   /** Monotonic; `Infinity` for a request without a budget of its own. */
-  deadlineMs = Infinity;
-  bucket: number | null = null;
+  endMs = Infinity;
   onAbort: (() => void) | null = null;
 
   /** Throws `invalid_request` for a budget that can't be. */
   constructor(options: RequestOptions) {
+    // Set when it is known what is waited for.
+    super(Infinity);
     this.timeoutMs = budgetOf(options.timeoutMs);
     this.idempotent = options.idempotent ?? false;
     this.signal = options.signal;

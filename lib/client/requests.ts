@@ -8,8 +8,8 @@ import { type ErrorCode, type MayHaveRun, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { encodeFrame, frameId, frameOp, Op, setFrameA } from "../protocol/frame.ts";
+import { TimerWheel } from "../timer_wheel.ts";
 import { decodeError } from "./body.ts";
-import { Deadlines } from "./deadlines.ts";
 import { encodeOwn, FrameWriter, type Outgoing } from "./frame_writer.ts";
 import { type PendingRequest, RequestTable } from "./pending.ts";
 
@@ -23,7 +23,7 @@ export class Requests {
   readonly #pending = new RequestTable();
   /** Not on the present connection yet, in order. */
   readonly #waiting = new Set<PendingRequest>();
-  readonly #deadlines: Deadlines<PendingRequest>;
+  readonly #deadlines: TimerWheel<PendingRequest>;
   readonly #writer = new FrameWriter();
   #channel: Channel | null = null;
   #ended: SqwishError | null = null;
@@ -31,7 +31,7 @@ export class Requests {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#deadlines = new Deadlines(clock, (pending) => this.#expire(pending));
+    this.#deadlines = new TimerWheel(clock, (pending) => this.#expire(pending));
   }
 
   get size(): number {
@@ -55,7 +55,7 @@ export class Requests {
     if (passes) this.#writer.write(outgoing, id, Math.ceil(pending.timeoutMs));
     else pending.frame = encodeOwn(outgoing, id);
 
-    if (pending.timeoutMs > 0) pending.deadlineMs = this.#clock.monotonicMs() + pending.timeoutMs;
+    if (pending.timeoutMs > 0) pending.endMs = this.#clock.monotonicMs() + pending.timeoutMs;
     if (signal) this.#listenForAbort(pending, signal);
     this.#pending.add(pending, id);
     if (passes) {
@@ -109,7 +109,7 @@ export class Requests {
     this.#ended = error;
     this.#cancelHold?.();
     for (const pending of this.#pending.list()) this.#fail(pending, error);
-    this.#deadlines.clear();
+    this.#deadlines.close();
   }
 
   /** The frame `bytes[at, end)` from the manager. One for an id that is no longer pending is late, and dropped. */
@@ -140,7 +140,7 @@ export class Requests {
     // Below the high mark the channel never stops reading, so two ends full of requests and replies can't
     // wait for each other for ever. One frame is always let through.
     if (bufferedBytes > 0 && bufferedBytes + frame.length > limits.sendBufferBytesHigh) return false;
-    const remainingMs = pending.deadlineMs - this.#clock.monotonicMs();
+    const remainingMs = pending.endMs - this.#clock.monotonicMs();
     setFrameA(frame, 0, remainingMs === Infinity ? 0 : Math.max(1, Math.ceil(remainingMs)));
     if (!pending.idempotent) pending.frame = null;
     this.#setSent(pending);
@@ -151,14 +151,14 @@ export class Requests {
   #setSent(pending: PendingRequest): void {
     pending.sent = true;
     pending.everSent = true;
-    this.#setDeadline(pending, pending.deadlineMs + answerGraceMs);
+    this.#setDeadline(pending, pending.endMs + answerGraceMs);
   }
 
   #wait(pending: PendingRequest): void {
     this.#waiting.add(pending);
     // Nothing waits for a connection for ever, budget or not.
     const latestMs = this.#clock.monotonicMs() + limits.timeoutMsDefault;
-    this.#setDeadline(pending, pending.deadlineMs === Infinity ? latestMs : pending.deadlineMs);
+    this.#setDeadline(pending, pending.endMs === Infinity ? latestMs : pending.endMs);
     if (this.#channel) this.#hold();
   }
 
@@ -180,12 +180,13 @@ export class Requests {
   }
 
   #setDeadline(pending: PendingRequest, atMs: number): void {
-    if (pending.bucket !== null) this.#deadlines.remove(pending, pending.bucket);
-    pending.bucket = atMs === Infinity ? null : this.#deadlines.add(pending, atMs);
+    this.#deadlines.remove(pending);
+    if (atMs === Infinity) return;
+    pending.deadlineMs = atMs;
+    this.#deadlines.add(pending);
   }
 
   #expire(pending: PendingRequest): void {
-    pending.bucket = null;
     const mayHaveRun = pending.everSent ? "maybe" : "no";
     if (pending.sent) {
       this.#send(encodeFrame({ op: Op.cancel, id: pending.id }));
@@ -229,7 +230,7 @@ export class Requests {
   #forget(pending: PendingRequest): void {
     this.#pending.delete(pending);
     if (this.#waiting.size > 0) this.#waiting.delete(pending);
-    if (pending.bucket !== null) this.#deadlines.remove(pending, pending.bucket);
+    this.#deadlines.remove(pending);
     if (pending.onAbort) pending.signal?.removeEventListener("abort", pending.onAbort);
   }
 }

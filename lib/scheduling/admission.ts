@@ -85,7 +85,11 @@ export function refuseLate(
   const ahead = queue.waitingOf(requester.id);
   if (ahead === 0 || !target) return null;
   let servedPerMs = 0;
-  for (const { available, capacity } of target.replicas) if (available) servedPerMs += capacity.servedPerMs;
+  for (const { available, capacity } of target.replicas) {
+    // One that has not been asked for much yet may turn out to do far more.
+    if (!capacity.isSettled) return null;
+    if (available) servedPerMs += capacity.servedPerMs;
+  }
   const waitMs = estimateWaitMs(ahead, servedPerMs);
   if (!isHopeless(waitMs, remainingMs)) return null;
   return new SqwishError(

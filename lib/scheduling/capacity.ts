@@ -119,6 +119,11 @@ export class Capacity {
     this.#clear(-Infinity);
   }
 
+  /** Whether more slots have been tried and did not pay: only then says `servedPerMs` what is possible. */
+  get isSettled(): boolean {
+    return !this.adaptive || this.#stride <= strideSmall;
+  }
+
   /** What it gets through per ms with all slots in use (Little); 0: nothing known. */
   get servedPerMs(): number {
     return this.#roundTripMs === 0 ? 0 : this.slots / this.#roundTripMs;

@@ -25,7 +25,7 @@ import { ManualClock } from "../support/manual_clock.ts";
 /** Keeps a copy of each frame as it was when it was sent. */
 export class RecordingSink {
   frames: Frame[] = [];
-  readonly bufferedBytes = 0;
+  readonly bufferedBytes: number = 0;
 
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     const copy = bytes.slice(at, end);
@@ -116,8 +116,8 @@ export class Rig {
   }
 
   /** An agent joins and reports. */
-  connect(name: string, reports: ReplicaReport[]): RigAgent {
-    const agent: RigAgent = { name, health: "ready", reports, sink: new RecordingSink() };
+  connect(name: string, reports: ReplicaReport[], sink = new RecordingSink()): RigAgent {
+    const agent: RigAgent = { name, health: "ready", reports, sink };
     this.agents.set(name, agent);
     this.dispatcher.agentConnected(name, agent.sink);
     this.reroute();
