@@ -10,7 +10,7 @@ import type { Channel } from "../protocol/channel.ts";
 import { encodeFrame, frameId, frameOp, Op, setFrameA } from "../protocol/frame.ts";
 import { TimerWheel } from "../timer_wheel.ts";
 import { decodeError } from "./body.ts";
-import { encodeOwn, FrameWriter, type Outgoing } from "./frame_writer.ts";
+import { encodeOwn, type Outgoing, RequestWriter } from "./request_writer.ts";
 import { type PendingRequest, RequestTable } from "./pending.ts";
 
 /** The manager keeps the deadline too; for this long its own answer, which knows more, may still arrive. */
@@ -24,7 +24,7 @@ export class Requests {
   /** Not on the present connection yet, in order. */
   readonly #waiting = new Set<PendingRequest>();
   readonly #deadlines: TimerWheel<PendingRequest>;
-  readonly #writer = new FrameWriter();
+  readonly #writer = new RequestWriter();
   #channel: Channel | null = null;
   #ended: SqwishError | null = null;
   #cancelHold: (() => void) | null = null;

@@ -10,7 +10,7 @@ import { decodeFrame, Flag, forEachFrame, frameA, frameB, frameRequestId, Op } f
 import type { Welcome } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
 import { decodeBody, decodeErrorView, decodeJson, encodeBody } from "./body.ts";
-import type { Outgoing } from "./frame_writer.ts";
+import type { Outgoing } from "./request_writer.ts";
 import { PendingRequest, type RequestOptions } from "./pending.ts";
 import { Requests } from "./requests.ts";
 import { Session } from "./session.ts";

@@ -7,7 +7,7 @@ import type { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { Flag } from "../protocol/frame.ts";
 import { decodeBody } from "./body.ts";
-import type { Outgoing } from "./frame_writer.ts";
+import type { Outgoing } from "./request_writer.ts";
 import { PendingRequest } from "./pending.ts";
 import type { Requests } from "./requests.ts";
 

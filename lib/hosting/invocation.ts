@@ -24,7 +24,7 @@ import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
 import { errorFrame } from "./error_frame.ts";
 import type { FrameSink } from "./host.ts";
-import type { FrameWriter } from "./frame_writer.ts";
+import type { AnswerWriter } from "./answer_writer.ts";
 import { type ContextSource, InvocationContext, parseHeaders } from "./invocation_context.ts";
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
@@ -38,7 +38,7 @@ export interface InvocationHost {
   log: ModuleLog;
   errors: UserErrorReader;
   sink: FrameSink;
-  writer: FrameWriter;
+  writer: AnswerWriter;
   bodies: BodyPool;
   invoke(caller: Invocation, endpoint: string, input: unknown, options: InvokeOptions): Promise<unknown>;
 }

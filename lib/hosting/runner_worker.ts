@@ -10,7 +10,7 @@ import { BodyPool } from "./body_pool.ts";
 import type { Claims } from "./claims.ts";
 import { type MessageFromRunner, type StartMessage } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
-import { FrameWriter } from "./frame_writer.ts";
+import { AnswerWriter } from "./answer_writer.ts";
 import type { InvocationHost } from "./invocation.ts";
 import { type LoadedModules, loadModules, ModuleRefused } from "./module_loader.ts";
 import { captureConsole, createModuleLog, type ModuleLog } from "./module_log.ts";
@@ -148,7 +148,7 @@ async function connect(
     log,
     errors,
     sink: socket,
-    writer: new FrameWriter(socket),
+    writer: new AnswerWriter(socket),
     bodies: new BodyPool(),
     invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
   };

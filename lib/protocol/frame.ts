@@ -96,7 +96,7 @@ export function encodeFrame(parts: FrameParts): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Writes the header of a frame without name and meta. */
+/** Writes a frame's header; what comes behind it is the caller's to write. The request id is left empty. */
 export function writeFrameHeader(
   into: Uint8Array,
   at: number,
@@ -106,16 +106,32 @@ export function writeFrameHeader(
   id: number,
   a: number,
   b: number,
+  nameBytes = 0,
+  metaBytes = 0,
 ): void {
   writeUint32(into, at, length);
   into[at + 4] = op;
   into[at + 5] = flags;
-  into[at + 6] = into[at + 7] = 0;
+  into[at + 6] = nameBytes >>> 8;
+  into[at + 7] = nameBytes;
   writeUint32(into, at + 8, id);
-  writeUint32(into, at + 12, 0);
+  writeUint32(into, at + 12, metaBytes);
   writeUint32(into, at + 16, a);
   writeUint32(into, at + 20, b);
   setFrameRequestId(into, at, 0, 0);
+}
+
+/** A loop is faster than a call into the runtime for texts up to about this long. */
+const loopCharactersMax = 48;
+
+/** Writes text in UTF-8 and returns where it ends. There must be room for three bytes per character. */
+export function writeText(into: Uint8Array, at: number, text: string): number {
+  if (text.length <= loopCharactersMax) {
+    let i = 0;
+    for (let code; i < text.length && (code = text.charCodeAt(i)) < 128; i++) into[at + i] = code;
+    if (i === text.length) return at + i;
+  }
+  return at + encoder.encodeInto(text, into.subarray(at)).written;
 }
 
 function checkBounds(name: number, meta: number, body: number): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BodyPool } from "../../lib/hosting/body_pool.ts";
 import { createClaims } from "../../lib/hosting/claims.ts";
-import { FrameWriter } from "../../lib/hosting/frame_writer.ts";
+import { AnswerWriter } from "../../lib/hosting/answer_writer.ts";
 import type { InvocationHost } from "../../lib/hosting/invocation.ts";
 import { type LoadedModules, loadModules } from "../../lib/hosting/module_loader.ts";
 import { createModuleLog } from "../../lib/hosting/module_log.ts";
@@ -39,7 +39,7 @@ async function worker(endpoints: (spend: (ms: number) => void) => Record<string,
     log,
     errors: createUserErrorReader("file:///none/", []),
     sink,
-    writer: new FrameWriter(sink),
+    writer: new AnswerWriter(sink),
     bodies: new BodyPool(),
     invoke: (caller, endpoint, input, options) => calls.invoke(caller, endpoint, input, options),
   };

@@ -2,14 +2,12 @@
  * Writes the answers of a runner back to back into pages, so that a batch of them needs no array, no copy and no
  * range of its own on its way to the socket. Pages are used again once the sink refers to none.
  */
-import { encodeFrame, headerBytes, type Op, writeFrameHeader } from "../protocol/frame.ts";
+import { encodeFrame, headerBytes, type Op, writeFrameHeader, writeText } from "../protocol/frame.ts";
 import type { FrameSink } from "./host.ts";
 
 const pageBytes = 64 * 1024;
 /** Pages kept for use again. */
 const pagesMax = 8;
-/** Up to this length a loop over the characters beats a call into the runtime. */
-const shortText = 32;
 
 const encoder = new TextEncoder();
 
@@ -19,7 +17,7 @@ export interface HoldingSink extends FrameSink {
   readonly heldBytes: number;
 }
 
-export class FrameWriter {
+export class AnswerWriter {
   readonly #sink: HoldingSink;
   readonly #pages = [new Uint8Array(pageBytes)];
   #page = this.#pages[0];
@@ -48,10 +46,9 @@ export class FrameWriter {
       return body.length;
     }
     const start = this.#at + headerBytes;
-    let written = text.length <= shortText ? writeAscii(text, this.#page, start) : -1;
-    if (written < 0) written = encoder.encodeInto(text, this.#page.subarray(start)).written;
-    this.#finish(op, id, 0, a, headerBytes + written);
-    return written;
+    const bodyBytes = writeText(this.#page, start, text) - start;
+    this.#finish(op, id, 0, a, headerBytes + bodyBytes);
+    return bodyBytes;
   }
 
   /** False when a frame of `length` bytes would not fit a page. */
@@ -82,14 +79,4 @@ export class FrameWriter {
   #sendAlone(frame: Uint8Array): void {
     this.#sink.sendFrames(frame, 0, frame.length);
   }
-}
-
-/** Returns how many bytes it wrote; -1 for text that is not all ASCII. */
-function writeAscii(text: string, into: Uint8Array, at: number): number {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 127) return -1;
-    into[at + i] = code;
-  }
-  return text.length;
 }

@@ -4,7 +4,7 @@
  * Invariant: what has been written never changes, so a block is the channel's as soon as its frames are sent.
  */
 import { limits } from "../limits.ts";
-import { encodeFrame, headerBytes, type Op } from "../protocol/frame.ts";
+import { encodeFrame, headerBytes, type Op, writeFrameHeader, writeText } from "../protocol/frame.ts";
 import { type Body, flagsOf } from "./body.ts";
 
 /** What a frame says besides its id and its time. */
@@ -22,12 +22,10 @@ const blockBytes = 64 * 1024;
 const sharedBytesMax = blockBytes / 2;
 /** Endpoints are few; a caller that makes them up must not fill the memory. */
 const namesKept = 1000;
-/** A loop is faster than a call into the runtime for texts up to about this long. */
-const loopCharactersMax = 48;
 
 const encoder = new TextEncoder();
 
-export class FrameWriter {
+export class RequestWriter {
   /** The frame written last is `bytes[at, end)`. */
   bytes = new Uint8Array(0);
   at = 0;
@@ -64,14 +62,8 @@ export class FrameWriter {
       bytes.set(body, bodyAt);
       end += body.length;
     }
-    writeUint32(bytes, at, end - at);
-    bytes[at + 4] = op;
-    bytes[at + 5] = outgoing.flags | flagsOf(body);
-    bytes[at + 6] = nameBytes.length >>> 8;
-    bytes[at + 7] = nameBytes.length;
-    writeUint32(bytes, at + 8, id);
-    writeUint32(bytes, at + 12, bodyAt - metaAt);
-    writeUint32(bytes, at + 16, a);
+    const flags = outgoing.flags | flagsOf(body);
+    writeFrameHeader(bytes, at, end - at, op, flags, id, a, 0, nameBytes.length, bodyAt - metaAt);
     this.bytes = bytes;
     this.at = at;
     this.end = this.#used = end;
@@ -96,21 +88,4 @@ export function encodeOwn(
 ): Uint8Array<ArrayBuffer> {
   const bytes = typeof body === "string" ? encoder.encode(body) : body;
   return encodeFrame({ op, id, flags: flags | flagsOf(body), a, name, meta, body: bytes });
-}
-
-/** Returns where the text ends. There must be room for three bytes per character. */
-function writeText(bytes: Uint8Array, at: number, text: string): number {
-  if (text.length <= loopCharactersMax) {
-    let i = 0;
-    for (let code; i < text.length && (code = text.charCodeAt(i)) < 128; i++) bytes[at + i] = code;
-    if (i === text.length) return at + i;
-  }
-  return at + encoder.encodeInto(text, bytes.subarray(at)).written;
-}
-
-function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24;
-  bytes[at + 1] = value >>> 16;
-  bytes[at + 2] = value >>> 8;
-  bytes[at + 3] = value;
 }

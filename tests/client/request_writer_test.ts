@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { encodeBody, flagsOf } from "../../lib/client/body.ts";
-import { FrameWriter } from "../../lib/client/frame_writer.ts";
+import { RequestWriter } from "../../lib/client/request_writer.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import { encodeFrame, Flag, Op } from "../../lib/protocol/frame.ts";
@@ -19,10 +19,10 @@ const outgoing = fc.record({
   ),
 });
 
-Deno.test("`FrameWriter` writes what `encodeFrame()` does, and leaves what it has written alone", () => {
+Deno.test("`RequestWriter` writes what `encodeFrame()` does, and leaves what it has written alone", () => {
   const encoder = new TextEncoder();
   fc.assert(fc.property(fc.array(outgoing, { minLength: 1, maxLength: 30 }), (all) => {
-    const writer = new FrameWriter();
+    const writer = new RequestWriter();
     const written: Uint8Array[] = [];
     const expected = all.map((each, index) => {
       writer.write(each, index + 1, index * 1000);
@@ -35,8 +35,8 @@ Deno.test("`FrameWriter` writes what `encodeFrame()` does, and leaves what it ha
   }));
 });
 
-Deno.test("`FrameWriter` refuses what no frame may hold, and goes on after it", () => {
-  const writer = new FrameWriter();
+Deno.test("`RequestWriter` refuses what no frame may hold, and goes on after it", () => {
+  const writer = new RequestWriter();
   const fine = { op: Op.request, flags: 0, name: "a/b", meta: "", body: "1" };
   const isTooLarge = (thrown: unknown) => thrown instanceof SqwishError && thrown.code === "too_large";
   assert.throws(() => writer.write({ ...fine, name: "ä".repeat(128) }, 1, 0), isTooLarge);

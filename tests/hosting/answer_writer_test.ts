@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BodyPool } from "../../lib/hosting/body_pool.ts";
-import { FrameWriter } from "../../lib/hosting/frame_writer.ts";
+import { AnswerWriter } from "../../lib/hosting/answer_writer.ts";
 import { NameCache } from "../../lib/protocol/name_cache.ts";
 import { decodeFrame, encodeFrame, Flag, frameName, Op } from "../../lib/protocol/frame.ts";
 
@@ -38,7 +38,7 @@ const reply = fc.record({
 Deno.test("what is written are the frames that were sent, whenever the sink gets to them", () => {
   fc.assert(fc.property(fc.array(reply, { maxLength: 30 }), (replies) => {
     const sink = new LazySink();
-    const writer = new FrameWriter(sink);
+    const writer = new AnswerWriter(sink);
     const got: unknown[] = [];
     for (const [id, { body, isWrittenNext }] of replies.entries()) {
       if (typeof body === "string") writer.sendText(Op.reply, id, 9, body, 1_000_000);
@@ -57,7 +57,7 @@ Deno.test("what is written are the frames that were sent, whenever the sink gets
 
 Deno.test("a text over the bound is measured and not sent", () => {
   const sink = new LazySink();
-  const writer = new FrameWriter(sink);
+  const writer = new AnswerWriter(sink);
   assert.equal(writer.sendText(Op.reply, 1, 0, "é".repeat(50_000), 99_999), 100_000);
   assert.equal(sink.write().length, 0);
 });
