@@ -54,6 +54,8 @@ export interface Outcome {
   brokerUs: number;
   /** Of all processes together, the load generator included. */
   allUs: number;
+  /** Of each role by itself. */
+  roleUs: Record<string, number>;
   rssMb: number;
   pssMb: number;
 }
@@ -70,6 +72,9 @@ export function outcomeOf({ samples }: Comparison, peer: string, title: string):
     p99Ms: of(({ p99Us }) => p99Us / 1000),
     brokerUs: of(({ cpuUs }) => cpuUs.broker),
     allUs: of(({ cpuUs }) => Object.values(cpuUs).reduce((sum, us) => sum + us, 0)),
+    roleUs: Object.fromEntries(
+      Object.keys(found[0].cpuUs).map((role) => [role, of(({ cpuUs }) => cpuUs[role])]),
+    ),
     rssMb: of(({ memory }) => memory.rssMb),
     pssMb: of(({ memory }) => memory.pssMb),
   };
@@ -93,8 +98,21 @@ export function comparisonTables(comparison: Comparison): string {
       ...[title, "requests/s", "p50 ms", "p99 ms"],
       ...["broker µs/request", "all processes µs/request", "broker RSS / PSS MiB"],
     ];
-    return table(head, rows);
+    return [table(head, rows), ...whereTimeGoes(comparison, title)].join("\n\n");
   }).join("\n\n");
+}
+
+/** What Sqwish's share of "all processes" is made of: where to look when a goal is missed. */
+function whereTimeGoes(comparison: Comparison, title: string): string[] {
+  return ["sqwish", "sqwish-http"].flatMap((peer) => {
+    const outcome = outcomeOf(comparison, peer, title);
+    if (!outcome) return [];
+    const { broker, agents, workers, client } = outcome.roleUs;
+    const parts = Object.entries({ manager: broker, agents, runners: workers, "load generator": client });
+    return [
+      `Sqwish by process, µs/request: ${parts.map(([name, us]) => `${name} ${short(us)}`).join(", ")}.`,
+    ];
+  });
 }
 
 export function comparisonPlot(comparison: Comparison, title: string, cases: readonly string[]): string {

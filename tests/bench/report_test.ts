@@ -21,7 +21,7 @@ function comparison(perSecond: Record<string, number[]>, title = "64 B, 64 outst
         ...{ peer, case: title, round: index + 1 },
         measurement: {
           ...{ requests, seconds: 1, p50Us: 1000, p99Us: 2000 },
-          cpuUs: { broker: 4, workers: 2, client: 1 },
+          cpuUs: { broker: 4, agents: 3, workers: 2, client: 1 },
           memory: { rssMb: 10, pssMb: 5 },
         },
       }))
@@ -45,6 +45,14 @@ Deno.test("a goal that was not measured is not judged, and what was not run is n
   const { markdown } = render(raw);
   assert.doesNotMatch(markdown, /reached/);
   assert.match(markdown, /\*\*NATS: NOT RUN, nats-server must be installed\*\*/);
+});
+
+Deno.test("the page says which of Sqwish's processes takes how much of the time", () => {
+  const { markdown } = render({ throughput: record(comparison({ sqwish: [100] })) });
+  assert.match(
+    markdown,
+    /by process, µs\/request: manager 4\.00, agents 3\.00, runners 2\.00, load generator 1\.00/,
+  );
 });
 
 Deno.test("the manager's CPU is the broker's alone", () => {
