@@ -45,6 +45,10 @@ export class WorkerRequests {
   /** Those that have not ended in their first turn. */
   readonly #running = new Map<number, Invocation>();
   #queue: Queued[] = [];
+  /** The number that the agent has given to the next request. */
+  #nextSequence = 1;
+  /** Those that have overtaken one before them, by their numbers. */
+  readonly #early = new Map<number, Queued>();
   readonly #cancelledInQueue = new Set<number>();
   /** The queue goes on by itself. */
   #waiting = false;
@@ -76,9 +80,30 @@ export class WorkerRequests {
     for (let frameEnd = at; at < end; at = frameEnd) {
       frameEnd = at + frameLength(bytes, at);
       if (frameOp(bytes, at) !== Op.request) this.#onOther(bytes, at, frameEnd);
-      else if (this.#queue.length === 0 && this.#mayBegin()) this.#begin(bytes, at, frameEnd);
-      else this.#queue.push({ bytes, at, end: frameEnd });
+      else this.#arrive(bytes, at, frameEnd);
     }
+  }
+
+  /** Small requests overtake large ones on the way, but are claimed in the order of their numbers. */
+  #arrive(bytes: Uint8Array, at: number, end: number): void {
+    const sequence = frameId(bytes, at);
+    if (sequence !== this.#nextSequence) {
+      // What it lies in is read into again.
+      this.#early.set(sequence, { bytes: bytes.slice(at, end), at: 0, end: end - at });
+      return;
+    }
+    this.#line(bytes, at, end);
+    for (let next = this.#early.get(this.#nextSequence); next; next = this.#early.get(this.#nextSequence)) {
+      this.#early.delete(this.#nextSequence);
+      this.#line(next.bytes, next.at, next.end);
+    }
+  }
+
+  /** It is next: runs it, or lines it up behind those that wait. */
+  #line(bytes: Uint8Array, at: number, end: number): void {
+    this.#nextSequence = (this.#nextSequence + 1) >>> 0;
+    if (this.#queue.length === 0 && this.#mayBegin()) this.#begin(bytes, at, end);
+    else this.#queue.push({ bytes, at, end });
   }
 
   /** The agent has read everything that made the way to it jam. */
@@ -93,7 +118,7 @@ export class WorkerRequests {
       case Op.cancel: {
         const invocation = this.#running.get(id);
         if (invocation) invocation.cancel(frameA(bytes, at) as CancelReason);
-        else if (this.#queue.some((one) => frameId(one.bytes, one.at) === id)) this.#cancelledInQueue.add(id);
+        else if (this.#isWaiting(id)) this.#cancelledInQueue.add(id);
         break;
       }
       case Op.credit:
@@ -108,6 +133,10 @@ export class WorkerRequests {
         this.#host.sink.sendFrames(bytes.slice(at, end));
         break;
     }
+  }
+
+  #isWaiting(id: number): boolean {
+    return this.#early.has(id) || this.#queue.some((one) => frameId(one.bytes, one.at) === id);
   }
 
   #beginTurn(): void {

@@ -89,6 +89,12 @@ async function many(sqwish: Sqwish): Promise<void> {
 
 async function large(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const bytes = new Uint8Array(bodyBytesMax).map((_, index) => index % 251);
+  // Small ones overtake large ones on every hop, and none is lost.
+  const sizes = Array.from({ length: 60 }, (_, i) => i % 6 === 0 ? 100_000 + i * 20_000 : i);
+  const echoes = await Promise.all(
+    sizes.map((size) => sqwish.invoke("work/echo", bytes.subarray(0, size), { timeoutMs: 20_000 })),
+  ) as Uint8Array[];
+  assert.deepEqual(echoes.map(({ length }) => length), sizes);
   const replies = await Promise.all([1, 2, 3].map(() => sqwish.invoke("work/echo", bytes)));
   for (const reply of replies) assert.deepEqual(Buffer.compare(reply as Uint8Array, bytes), 0);
   const text = "é".repeat((bodyBytesMax - 2) / 2);

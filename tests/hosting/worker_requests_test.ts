@@ -76,6 +76,18 @@ Deno.test("requests before the modules have loaded are held, unclaimed, and run 
   assert.equal(send(request(4, "one")), true);
 });
 
+Deno.test("requests that overtake a large one on the way wait for it, and can be cancelled meanwhile", async () => {
+  const { send, answers, requests, claims, loaded } = await worker(() => ({ one: () => 1 }));
+  requests.serve(loaded);
+  assert.equal(send(request(3, "one"), request(2, "one")), true, "what waits is a copy");
+  send(encodeFrame({ op: Op.cancel, id: 3 }));
+  assert.deepEqual([claims[0], answers.length], [0, 0]);
+  send(request(1, "one"), request(4, "one"));
+  assert.deepEqual(idsOf(answers), [1, 2, 3, 4]);
+  assert.deepEqual(answers.map(({ op }) => op), [Op.reply, Op.reply, Op.error, Op.reply]);
+  assert.equal(claims[0], 4);
+});
+
 Deno.test("a batch that takes long gives the event loop its turn; what comes meanwhile waits behind it", async () => {
   const { send, answers, requests, clock, loaded } = await worker((spend) => ({
     slow: () => spend(turnMsMax / 2 + 1),
