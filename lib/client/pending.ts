@@ -3,6 +3,7 @@
  * by the subclass: a value for `invoke`, a part of a stream, an API reply.
  */
 import { SqwishError } from "../errors.ts";
+import { IdTable } from "../id_table.ts";
 import { limits } from "../limits.ts";
 import { WheelEntry } from "../timer_wheel.ts";
 
@@ -60,24 +61,18 @@ function budgetOf(timeoutMs: number | undefined): number {
 /** Ids stay small integers, which cost no memory of their own. */
 const idMax = 0x3fff_ffff;
 
-/**
- * Requests by id. Ids count up, so a request's place is its id's lower bits: a ring, at a thirtieth of what a `Map`
- * costs. An id whose place is taken by a request that runs long is left out.
- */
+/** Requests by id, and the ids: they count up and leave out those in use. */
 export class RequestTable {
-  #places: (PendingRequest | null)[] = new Array(64).fill(null);
+  readonly #requests = new IdTable<PendingRequest>();
   #nextId = 1;
-  #size = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#requests.size;
   }
 
-  /** The id that `add` gives to the next request. At most half of the ring is in use, so there is always one. */
+  /** The id that `add` gives to the next request. */
   takeId(): number {
-    if (this.#size * 2 >= this.#places.length) this.#grow();
-    const mask = this.#places.length - 1;
-    while (this.#places[this.#nextId & mask] !== null) this.#nextId = idAfter(this.#nextId);
+    while (this.#requests.has(this.#nextId)) this.#nextId = idAfter(this.#nextId);
     const id = this.#nextId;
     this.#nextId = idAfter(id);
     return id;
@@ -85,34 +80,23 @@ export class RequestTable {
 
   add(request: PendingRequest, id: number): void {
     request.id = id;
-    this.#places[id & (this.#places.length - 1)] = request;
-    this.#size++;
+    this.#requests.add(id, request);
   }
 
   get(id: number): PendingRequest | null {
-    const request = this.#places[id & (this.#places.length - 1)];
-    return request !== null && request.id === id ? request : null;
+    return this.#requests.get(id);
   }
 
   /** False when it is not (any more) in the table. */
   delete(request: PendingRequest): boolean {
-    if (this.get(request.id) !== request) return false;
-    this.#places[request.id & (this.#places.length - 1)] = null;
-    this.#size--;
-    return true;
+    return this.get(request.id) === request && this.#requests.delete(request.id);
   }
 
   /** All of them, in the order of their calls. */
   list(): PendingRequest[] {
     // Seen from the next id, the oldest is the one furthest behind, also when the ids have come round.
     const age = (request: PendingRequest) => (this.#nextId - request.id + idMax) % idMax;
-    return this.#places.filter((request) => request !== null).sort((a, b) => age(b) - age(a));
-  }
-
-  #grow(): void {
-    const places = new Array(this.#places.length * 2).fill(null);
-    for (const request of this.#places) if (request) places[request.id & (places.length - 1)] = request;
-    this.#places = places;
+    return this.#requests.values().sort((a, b) => age(b) - age(a));
   }
 }
 
