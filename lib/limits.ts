@@ -66,6 +66,8 @@ export const limits = {
   lostAfterMs: 3000,
   /** A lost agent's replicas are placed elsewhere after this long. */
   lostGraceMs: 10_000,
+  /** A replica moves to a better place at most this often, and only to an agent that has been well for as long. */
+  rebalanceEveryMs: 30_000,
   /** How often the manager judges its agents. */
   livenessTickMs: 250,
   /** A tick later than this means that the manager itself was stalled. */

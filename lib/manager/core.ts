@@ -42,6 +42,7 @@ export function createCore(options: CoreOptions): Core {
       identity: agent.identity,
       labels: agent.labels,
       cordoned: agent.cordoned,
+      draining: agent.draining,
       joinedAtMs: agent.firstJoinedMs,
       lastSeenAtMs: agent.lastSeenMs,
     })),

@@ -15,6 +15,7 @@ import type { Accounts, TokenWish } from "./accounts.ts";
 import { type AgentSessionOptions, openAgentSession } from "./agent_session.ts";
 import { createApi } from "./api/app.ts";
 import type { InvokePort } from "./api/invoke.ts";
+import type { AgentRecord } from "../cluster/agents.ts";
 import { InvokeDoor } from "./api/invoke_connection.ts";
 import { createLive } from "./api/live.ts";
 import { createChanges } from "./changes.ts";
@@ -113,6 +114,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
     agentStore: store.agents,
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
+    runningOn: (agent) => core.controller.revisionsOn(agent),
     changed: () => core.controller.changed(),
     usersChanged: () => peers.check(),
   });
@@ -172,10 +174,14 @@ function agentSessionOptions(
     },
     remember: (hello) =>
       noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
-        { cordoned: agents.get(hello.name)?.cordoned ?? false },
+        flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
+}
+
+function flagsOf(agent: AgentRecord | undefined): { cordoned: boolean; draining: boolean } {
+  return { cordoned: agent?.cordoned ?? false, draining: agent?.draining ?? false };
 }
 
 function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {
