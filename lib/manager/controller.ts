@@ -4,8 +4,15 @@
  * Invariant: a request can only reach a replica that this manager asked for and that has shown itself ready.
  */
 import type { AgentRecord, Agents } from "../cluster/agents.ts";
-import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
+import {
+  buildRoutes,
+  emptyRoutes,
+  type RoutedSplit,
+  type RoutingAgent,
+  type RoutingTable,
+} from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { currentStep } from "../deployment/canary.ts";
 import {
   type Assignment,
   type Assignments,
@@ -21,6 +28,7 @@ import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import { findBroken, type WasCalled } from "./endpoint_guard.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface ControllerOptions {
@@ -30,6 +38,8 @@ export interface ControllerOptions {
   record: RecordEvent;
   /** Generations must grow over restarts of the manager, so they start at a number of the start. */
   bootEpoch: number;
+  /** Whether an endpoint was called lately. */
+  wasCalled: WasCalled;
   /** The next routing table, whole. */
   publish(routes: RoutingTable): void;
 }
@@ -154,6 +164,7 @@ export class Controller {
   #step(): void {
     const { clock, agents } = this.#options;
     const known = agents.list();
+    this.#guardEndpoints(known);
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
@@ -172,6 +183,16 @@ export class Controller {
     this.#cancelWake();
     if (step.wakeAtMs !== undefined) {
       this.#cancelWake = clock.after(Math.max(1, step.wakeAtMs - clock.monotonicMs()), () => this.changed());
+    }
+  }
+
+  /** Before a new replica gets its first request. */
+  #guardEndpoints(agents: readonly AgentRecord[]): void {
+    const { wasCalled } = this.#options;
+    for (const { name, current } of this.#sets.values()) {
+      const rollout = this.#rollouts.get(name);
+      const reason = findBroken({ current, rollout, agents, routes: this.#routes, wasCalled });
+      if (reason !== undefined) this.#objections.set(name, { revision: current.revision, reason });
     }
   }
 
@@ -300,8 +321,19 @@ export class Controller {
       ),
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
-    this.#routes = buildRoutes(this.sets.map((set) => set.current), agents, this.#routes);
+    const current = this.sets.map((set) => set.current);
+    this.#routes = buildRoutes(current, agents, this.#routes, this.#splits());
     this.#options.publish(this.#routes);
+  }
+
+  #splits(): Map<string, RoutedSplit> {
+    const splits = new Map<string, RoutedSplit>();
+    for (const { name, current } of this.#sets.values()) {
+      const rollout = this.#rollouts.get(name);
+      const step = rollout && currentStep(rollout, current.specification.rollout);
+      if (step) splits.set(name, { revision: rollout.toRevision, share: step.weight / 100 });
+    }
+    return splits;
   }
 
   /** An agent's reports of sets that exist; handles of an earlier manager are told apart in `#applyRoutes`. */
