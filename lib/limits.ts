@@ -71,6 +71,9 @@ export const limits = {
   /** How often new revisions are judged by their answers, and for how long after their rollout is done. */
   judgeEveryMs: 250,
   judgedAfterMs: 600_000,
+  /** A new revision's first replicas replace no others before this many times `minRequests` are answered, or this time is over. */
+  judgedRequestsFactor: 5,
+  judgeWaitMs: 10_000,
   /** A p95 that grew by less is no reason to undo anything. */
   rollbackLatencyMsMin: 10,
   /** What an older revision did is remembered for this long, and for up to twice as long. */

@@ -57,7 +57,7 @@ export interface RoutedSet {
   /** By full name. */
   readonly endpoints: ReadonlyMap<string, RoutedEndpoint>;
   readonly replicas: readonly RoutedReplica[];
-  /** Of a canary: which revision gets which share of the requests, 0 to 1. */
+  /** Which revision gets which share of the requests, 0 to 1: a canary's stage, or 0 for one that failed. */
   readonly split?: RoutedSplit;
   /** False: no replica has shown its functions since the manager started, so any name may turn out to exist. */
   readonly known: boolean;

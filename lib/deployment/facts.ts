@@ -52,6 +52,8 @@ export interface SetFacts {
   previous?: Revision;
   /** Why the current revision must not go on, by its answers or its endpoints; found outside of the plan. */
   objection?: string;
+  /** The current revision has not answered enough requests to be judged: its replicas stand in for no others yet. */
+  isUndecided?: boolean;
 }
 
 /** A replica on its way from a crowded agent to an emptier one; at most one in the cluster at a time. */

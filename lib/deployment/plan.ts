@@ -134,6 +134,7 @@ function stepSet(set: SetFacts, holdings: Holding[], shared: Shared): SetStep {
     ...(isMoving ? { move: shared.move! } : {}),
     nowMs,
     mayPlaceAnew,
+    ...(set.isUndecided && rollout.record?.state === "progressing" ? { isUndecided: true } : {}),
   };
   if (rollout.stuck) {
     return {

@@ -46,6 +46,8 @@ export interface ReplicasInput {
   /** An agent whose replica shall go to another. */
   move?: { from: string; to: string };
   nowMs: number;
+  /** The target's replicas stand in for no others yet. */
+  isUndecided?: boolean;
   /** False: agents that ran it may still come back, so nobody else is given one. */
   mayPlaceAnew: boolean;
 }
@@ -149,7 +151,7 @@ function assess(input: ReplicasInput): Situation {
     ? fitting.length + candidates.length + returning.length
     : input.replicas;
   const worth = (holding: Holding) =>
-    isAvailable(holding, rollout.minReadyMs, nowMs)
+    !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)
       ? 0
       : isServing(holding)
       ? 1

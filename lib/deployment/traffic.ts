@@ -64,6 +64,13 @@ export class Traffic {
     return { arm, total: counters.total };
   }
 
+  /** How many requests a revision has had of an endpoint: in the arm, and in all. */
+  requests(endpoint: string, revision: number): { inArm: number; total: number } {
+    const counters = this.#find(endpoint, revision);
+    if (!counters) return { inArm: 0, total: 0 };
+    return { inArm: counters.before.requests + counters.now.requests, total: counters.total };
+  }
+
   /** Forgets what a revision did: it starts anew. */
   forget(replicaSet: string, revision: number): void {
     for (const [endpoint, list] of this.#endpoints) {

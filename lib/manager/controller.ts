@@ -40,6 +40,8 @@ export interface ControllerOptions {
   bootEpoch: number;
   /** Whether an endpoint was called lately. */
   wasCalled: WasCalled;
+  /** Whether the current revision must answer more requests before its replicas stand in for others. */
+  isUndecided(set: StoredSet, rollout: Readonly<RolloutRecord>): boolean;
   /** The next routing table, whole. */
   publish(routes: RoutingTable): void;
 }
@@ -199,13 +201,15 @@ export class Controller {
   #setFacts(set: StoredSet): SetFacts {
     const { name, current, good, previous } = set;
     const objection = this.#objections.get(name);
+    const rollout = this.#rollouts.get(name);
     return {
       name,
       current,
       good,
       previous,
       replicas: wantedReplicas(set.replicasOverride ?? current.specification.replicas, set.scaledTo),
-      rollout: this.#rollouts.get(name),
+      rollout,
+      ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
       ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),
     };
   }
@@ -332,6 +336,8 @@ export class Controller {
       const rollout = this.#rollouts.get(name);
       const step = rollout && currentStep(rollout, current.specification.rollout);
       if (step) splits.set(name, { revision: rollout.toRevision, share: step.weight / 100 });
+      // Until the good one is everywhere again, a bad one helps out only where nothing else is free.
+      else if (rollout?.state === "failed") splits.set(name, { revision: rollout.toRevision, share: 0 });
     }
     return splits;
   }

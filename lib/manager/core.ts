@@ -13,7 +13,7 @@ import type { Store } from "../store/store.ts";
 import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
-import { startJudging } from "./judge.ts";
+import { Judge } from "./judge.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 
 export interface CoreOptions {
@@ -68,27 +68,31 @@ export function createCore(options: CoreOptions): Core {
   const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const controller = new Controller({
+  const revisions: Judge = new Judge({
+    clock,
+    traffic,
+    sets: () => controller.sets,
+    rollout: (name) => controller.rollout(name),
+    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller.object(name, revision, reason),
+    decided: () => controller.changed(),
+  });
+  const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
     bootEpoch,
     wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
-  const stopJudging = startJudging({
-    clock,
-    traffic,
-    sets: () => controller.sets,
-    rollout: (name) => controller.rollout(name),
-    endpoints: (name) => controller.routes.sets.get(name)?.endpoints.keys() ?? [],
-    object: (name, revision, reason) => controller.object(name, revision, reason),
-  });
   controller.changed();
   return {
     agents,
@@ -99,7 +103,7 @@ export function createCore(options: CoreOptions): Core {
     wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
       stopWatching();
-      stopJudging();
+      revisions.close();
       controller.close();
       dispatcher.close();
       metrics.close();

@@ -11,7 +11,7 @@ type Command =
   | { kind: "load" | "lose" | "suspect" | "return" | "restart" | "cordon" | "drain"; agent: number }
   | { kind: "scale"; set: Name; replicas: number | "all" }
   | { kind: "deploy"; set: Name; replicas: number | "all"; broken: boolean; specification: Wish }
-  | { kind: "undo" | "pause" | "object"; set: Name }
+  | { kind: "undo" | "pause" | "object" | "doubt"; set: Name }
   | { kind: "forget" };
 
 type Name = "images" | "maths";
@@ -60,7 +60,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       specification,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("undo", "pause", "object"), set }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("undo", "pause", "object", "doubt"), set }) },
   { weight: 1, arbitrary: fc.constant({ kind: "forget" as const }) },
 );
 
@@ -98,6 +98,9 @@ function run(world: World, given: Command): void {
       break;
     case "pause":
       world.pause(set.name);
+      break;
+    case "doubt":
+      set.isUndecided = !set.isUndecided;
       break;
     case "object":
       set.objection = set.current;
@@ -161,6 +164,7 @@ function checkRest(world: World): void {
     machine.draining = false;
     world.return(machine.name);
   }
+  for (const set of world.sets.values()) delete set.isUndecided;
   const paused = world.settle();
   for (const { name } of world.sets.values()) {
     if (paused.rollouts.get(name)?.state === "paused") world.pause(name);

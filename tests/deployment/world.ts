@@ -26,6 +26,7 @@ export interface Deployed {
   rollout?: RolloutRecord;
   /** A revision that answers badly; the plan hears of it while it is the current one. */
   objection?: number;
+  isUndecided?: boolean;
 }
 
 export interface Machine extends AgentFacts {
@@ -151,6 +152,7 @@ export class World {
         replicas: set.replicas,
         ...(set.rollout ? { rollout: set.rollout } : {}),
         ...(set.rollout?.fallback ? { previous: set.revisions[set.rollout.fallback - 1] } : {}),
+        ...(set.isUndecided ? { isUndecided: true } : {}),
         ...(set.objection === set.current ? { objection: "it answers badly" } : {}),
       })),
       assigned: this.assigned,
