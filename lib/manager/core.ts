@@ -14,6 +14,7 @@ import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
 import { Judge } from "./judge.ts";
+import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 
 export interface CoreOptions {
@@ -31,6 +32,8 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
+  /** How long the last waking of a set took. */
+  coldStartMs(replicaSet: string): number | undefined;
   /** Whether an endpoint was called lately. */
   wasCalled(endpoint: string): boolean;
   close(): void;
@@ -40,23 +43,14 @@ export function createCore(options: CoreOptions): Core {
   const { clock, random, log, store, bootEpoch } = options;
   const events = createEventLog(store.events, clock, log);
   const agents = new Agents(clock);
-  agents.restore(
-    store.agents.list().map((agent) => ({
-      name: agent.name,
-      identity: agent.identity,
-      labels: agent.labels,
-      cordoned: agent.cordoned,
-      draining: agent.draining,
-      joinedAtMs: agent.firstJoinedMs,
-      lastSeenAtMs: agent.lastSeenMs,
-    })),
-  );
+  restoreAgents(agents, store);
   let routes: RoutingTable = emptyRoutes;
   const dispatcher = createDispatcher({
     clock,
     random,
     bootEpoch,
     routes: () => routes,
+    onStarved: (name) => scaler.starved(name),
     onOutcome(outcome) {
       metrics.observeRequest(outcome);
       // What an agent took with it is no fault of what it ran.
@@ -68,17 +62,15 @@ export function createCore(options: CoreOptions): Core {
   const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const revisions: Judge = new Judge({
+  const scaler: Scaler = new Scaler({
     clock,
-    traffic,
+    store: store.deployments,
     sets: () => controller.sets,
-    rollout: (name) => controller.rollout(name),
-    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
-    isServing: (name, revision) =>
-      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
-    object: (name, revision, reason) => controller.object(name, revision, reason),
-    decided: () => controller.changed(),
+    load: () => dispatcher.snapshot(),
+    record: events.record,
+    changed: () => controller.reload(),
   });
+  const revisions: Judge = createJudge(clock, traffic, () => controller);
   const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
@@ -90,6 +82,7 @@ export function createCore(options: CoreOptions): Core {
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
+      scaler.routed(table);
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
@@ -100,15 +93,46 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    coldStartMs: (name) => scaler.coldStartMs(name),
     wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
       stopWatching();
+      scaler.close();
       revisions.close();
       controller.close();
       dispatcher.close();
       metrics.close();
     },
   };
+}
+
+function restoreAgents(agents: Agents, store: Store): void {
+  agents.restore(
+    store.agents.list().map((agent) => ({
+      name: agent.name,
+      identity: agent.identity,
+      labels: agent.labels,
+      cordoned: agent.cordoned,
+      draining: agent.draining,
+      joinedAtMs: agent.firstJoinedMs,
+      lastSeenAtMs: agent.lastSeenMs,
+    })),
+  );
+}
+
+function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+  const setOf = (name: string) => controller().routes.sets.get(name);
+  return new Judge({
+    clock,
+    traffic,
+    sets: () => controller().sets,
+    rollout: (name) => controller().rollout(name),
+    endpoints: (name) => [...setOf(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller().object(name, revision, reason),
+    decided: () => controller().changed(),
+  });
 }
 
 /** By what this manager has seen, and by what an earlier one has stored. */

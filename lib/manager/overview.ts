@@ -39,6 +39,8 @@ export interface OverviewFacts {
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
+  /** How long the last waking from no replicas took. */
+  coldStartMs(set: string): number | undefined;
   routes: RoutingTable;
   load: DispatcherSnapshot;
   endpointRates(endpoint: string): EndpointRates;
@@ -188,7 +190,8 @@ function versionOf(set: StoredSet, revision: number): string {
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
   const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const count = wantedReplicas(replicas, set.scaledTo);
+  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
+  const count = wantedReplicas(replicas, set.scaledTo, isRollingOut);
   const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
@@ -209,7 +212,15 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     ...(set.rollout ? { rollout: rolloutView(set, set.rollout, placements, wanted) } : {}),
     placements,
     ...(pendingReason ? { pendingReason } : {}),
+    ...optional("coldStartMs", facts.coldStartMs(set.name)),
   };
+}
+
+function optional<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): Partial<Record<Key, Value>> {
+  return value === undefined ? {} : { [key]: value } as Record<Key, Value>;
 }
 
 function rolloutView(

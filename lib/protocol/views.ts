@@ -84,6 +84,8 @@ export interface ReplicaSetView {
   placements: ReplicaView[];
   /** Why replicas are pending, in words. */
   pendingReason?: string;
+  /** Of a set that sleeps without requests: from the last first request to a ready replica. */
+  coldStartMs?: number;
 }
 
 export interface EndpointView extends EndpointDescription {
