@@ -17,6 +17,7 @@ import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
 import { createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
+import { findDropped } from "./lib/manager/endpoint_guard.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
 import { openListener } from "./lib/manager/listener.ts";
@@ -69,6 +70,8 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     store: store.deployments,
     build: deps.build ?? buildInWorker,
     record,
+    dropped: (name, functions) =>
+      findDropped({ name, functions, routes: controller.routes, wasCalled: core.wasCalled }),
     changed: () => controller.reload(),
   });
   const file = deps.configurationFile;

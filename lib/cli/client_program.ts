@@ -12,6 +12,7 @@ import { addGet } from "./commands/get.ts";
 import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -38,6 +39,7 @@ export function createClientProgram(context: CommandContext, version: string): C
     addDrain,
     addCordon,
     addEvents,
+    addWhy,
     addBench,
     addCompletions,
   ];

@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
+import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
 import { wantedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
@@ -17,6 +18,7 @@ import type {
   OverviewView,
   ReplicaSetView,
   ReplicaView,
+  RevisionDetailView,
   RevisionView,
   RolloutView,
 } from "../protocol/views.ts";
@@ -320,6 +322,20 @@ export function revisionView(revision: Revision, current: number): RevisionView 
     memoryMb: specification.memoryMb,
     timeoutMs: specification.timeoutMs,
     modules: specification.modules.map(({ docs: _docs, ...module }) => module),
+  };
+}
+
+/** `before`: the kept revision before it. */
+export function revisionDetail(
+  revision: Revision,
+  before: Revision | undefined,
+  current: number,
+): RevisionDetailView {
+  return {
+    ...revisionView(revision, current),
+    specification: differences(undefined, revision.specification),
+    ...(before ? { before: before.revision } : {}),
+    changes: before ? differences(before.specification, revision.specification) : [],
   };
 }
 

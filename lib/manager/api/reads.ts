@@ -2,7 +2,14 @@
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
 import { nearMisses } from "../../near_miss.ts";
-import type { EventView, MetricsView, OverviewView, RevisionView, UserView } from "../../protocol/views.ts";
+import type {
+  EventView,
+  MetricsView,
+  OverviewView,
+  RevisionDetailView,
+  RevisionView,
+  UserView,
+} from "../../protocol/views.ts";
 import { guard } from "../../security/access.ts";
 import type { StoredLine } from "../module_logs.ts";
 import { type ApiEnv, queryNumber } from "./context.ts";
@@ -10,6 +17,8 @@ import { type ApiEnv, queryNumber } from "./context.ts";
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
+  /** undefined: it is not kept. */
+  revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: { limit?: number; afterId?: number; subject?: string; kind?: string }): EventView[];
   logs(replicaSet: string, query: { afterId?: number; agent?: string; limit: number }): StoredLine[];
   users(): UserView[];
@@ -28,7 +37,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/agents/*",
       "/replicasets/*",
       "/endpoints/*",
-      "/revisions",
+      "/revisions/*",
       "/events",
       "/metrics",
     ]
@@ -51,6 +60,14 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
   });
   app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/revisions/:name/:revision", (c) => {
+    const { name, revision } = c.req.param();
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const detail = reads.revision(name, Number(revision));
+    if (detail) return c.json(detail);
+    const kept = reads.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  });
   app.get("/events", (c) => {
     const limit = Math.min(queryNumber(c, "limit") ?? 100, eventsMax);
     const events = reads.events({
