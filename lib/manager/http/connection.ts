@@ -71,7 +71,7 @@ export class HttpConnection implements Responder {
   readonly #shared: HttpShared;
   readonly #stream: ByteStream;
   readonly #exchange: InvokeExchange | undefined;
-  readonly #left: () => void;
+  readonly #left: (connection: HttpConnection) => void;
   #state: "head" | "body" | "serving" | "lingering" | "gone" = "head";
   /** When the state began; for a head, when its first byte came. */
   #sinceMs: number;
@@ -89,7 +89,12 @@ export class HttpConnection implements Responder {
   #abort: AbortController | null = null;
 
   /** `left` is called when the connection has ended or been taken over. */
-  constructor(options: HttpOptions, shared: HttpShared, stream: ByteStream, left: () => void) {
+  constructor(
+    options: HttpOptions,
+    shared: HttpShared,
+    stream: ByteStream,
+    left: (connection: HttpConnection) => void,
+  ) {
     this.#options = options;
     this.#shared = shared;
     this.#stream = stream;
@@ -341,7 +346,7 @@ export class HttpConnection implements Responder {
     this.#enter("gone");
     this.#shared.bodies.hold(-this.#heldBytes);
     this.#heldBytes = 0;
-    this.#left();
+    this.#left(this);
   }
 
   #enter(state: "head" | "body" | "serving" | "lingering" | "gone"): void {
