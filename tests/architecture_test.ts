@@ -28,7 +28,7 @@ const mayImport: Record<string, string[]> = {
   store: ["base", "protocol"],
   metrics: ["base", "protocol"],
   scheduling: ["base", "protocol", "cluster"],
-  deployment: ["base", "protocol", "cluster"],
+  deployment: ["base", "protocol", "cluster", "metrics"],
   hosting: ["base", "protocol"],
   // What the three programs are made of: these put the domains together.
   client: ["base", "protocol", "security"],

@@ -4,6 +4,7 @@
  */
 import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
+import type { AgentRecord } from "../cluster/agents.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
@@ -111,6 +112,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
     agentStore: store.agents,
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
+    runningOn: (agent) => core.controller.revisionsOn(agent),
     changed: () => core.controller.changed(),
     usersChanged: () => peers.check(),
   });
@@ -170,10 +172,14 @@ function agentSessionOptions(
     },
     remember: (hello) =>
       noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
-        { cordoned: agents.get(hello.name)?.cordoned ?? false },
+        flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
+}
+
+function flagsOf(agent: AgentRecord | undefined): { cordoned: boolean; draining: boolean } {
+  return { cordoned: agent?.cordoned ?? false, draining: agent?.draining ?? false };
 }
 
 function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {
