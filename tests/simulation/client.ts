@@ -4,6 +4,7 @@
  */
 import { Sqwish } from "../../lib/client/sqwish.ts";
 import { SqwishError } from "../../lib/errors.ts";
+import { limits } from "../../lib/limits.ts";
 import { SimulatedChannel } from "./channel.ts";
 import type { Dice } from "./dice.ts";
 import { badEndpoints, goodEndpoints, type OperationInput } from "./modules.ts";
@@ -119,11 +120,16 @@ export class SimulatedClient {
     const timeoutMs = dice.chance(0.15) ? undefined : dice.pick([50, 300, 1000, 3000, 5000]);
     const idempotent = dice.chance(0.4);
     const mayRepeat = idempotent || set.idempotent;
-    const operation = this.#world.operation(this.name, endpoint, mayRepeat, timeoutMs ?? set.timeoutMs + 15_000);
+    const isStream = endpoint.endsWith("/count") && dice.chance(0.7);
+    // Whoever takes its parts slowly learns of the end last.
+    const pauseMs = isStream && dice.chance(0.2) ? 30 : 0;
+    // Without a budget of its own it waits as long as the library lets it for a connection.
+    const budgetMs = (timeoutMs ?? set.timeoutMs + limits.timeoutMsDefault) + pauseMs * partsMax;
+    const operation = this.#world.operation(this.name, endpoint, mayRepeat, budgetMs);
     const input: OperationInput = {
       n: operation.n,
       ms: dice.pick([2, 20, 100, 400]),
-      parts: dice.pick([2, 5, 100]),
+      parts: dice.pick([2, 5, partsMax]),
       bytes: dice.pick([1000, 100_000, 300_000]),
       target: `${dice.pick(this.#world.plan.sets).name}/work`,
       ...(dice.chance(0.02) ? { padding: "x".repeat(100_000) } : {}),
@@ -136,8 +142,9 @@ export class SimulatedClient {
       if (!this.open.delete(operation)) return;
       this.#world.operationEnded(operation, outcome, thrown instanceof SqwishError ? thrown.mayHaveRun : "maybe");
     };
-    const isStream = endpoint.endsWith("/count") && dice.chance(0.7);
-    const ending = isStream ? this.#stream(sqwish, endpoint, input, options) : sqwish.invoke(endpoint, input, options);
+    const ending = isStream
+      ? this.#stream(sqwish, endpoint, input, options, pauseMs)
+      : sqwish.invoke(endpoint, input, options);
     ending.then(
       (value) => end(value === leftEarly ? "left" : "ok"),
       (thrown) => end(thrown instanceof SqwishError ? thrown.code : `no SqwishError: ${thrown}`, thrown),
@@ -149,9 +156,9 @@ export class SimulatedClient {
     endpoint: string,
     input: OperationInput,
     options: { timeoutMs?: number; idempotent: boolean },
+    pauseMs: number,
   ): Promise<unknown> {
     const leaveAfter = this.#dice.chance(0.2) ? 1 : Infinity;
-    const pauseMs = this.#dice.chance(0.2) ? 50 : 0;
     const { clock } = this.process!;
     let parts = 0;
     for await (const _ of sqwish.stream(endpoint, input, options)) {
@@ -162,4 +169,5 @@ export class SimulatedClient {
   }
 }
 
+const partsMax = 100;
 const leftEarly = Symbol("left early");

@@ -16,7 +16,7 @@ import { createHash } from "node:crypto";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { type ChannelEar, SimulatedChannel } from "./channel.ts";
 import { Machine, type WireEnd } from "./network.ts";
-import type { Connection } from "./observer.ts";
+import type { Connection, RecordedEvent } from "./observer.ts";
 import { SimulatedProcess } from "./timeline.ts";
 import type { World } from "./world.ts";
 
@@ -123,6 +123,11 @@ export class SimulatedManager {
     };
   }
 
+  #recorded(event: RecordedEvent): void {
+    this.#world.trace.note("event", event.kind, event.subject, event.message);
+    this.#world.tell("eventRecorded", event);
+  }
+
   /** The store with a place to crash at before and after each write. */
   #guarded(process: SimulatedProcess): Store {
     const point = (what: string, when: string) => {
@@ -140,9 +145,9 @@ export class SimulatedManager {
         guarded[method] = (...values: unknown[]) => {
           if (!writes.test(method)) return original.apply(repository, values);
           point(`${name}.${method}`, "before");
+          if (name === "events" && method === "append") this.#recorded(values[0] as RecordedEvent);
           if (this.isDiskFull) throw new Error("database or disk is full");
           const result = original.apply(repository, values);
-          if (name === "events" && method === "append") this.#world.tell("eventRecorded", values[0] as never);
           point(`${name}.${method}`, "after");
           return result;
         };
