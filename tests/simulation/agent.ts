@@ -109,7 +109,7 @@ export class SimulatedAgent {
           agentProcess: process,
           sourceIn: (folder) => folders.get(folder)!,
           started: (run) => this.#world.runStarted(run),
-          nested: (caller) => this.#world.nestedOperation(this.name, caller),
+          nested: (endpoint) => this.#world.nestedOperation(this.name, endpoint),
         });
         return Promise.resolve(createHostingOn(settings, { host: runners, modules, cleanUp: () => Promise.resolve() }));
       },

@@ -131,7 +131,7 @@ export class SimulatedClient {
       ms: dice.pick([2, 20, 100, 400]),
       parts: dice.pick([2, 5, partsMax]),
       bytes: dice.pick([1000, 100_000, 300_000]),
-      target: `${dice.pick(this.#world.plan.sets).name}/work`,
+      target: dice.pick(this.#world.plan.sets).name,
       ...(dice.chance(0.02) ? { padding: "x".repeat(100_000) } : {}),
     };
     this.open.add(operation);

@@ -39,8 +39,8 @@ export interface ModuleHostWorld {
   /** The module that lies in a folder. */
   sourceIn(folder: string): ModuleSource;
   started(run: Run): void;
-  /** The number of a request that a module makes, for `caller`. */
-  nested(caller: Context): number;
+  /** The number of a request to an endpoint that a module makes. */
+  nested(endpoint: string): number;
 }
 
 const MiB = 1024 * 1024;
@@ -220,7 +220,7 @@ class SimulatedRunner implements Runner {
       exit: (reason) => this.#exit(reason),
       setMemory: (bytes) => this.#memoryBytes = bytes,
       after: (ms, action) => timeline.after(ms, action),
-      nested: (context) => ({ n: this.#world.nested(context) }),
+      nested: (endpoint) => ({ n: this.#world.nested(endpoint) }),
       sleep: (ms, signal) => this.#sleep(ms, signal),
     });
   }

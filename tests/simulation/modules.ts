@@ -36,7 +36,8 @@ export interface RunnerWorld {
   exit(reason: string): void;
   setMemory(bytes: number): void;
   after(ms: number, action: () => void): void;
-  nested(context: Context): OperationInput;
+  /** The input of a request to an endpoint that a module makes itself. */
+  nested(endpoint: string): OperationInput;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -74,7 +75,8 @@ export function exportsOf(world: RunnerWorld): Record<string, unknown> {
     },
     async relay(input: OperationInput, context: Context) {
       world.started(input, context);
-      return await context.invoke(input.target!, world.nested(context), { idempotent: false });
+      const endpoint = `${input.target}/work`;
+      return await context.invoke(endpoint, world.nested(endpoint));
     },
     async big(input: OperationInput, context: Context) {
       world.started(input, context);

@@ -121,7 +121,7 @@ export class SimulatedProcess {
     this.#timeline = timeline;
     this.#startedMs = timeline.nowMs;
     this.clock = {
-      nowMs: () => wallMs + timeline.nowMs,
+      nowMs: () => wallMs + Math.floor(timeline.nowMs),
       monotonicMs: () => this.#monotonicMs(),
       after: (delayMs, action) => this.#after(delayMs, action),
       every: (periodMs, action) => this.#every(periodMs, action),

@@ -2,7 +2,6 @@
  * One run of a seed: manager, agents, clients and an operator on one timeline, with faults, and checkers that look at
  * all of it. Nothing in here reads a real clock, a socket or another random source.
  */
-import type { Context } from "../../lib/hosting/context.ts";
 import type { MayHaveRun } from "../../lib/errors.ts";
 import { SimulatedAgent } from "./agent.ts";
 import { allCheckers } from "./checkers/all.ts";
@@ -131,9 +130,10 @@ export class World {
     return operation;
   }
 
-  /** What a module asks for while it runs. */
-  nestedOperation(agent: string, _caller: Context): number {
-    const operation = this.operation(agent, "nested", false, 60_000);
+  /** What a module asks for while it runs; its outcome is the module's. */
+  nestedOperation(agent: string, endpoint: string): number {
+    const set = this.plan.sets.find(({ name }) => endpoint.startsWith(`${name}/`))!;
+    const operation = this.operation(agent, endpoint, set.idempotent, set.timeoutMs);
     operation.orphaned = true;
     return operation.n;
   }
