@@ -1,0 +1,6 @@
+/** Every fault, in the order of the page. */
+import type { Fault } from "./fault.ts";
+import { managerFaults } from "./faults/managers.ts";
+import { processFaults } from "./faults/processes.ts";
+
+export const faults: readonly Fault[] = [...processFaults, ...managerFaults];
