@@ -11,6 +11,7 @@ import { UpstreamCalls } from "./upstream.ts";
 import { type Clock } from "../clock.ts";
 import { runnerCommandFor } from "../hosting/host.ts";
 import { createHosting } from "../hosting/hosting.ts";
+import { limits } from "../limits.ts";
 import { type Log } from "../log.ts";
 import { Collector } from "../metrics/collect.ts";
 import { createHostSampler } from "../metrics/host_sampler.ts";
@@ -35,7 +36,7 @@ export interface AgentDeps {
 
 export interface Agent {
   readonly membership: Membership;
-  /** Leaves the cluster and ends every runner. */
+  /** Takes nothing new, lets what runs end within `limits.drainMsMax`, ends every runner and leaves the cluster. */
   close(message: string): Promise<void>;
 }
 
@@ -104,9 +105,6 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
   });
   return {
     membership,
-    async close(message) {
-      await membership.leave(message);
-      await hosting.close();
-    },
+    close: (message) => membership.leave(message, () => hosting.close(limits.drainMsMax)),
   };
 }

@@ -12,6 +12,8 @@ export const managerFaults: Fault[] = [
     title: "manager killed 20 times in a row, under 10,000 requests",
     seen: "idempotent requests are all answered, each other one gets one outcome",
     errors: ["manager_lost"],
+    // Whoever waited sends at once when the manager is back; the queue must hold that.
+    stage: { queueMax: 10_000 },
     load: { perSecond: 500, timeoutMs: 60_000 },
     async run({ cluster }) {
       const atMs = Date.now();
