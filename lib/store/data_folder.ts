@@ -22,6 +22,11 @@ export function databasePath(folder: string): string {
   return `${folder}/sqwish.db`;
 }
 
+/** Where SQLite keeps what was committed and is not in the database yet. */
+export function logPath(database: string): string {
+  return `${database}-wal`;
+}
+
 /** Throws `not_found` when there is no cluster's data in `folder`; makes nothing. */
 export function requireStore(folder: string): void {
   if (fileExists(databasePath(folder))) return;
@@ -64,6 +69,17 @@ export function fileExists(path: string): boolean {
     if (thrown instanceof Deno.errors.NotFound) return false;
     throw thrown;
   }
+}
+
+/** Resolves when all that was written to the file is on the disk; no thread of ours waits for it. */
+export async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.syncData();
+}
+
+/** 0 when there is no such file. */
+export function fileBytes(path: string): number {
+  return fileExists(path) ? Deno.statSync(path).size : 0;
 }
 
 /**
