@@ -4,9 +4,8 @@
  */
 import { parseArgs } from "node:util";
 import { faults } from "./chaos/all.ts";
-import { runRound } from "./chaos/fault.ts";
+import { runFault } from "./chaos/fault.ts";
 import { type Records, renderFaults, writeFaults } from "./chaos/report.ts";
-import { withStage } from "./chaos/stage.ts";
 import { describeMachine } from "./machine.ts";
 
 const usage = `task chaos [fault…] [options]
@@ -37,14 +36,7 @@ async function main(): Promise<void> {
   const records: Records = {};
   for (const fault of faults.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
     console.error(`— ${fault.title}`);
-    const done = await withStage(fault.stage ?? {}, async (stage) => {
-      const all = [];
-      for (let round = 0; round < rounds; round++) {
-        all.push(await runRound(fault, stage));
-        console.error(JSON.stringify(all.at(-1)));
-      }
-      return all;
-    });
+    const done = await runFault(fault, rounds, (round) => console.error(JSON.stringify(round)));
     records[fault.name] = { date, machine, rounds: done };
     if (values.out !== undefined) await writeFaults(values.out, { [fault.name]: records[fault.name] });
   }

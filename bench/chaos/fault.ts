@@ -1,7 +1,7 @@
 /** What a fault is to those who run it, and how one round of it is run under load. */
 import type { ErrorCode } from "../../lib/errors.ts";
 import { judge, type Verdict } from "./ledger.ts";
-import type { Stage, StageOptions } from "./stage.ts";
+import { type Stage, type StageOptions, withStage } from "./stage.ts";
 import type { LoadOptions } from "./steady_load.ts";
 
 /** What doing it told. */
@@ -14,7 +14,16 @@ export interface Done {
   figures?: Record<string, number>;
 }
 
-export interface Fault {
+/** How it is done, and on what. */
+export interface Scene {
+  stage?: StageOptions;
+  /** Does the harm, waits until it is noticed, and undoes it. */
+  run(stage: Stage): Promise<Done>;
+  /** After the stage has gone. */
+  undo?(): Promise<void>;
+}
+
+interface FaultText {
   /** As on the command line. */
   name: string;
   title: string;
@@ -22,11 +31,11 @@ export interface Fault {
   seen: string;
   /** What requests that aren't idempotent may be told; nothing when absent. */
   errors?: ErrorCode[];
-  stage?: StageOptions;
   load?: Partial<Omit<LoadOptions, "prefix">>;
-  /** Does the harm, waits until it is noticed, and undoes it. */
-  run(stage: Stage): Promise<Done>;
 }
+
+/** `prepare`: for a scene that needs something made before, in a folder that others may enter. */
+export type Fault = FaultText & (Scene | { prepare(folder: string): Promise<Scene> });
 
 export interface Round extends Verdict {
   noticedMs?: number;
@@ -36,13 +45,35 @@ export interface Round extends Verdict {
 const warmMs = 700;
 const afterwardsMs = 500;
 
+/** All rounds of a fault on one stage, with nothing left of it afterwards. */
+export async function runFault(fault: Fault, rounds: number, tell = (_: Round) => {}): Promise<Round[]> {
+  const folder = await Deno.makeTempDir({ prefix: "sqwish-fault-" });
+  await Deno.chmod(folder, 0o711);
+  let scene: Scene | undefined;
+  try {
+    scene = "prepare" in fault ? await fault.prepare(folder) : fault;
+    const { stage = {}, run } = scene;
+    return await withStage(stage, async (ready) => {
+      const done: Round[] = [];
+      while (done.length < rounds) {
+        done.push(await runRound(fault, run, ready));
+        tell(done.at(-1)!);
+      }
+      return done;
+    });
+  } finally {
+    await scene?.undo?.();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 /** One round: load, harm, everything whole again, judgement. */
-export async function runRound(fault: Fault, stage: Stage): Promise<Round> {
-  const load = stage.load(fault.load);
+async function runRound({ load: options }: Fault, run: Scene["run"], stage: Stage): Promise<Round> {
+  const load = stage.load(options);
   await pause(warmMs);
   let done: Done;
   try {
-    done = await fault.run(stage);
+    done = await run(stage);
     await stage.whole();
     await pause(afterwardsMs);
   } finally {

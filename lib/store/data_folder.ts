@@ -9,6 +9,7 @@ import { SqwishError } from "../errors.ts";
 /** SQLite's primary result codes (sqlite.org/rescode.html); extended ones carry them in the low byte. */
 const sqliteBusy = 5;
 const sqliteReadOnly = 8;
+const sqliteIoError = 10;
 const sqliteCorrupt = 11;
 const sqliteFull = 13;
 const sqliteCannotOpen = 14;
@@ -145,6 +146,32 @@ function isFileError(thrown: Error): boolean {
     /read-only file system|not a directory|file exists/i.test(thrown.message);
 }
 
+/** A failed write as the one error to show; what is not the disk's fault passes unchanged. */
+export function explainWrite(thrown: unknown): unknown {
+  const fail = (message: string) => new SqwishError("internal", message, { cause: thrown });
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    switch (resultCode(error)) {
+      case sqliteFull:
+        return fail(
+          "The change could not be stored, the manager's disk is full; free some space there and try again",
+        );
+      case sqliteReadOnly:
+        return fail(
+          "The change could not be stored, the manager's disk has become read-only; look at its log",
+        );
+      case sqliteIoError:
+        return fail(
+          "The change could not be stored, the manager's disk fails; look at its log and copy the data away",
+        );
+      case sqliteCorrupt:
+        return fail(
+          "The change could not be stored, the manager's database is damaged; stop it and restore a backup",
+        );
+    }
+  }
+  return thrown;
+}
+
 /** SQLite's primary result code of an error; undefined for other errors. `exec` gives only the words. */
 function resultCode(thrown: unknown): number | undefined {
   if (!(thrown instanceof Error)) return undefined;
@@ -152,6 +179,7 @@ function resultCode(thrown: unknown): number | undefined {
   if (typeof code === "number") return code & 0xff;
   if (thrown.message.includes("database is locked")) return sqliteBusy;
   if (thrown.message.includes("readonly database")) return sqliteReadOnly;
+  if (thrown.message.includes("disk I/O error")) return sqliteIoError;
   if (thrown.message.includes("malformed")) return sqliteCorrupt;
   if (thrown.message.includes("disk is full")) return sqliteFull;
   if (thrown.message.includes("unable to open database")) return sqliteCannotOpen;

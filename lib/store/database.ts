@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { BetterSQLiteSession } from "drizzle-orm/better-sqlite3/session";
 import { BaseSQLiteDatabase, SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { SqwishError } from "../errors.ts";
-import { logPath, syncFile } from "./data_folder.ts";
+import { explainWrite, logPath, syncFile } from "./data_folder.ts";
 
 /** What a write statement answers. */
 export interface WriteResult {
@@ -105,7 +105,7 @@ export class Database {
   /**
    * Runs `work` in one transaction and returns its value; whatever it throws rolls everything back. Inside
    * another transaction it becomes a savepoint of that one, whose durability then counts.
-   * Throws `internal` when `work` returns a promise: a commit can't wait.
+   * Throws `internal` when `work` returns a promise, for a commit can't wait, and when the disk refuses, in words.
    */
   transaction<T>(work: () => T, durability: Durability = "relaxed"): T {
     const nested = this.#depth > 0;
@@ -128,6 +128,8 @@ export class Database {
       } finally {
         this.#depth -= 1;
       }
+    } catch (thrown) {
+      throw nested ? thrown : explainWrite(thrown);
     } finally {
       if (syncs) this.#sqlite.exec("PRAGMA synchronous = NORMAL");
     }

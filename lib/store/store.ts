@@ -72,6 +72,7 @@ export function openStore(options: StoreOptions): Store {
     makeDatabaseFile(folder);
     database = new Database(databasePath(folder), options.serving);
     if (options.shared && !isCurrentFormat(database)) release = lockFolder(folder);
+    if (options.serving) requireIntact(database);
     migrate(database, folder);
     if (options.shared) {
       release?.();
@@ -83,6 +84,12 @@ export function openStore(options: StoreOptions): Store {
     release?.();
     throw explain(thrown, folder);
   }
+}
+
+/** Reads the whole database once: half a cluster that seems to be a whole one would be worse than none. */
+function requireIntact(database: Database): void {
+  const found = database.scalar("PRAGMA quick_check(1)");
+  if (found !== "ok") throw new Error(`database disk image is malformed: ${found}`);
 }
 
 function assemble(database: Database, path: string | null, release: () => void): Store {

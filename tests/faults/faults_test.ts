@@ -4,12 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { faults } from "../../bench/chaos/all.ts";
-import { runRound } from "../../bench/chaos/fault.ts";
-import { withStage } from "../../bench/chaos/stage.ts";
+import { runFault } from "../../bench/chaos/fault.ts";
 
 for (const fault of faults) {
   Deno.test(`${fault.title}: every request has its one true outcome`, async () => {
-    const round = await withStage(fault.stage ?? {}, (stage) => runRound(fault, stage));
+    const [round] = await runFault(fault, 1);
     const { sent, answered, lost, doubled, untrue, idempotentFailed } = round;
     const told = JSON.stringify(round);
     assert.ok(sent > 50 && answered > sent / 4, told);

@@ -14,6 +14,8 @@ export interface ClusterOptions {
   binaries?: string;
   /** Extra arguments of every agent. */
   agentArguments?: string[];
+  /** The manager's data folder; one of its own when absent. */
+  managerFolder?: string;
   /** The host the manager listens on; loopback when absent. */
   host?: string;
   /** What a program is started under: a command in front of it, and its environment. By "manager" or an agent's name. */
@@ -108,11 +110,13 @@ export class Cluster {
   manager!: Program;
   ready!: ReadyFile;
   readonly agents = new Map<string, Program>();
+  readonly managerFolder: string;
   #connections: Sqwish[] = [];
 
   constructor(folder: string, options: ClusterOptions) {
     this.folder = folder;
     this.options = options;
+    this.managerFolder = options.managerFolder ?? `${folder}/manager`;
   }
 
   get url(): string {
@@ -137,7 +141,7 @@ export class Cluster {
     const listen = `${this.options.host ?? "127.0.0.1"}:${this.ready?.port ?? 0}`;
     const args = [
       "--data",
-      `${this.folder}/manager`,
+      this.managerFolder,
       "--listen",
       listen,
       "--ready-file",
