@@ -11,7 +11,7 @@ import { eventually } from "../../tests/support/eventually.ts";
 import { countRuns } from "./ledger.ts";
 import { type LoadOptions, SteadyLoad } from "./steady_load.ts";
 
-export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "managerFolder"> {
+export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "advertise" | "managerFolder"> {
   /** 3 when absent. */
   agents?: number;
   /** Requests at once per replica; 8 when absent. */

@@ -18,6 +18,8 @@ export interface ClusterOptions {
   managerFolder?: string;
   /** The host the manager listens on; loopback when absent. */
   host?: string;
+  /** Addresses in the certificate and the tokens, when there is no configuration. */
+  advertise?: string[];
   /** What a program is started under: a command in front of it, and its environment. By "manager" or an agent's name. */
   under?(name: string): Under;
 }
@@ -264,6 +266,7 @@ export class Cluster {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const cluster = new Cluster(await Deno.makeTempDir({ prefix: "sqwish-test-" }), options);
   try {
+    options.configuration ??= options.advertise && JSON.stringify({ advertise: options.advertise });
     if (options.configuration !== undefined) {
       await Deno.writeTextFile(cluster.configurationFile, options.configuration);
     }
