@@ -127,6 +127,8 @@ export const limits = {
   // Store
   revisionsKept: 10,
   eventsKept: 20_000,
+  /** The log of the store is brought into the database when it is larger. */
+  storeLogBytesMax: 4 * MiB,
   sampleFlushMs: 60_000,
   /** Resolution of the samples of the last day, and of those rolled up from them. */
   sampleMs: 10_000,

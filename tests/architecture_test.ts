@@ -61,6 +61,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/agent/identity.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
   "lib/manager/build_process.ts": ["Deno"],
+  "lib/manager/checkpoint_process.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],

@@ -75,11 +75,14 @@ export function createFront(options: FrontOptions): Front {
     addresses: options.addresses,
     authenticate: signIn.authenticate,
     peers,
-    enroll: (by, machine, requirePresent) =>
-      accounts.enroll(by, machine, (token) => {
+    async enroll(by, machine, requirePresent) {
+      const credentials = await accounts.enroll(by, machine, (token) => {
         requirePresent();
         signIn.consume(token);
-      }),
+      });
+      await options.store.synced();
+      return credentials;
+    },
     openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
     openClient: (channel, principal) =>
       openClientSession(clientSession, channel, principal, ++clients.everCount),
@@ -125,6 +128,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
     reads,
     changes,
     invoke: invokePort(core, clock),
+    synced: () => store.synced(),
     live,
     prometheus: () => {
       const now = facts();
