@@ -100,12 +100,15 @@ export const limits = {
   /** What one agent passes on of its modules' output. */
   logLinesPerSecondMax: 1000,
   logBytesPerSecondMax: 1 * MiB,
-  /** What the manager keeps per replicaSet. */
+  /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
+  logFlushMs: 60_000,
 
   // Store
   revisionsKept: 10,
-  eventsKept: 20_000,
+  /** Events are kept this long, but no more than so many. */
+  eventsKeptMs: 30 * 24 * 3600_000,
+  eventsKept: 50_000,
   sampleFlushMs: 60_000,
   /** Resolution of the samples of the last day, and of those rolled up from them. */
   sampleMs: 10_000,

@@ -1,10 +1,11 @@
 /**
- * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, and the
- * tick that judges liveness. It has no network; sessions and the API are put on top of it.
+ * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
+ * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
 import { Agents } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
@@ -13,6 +14,7 @@ import type { Store } from "../store/store.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { ModuleLogs } from "./module_logs.ts";
 
 export interface CoreOptions {
   clock: Clock;
@@ -29,6 +31,7 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
+  readonly logs: ModuleLogs;
   close(): void;
 }
 
@@ -68,6 +71,17 @@ export function createCore(options: CoreOptions): Core {
       dispatcher.routesChanged();
     },
   });
+  const logs = new ModuleLogs(store.logs);
+  const flushLogs = () => {
+    try {
+      logs.flush();
+    } catch (thrown) {
+      log.warn("what modules printed could not be stored; it is kept and tried again", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
   const stopJudging = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
   controller.changed();
   return {
@@ -76,8 +90,11 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    logs,
     close() {
       stopJudging();
+      stopFlushing();
+      flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();
