@@ -98,7 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
-    invokeDoor: front.invokeDoor,
+    openExchange: front.openExchange,
     join: front.join,
   }).catch((thrown) => {
     front.close();

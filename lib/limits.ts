@@ -32,7 +32,12 @@ export const limits = {
   sendBufferBytesLow: 1 * MiB,
   /** Bytes waiting for a reader that never catches up before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
-  upgradeHeaderBytesMax: 16 * KiB,
+  /** The head of an HTTP request, and of the answer to a join. */
+  httpHeadBytesMax: 16 * KiB,
+  /** How long the body of an HTTP request may take to come, and one write of an answer to be taken. */
+  httpTransferMsMax: 120_000,
+  /** How long a connection may stay open between two HTTP requests. */
+  httpIdleMsMax: 60_000,
   /** Bodies of HTTP requests in memory at once, all together. */
   httpBodiesBytesMax: 256 * MiB,
 

@@ -53,6 +53,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   // Sockets, and the bounds on dialling and closing one.
   "lib/protocol/websocket.ts": ["timers"],
   "lib/protocol/websocket_dial.ts": ["Deno", "timers"],
+  "lib/protocol/conn_stream.ts": ["Deno"],
   // Files that outlive the program.
   "lib/store/backup.ts": ["Deno"],
   "lib/store/data_folder.ts": ["Deno"],
@@ -73,6 +74,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/cli/terminal.ts": ["Deno"],
   "lib/manager/addresses.ts": ["Deno"],
   "lib/manager/listener.ts": ["Deno"],
+  "lib/manager/sockets.ts": ["Deno"],
   "lib/manager/serve.ts": ["Deno"],
   "lib/metrics/host_sampler.ts": ["Deno"],
   "lib/metrics/process_meter.ts": ["Deno"],

@@ -15,7 +15,7 @@ import type { Accounts, TokenWish } from "./accounts.ts";
 import { type AgentSessionOptions, openAgentSession } from "./agent_session.ts";
 import { createApi } from "./api/app.ts";
 import type { InvokePort } from "./api/invoke.ts";
-import { InvokeDoor } from "./api/invoke_connection.ts";
+import { openInvokeExchange } from "./api/invoke_door.ts";
 import { createLive } from "./api/live.ts";
 import { createChanges } from "./changes.ts";
 import { type ClientSessionOptions, openClientSession } from "./client_session.ts";
@@ -45,8 +45,7 @@ export interface FrontOptions {
   dashboard: Hono;
 }
 
-export interface Front
-  extends Pick<ListenerOptions, "handle" | "join">, Required<Pick<ListenerOptions, "invokeDoor">> {
+export interface Front extends Pick<ListenerOptions, "handle" | "openExchange" | "join"> {
   /** What a join is from its channel on: the peer has been authenticated and has not said hello. */
   enter(channel: Channel, principal: Principal): void;
   close(): void;
@@ -82,16 +81,15 @@ export function createFront(options: FrontOptions): Front {
     openClient: (channel, principal) =>
       openClientSession(clientSession, channel, principal, ++clients.everCount),
   };
-  const invokeDoor = new InvokeDoor({ clock, log, port: invokePort(core, clock), signIn: signIn.signIn });
+  const invokeDoor = { log, port: invokePort(core, clock), signIn: signIn.signIn };
   return {
-    invokeDoor,
+    openExchange: (responder) => openInvokeExchange(invokeDoor, responder),
     handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
     join: createJoin(join),
     enter: (channel, principal) => awaitHello(join, channel, principal),
     close() {
       for (const agent of core.agents.list()) if (agent.connection) agentSession.observeSeen(agent.name);
       state.stopping = true;
-      invokeDoor.close();
       live.close();
       peers.close();
     },
