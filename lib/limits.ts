@@ -121,12 +121,15 @@ export const limits = {
   /** What one agent passes on of its modules' output. */
   logLinesPerSecondMax: 1000,
   logBytesPerSecondMax: 1 * MiB,
-  /** What the manager keeps per replicaSet. */
+  /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
+  logFlushMs: 60_000,
 
   // Store
   revisionsKept: 10,
-  eventsKept: 20_000,
+  /** Events are kept this long, but no more than so many. */
+  eventsKeptMs: 30 * 24 * 3600_000,
+  eventsKept: 50_000,
   /** The log of the store is brought into the database when it is larger. */
   storeLogBytesMax: 4 * MiB,
   sampleFlushMs: 60_000,

@@ -1,10 +1,11 @@
 /**
- * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, and the
- * tick that judges liveness. It has no network; sessions and the API are put on top of it.
+ * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
+ * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
 import { Agents } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
@@ -15,6 +16,7 @@ import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
 import { Judge } from "./judge.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { ModuleLogs } from "./module_logs.ts";
 
 export interface CoreOptions {
   clock: Clock;
@@ -33,6 +35,7 @@ export interface Core {
   readonly events: EventLog;
   /** Whether an endpoint was called lately. */
   wasCalled(endpoint: string): boolean;
+  readonly logs: ModuleLogs;
   close(): void;
 }
 
@@ -93,6 +96,17 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const logs = new ModuleLogs(store.logs);
+  const flushLogs = () => {
+    try {
+      logs.flush();
+    } catch (thrown) {
+      log.warn("what modules printed could not be stored; it is kept and tried again", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
   controller.changed();
   return {
     agents,
@@ -100,10 +114,13 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    logs,
     wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
       stopWatching();
       revisions.close();
+      stopFlushing();
+      flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();

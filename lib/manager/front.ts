@@ -25,7 +25,6 @@ import type { Deployments } from "./deployments.ts";
 import type { Identity } from "./identity.ts";
 import { awaitHello, createJoin, type JoinOptions, refuse } from "./join.ts";
 import type { ListenerOptions } from "./listener.ts";
-import { ModuleLogs } from "./module_logs.ts";
 import { describeOverview, type OverviewFacts } from "./overview.ts";
 import { Peers } from "./peers.ts";
 import { createReads } from "./reads.ts";
@@ -55,12 +54,11 @@ export interface Front extends Pick<ListenerOptions, "handle" | "openExchange" |
 
 export function createFront(options: FrontOptions): Front {
   const { clock, log, version, identity, core, accounts, signIn } = options;
-  const logs = new ModuleLogs();
   const clients = { count: 0, everCount: 0 };
   const state = { stopping: false };
-  const agentSession = agentSessionOptions(options, logs, state);
+  const agentSession = agentSessionOptions(options, state);
   const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
-  const { api, live } = createSurface(options, createFacts(options, clients), logs, peers);
+  const { api, live } = createSurface(options, createFacts(options, clients), peers);
   const clientSession: ClientSessionOptions = {
     dispatcher: core.dispatcher,
     call: async (request, principal, remoteAddress) => await api.fetch(request, { principal, remoteAddress }),
@@ -103,10 +101,10 @@ export function createFront(options: FrontOptions): Front {
 }
 
 /** The HTTP API over what is known now, and its live view. */
-function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: ModuleLogs, peers: Peers) {
+function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers: Peers) {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
   const metrics = core.metrics.query;
-  const reads = createReads({ store, accounts, logs, facts, metrics, nowMs: () => clock.nowMs() });
+  const reads = createReads({ store, accounts, logs: core.logs, facts, metrics, nowMs: () => clock.nowMs() });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
   const changes = createChanges({
     deployments: options.deployments,
@@ -148,10 +146,9 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
 /** While `state.stopping`, nothing is noted of agents: it is this manager that goes, not they. */
 function agentSessionOptions(
   { clock, log, store, core }: FrontOptions,
-  logs: ModuleLogs,
   state: { stopping: boolean },
 ): AgentSessionOptions {
-  const { agents, controller, dispatcher, metrics, events } = core;
+  const { agents, controller, dispatcher, metrics, events, logs } = core;
   /** A full disk must keep no agent out; the registry knows what matters now. */
   function noted<Result>(what: string, write: () => Result): Result | undefined {
     if (state.stopping) return undefined;

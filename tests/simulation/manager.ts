@@ -68,7 +68,13 @@ export class SimulatedManager {
       record: this.core.events.record,
       changed: () => this.core.controller.reload(),
     });
-    this.front = createFront({ ...unauthenticated(bootEpoch), clock, store, core: this.core, deployments: this.deployments });
+    this.front = createFront({
+      ...unauthenticated(bootEpoch),
+      clock,
+      store,
+      core: this.core,
+      deployments: this.deployments,
+    });
     network.listener = {
       process,
       machine: this.machine,
@@ -118,7 +124,10 @@ export class SimulatedManager {
       sentControl: (text) => world.tell("managerSentMessage", connection, JSON.parse(text) as MessageToPeer),
       onFrames: (bytes) => forEachFrame(bytes, (at) => world.tell("managerGot", connection, bytes, at)),
       sentFrames: (bytes, from, to) =>
-        forEachFrame(bytes.subarray(from, to), (at) => world.tell("managerSent", connection, bytes, from + at)),
+        forEachFrame(
+          bytes.subarray(from, to),
+          (at) => world.tell("managerSent", connection, bytes, from + at),
+        ),
       onClose: () => world.tell("connectionClosed", connection),
     };
   }

@@ -68,7 +68,10 @@ export class World {
     this.#checkers = (options.checkers ?? allCheckers).map((make) => make(this));
     this.manager = new SimulatedManager(this);
     this.agents = Array.from({ length: this.plan.agents }, (_, at) => new SimulatedAgent(this, `agent${at}`));
-    this.clients = Array.from({ length: this.plan.clients }, (_, at) => new SimulatedClient(this, `client${at}`));
+    this.clients = Array.from(
+      { length: this.plan.clients },
+      (_, at) => new SimulatedClient(this, `client${at}`),
+    );
     for (const { machine } of [this.manager, ...this.agents, ...this.clients]) {
       this.#lines.set(machine, { latencyMs: machine.latencyMs, bytesPerMs: machine.bytesPerMs });
     }
@@ -164,8 +167,9 @@ export class World {
   cordon(agent: string, cordoned: boolean): void {
     const { core, store } = this.manager;
     if (core.agents.get(agent) === undefined) return;
-    store.agents.setCordoned(agent, cordoned);
-    core.agents.setCordoned(agent, cordoned);
+    const flags = { cordoned, draining: false };
+    store.agents.setFlags(agent, flags);
+    core.agents.setFlags(agent, flags);
     core.controller.changed();
     this.trace.note("cordon", agent, cordoned ? "on" : "off");
   }

@@ -9,10 +9,10 @@ import { asSqwishError, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import type { Channel } from "../../protocol/channel.ts";
+import type { SharedStream } from "../../protocol/conn_stream.ts";
 import { HttpBody } from "../../protocol/http_body.ts";
 import { readRequestHead, type RequestHead, unreadable } from "../../protocol/http_head.ts";
 import { joinPath } from "../../protocol/messages.ts";
-import type { ByteStream } from "../../protocol/websocket.ts";
 import { acceptUpgrade, checkUpgrade } from "../../protocol/websocket_accept.ts";
 import { isFromPage } from "../api/http_error.ts";
 import {
@@ -69,7 +69,7 @@ export class HttpShared {
 export class HttpConnection implements Responder {
   readonly #options: HttpOptions;
   readonly #shared: HttpShared;
-  readonly #stream: ByteStream;
+  readonly #stream: SharedStream;
   readonly #exchange: InvokeExchange | undefined;
   readonly #left: (connection: HttpConnection) => void;
   #state: "head" | "body" | "serving" | "lingering" | "gone" = "head";
@@ -92,7 +92,7 @@ export class HttpConnection implements Responder {
   constructor(
     options: HttpOptions,
     shared: HttpShared,
-    stream: ByteStream,
+    stream: SharedStream,
     left: (connection: HttpConnection) => void,
   ) {
     this.#options = options;
