@@ -17,7 +17,6 @@ import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
 import { createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
-import { findDropped } from "./lib/manager/endpoint_guard.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
 import { openListener } from "./lib/manager/listener.ts";
@@ -60,7 +59,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const identity = await openIdentity(store.settings, { ...deps, names: names() });
+  const identity = await openIdentity(store, { ...deps, names: names() });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -70,14 +69,12 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     store: store.deployments,
     build: deps.build ?? buildInWorker,
     record,
-    dropped: (name, functions) =>
-      findDropped({ name, functions, routes: controller.routes, wasCalled: core.wasCalled }),
+    dropped: core.dropped,
     changed: () => controller.reload(),
   });
-  const file = deps.configurationFile;
-  const configuration = file === undefined
-    ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined
+    ? null
+    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -101,7 +98,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
-    invokeDoor: front.invokeDoor,
+    openExchange: front.openExchange,
     join: front.join,
   }).catch((thrown) => {
     front.close();

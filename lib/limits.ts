@@ -32,7 +32,12 @@ export const limits = {
   sendBufferBytesLow: 1 * MiB,
   /** Bytes waiting for a reader that never catches up before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
-  upgradeHeaderBytesMax: 16 * KiB,
+  /** The head of an HTTP request, and of the answer to a join. */
+  httpHeadBytesMax: 16 * KiB,
+  /** How long the body of an HTTP request may take to come, and one write of an answer to be taken. */
+  httpTransferMsMax: 120_000,
+  /** How long a connection may stay open between two HTTP requests. */
+  httpIdleMsMax: 60_000,
   /** Bodies of HTTP requests in memory at once, all together. */
   httpBodiesBytesMax: 256 * MiB,
 
@@ -121,12 +126,17 @@ export const limits = {
   /** What one agent passes on of its modules' output. */
   logLinesPerSecondMax: 1000,
   logBytesPerSecondMax: 1 * MiB,
-  /** What the manager keeps per replicaSet. */
+  /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
+  logFlushMs: 60_000,
 
   // Store
   revisionsKept: 10,
-  eventsKept: 20_000,
+  /** Events are kept this long, but no more than so many. */
+  eventsKeptMs: 30 * 24 * 3600_000,
+  eventsKept: 50_000,
+  /** The log of the store is brought into the database when it is larger. */
+  storeLogBytesMax: 4 * MiB,
   sampleFlushMs: 60_000,
   /** Resolution of the samples of the last day, and of those rolled up from them. */
   sampleMs: 10_000,

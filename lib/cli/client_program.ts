@@ -11,6 +11,7 @@ import { addEvents } from "./commands/events.ts";
 import { addGet } from "./commands/get.ts";
 import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
+import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
 import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
@@ -38,6 +39,7 @@ export function createClientProgram(context: CommandContext, version: string): C
     addDelete,
     addDrain,
     addCordon,
+    addLogs,
     addEvents,
     addWhy,
     addBench,

@@ -1,10 +1,11 @@
 /**
- * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, and the
- * tick that judges liveness. It has no network; sessions and the API are put on top of it.
+ * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
+ * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
 import { Agents } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
@@ -13,9 +14,11 @@ import type { Store } from "../store/store.ts";
 import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { findDropped } from "./endpoint_guard.ts";
 import { Judge } from "./judge.ts";
 import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { ModuleLogs } from "./module_logs.ts";
 
 export interface CoreOptions {
   clock: Clock;
@@ -34,8 +37,9 @@ export interface Core {
   readonly events: EventLog;
   /** How long the last waking of a set took. */
   coldStartMs(replicaSet: string): number | undefined;
-  /** Whether an endpoint was called lately. */
-  wasCalled(endpoint: string): boolean;
+  /** What a set with these functions would take away from those who called it lately, in words. */
+  dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  readonly logs: ModuleLogs;
   close(): void;
 }
 
@@ -59,6 +63,7 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const traffic = new Traffic();
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
   const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
@@ -77,7 +82,7 @@ export function createCore(options: CoreOptions): Core {
     agents,
     record: events.record,
     bootEpoch,
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    wasCalled: lately,
     isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
@@ -86,6 +91,17 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const logs = new ModuleLogs(store.logs);
+  const flushLogs = () => {
+    try {
+      logs.flush();
+    } catch (thrown) {
+      log.warn("what modules printed could not be stored; it is kept and tried again", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
   controller.changed();
   return {
     agents,
@@ -94,11 +110,14 @@ export function createCore(options: CoreOptions): Core {
     metrics,
     events,
     coldStartMs: (name) => scaler.coldStartMs(name),
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    logs,
+    dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     close() {
       stopWatching();
       scaler.close();
       revisions.close();
+      stopFlushing();
+      flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();

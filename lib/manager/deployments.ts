@@ -26,8 +26,8 @@ export interface DeploymentsOptions {
   store: DeploymentStore;
   build: BuildModuleSets;
   record: RecordEvent;
-  /** What a set with these functions would take away from those who called it lately, in words. */
-  dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  /** What a set with these functions would take away from those who called it lately, in words; absent: nobody asks. */
+  dropped?(replicaSet: string, functions: readonly string[]): string | undefined;
   /** Stored sets changed. */
   changed(): void;
 }
@@ -87,7 +87,7 @@ export class Deployments {
   }
 
   #refusalOf({ specification: { name, rollout }, functions }: BuiltSet): string | undefined {
-    return rollout.breaking === "allow" ? undefined : this.#options.dropped(name, functions);
+    return rollout.breaking === "allow" ? undefined : this.#options.dropped?.(name, functions);
   }
 
   /**

@@ -2,7 +2,7 @@
  * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
  * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
  */
-import type { EndpointDescription, HostSample, Permissions } from "./messages.ts";
+import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
 import type { LabelRule, ReplicaCount } from "./revision.ts";
 
 export type AgentHealth = "ready" | "suspect" | "lost";
@@ -138,6 +138,13 @@ export interface EventView {
   /** What it is about: an agent's or a replicaSet's name, or "". */
   subject: string;
   message: string;
+}
+
+/** A line that a module printed. */
+export interface LogLineView extends LogLine {
+  /** Grows; `afterId` of the next question. */
+  id: number;
+  agent: string;
 }
 
 export interface UserView {

@@ -201,6 +201,11 @@ export class Dispatcher {
     return snapshotOf(this.#fleet);
   }
 
+  /** Requests without their outcome, and deadlines that are watched: both 0 when nothing is asked for. */
+  get watched(): { requests: number; deadlines: number } {
+    return { requests: this.#inFlight.size, deadlines: this.#deadlines.size };
+  }
+
   /** The manager stops: everything in flight is answered with `manager_lost`, all timers end. */
   close(): void {
     for (const pending of this.#inFlight.takeAll()) {

@@ -27,7 +27,6 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
       store: store.deployments,
       build: buildInWorker,
       record,
-      dropped: () => undefined,
       changed() {},
     });
     const path = `${folder}/cluster.jsonc`;

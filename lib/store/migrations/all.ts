@@ -4,5 +4,6 @@
  */
 import { initial } from "./0001_initial.ts";
 import { rollouts } from "./0002_rollouts.ts";
+import { moduleLogs } from "./0003_module_logs.ts";
 
-export const migrations: readonly string[] = [initial, rollouts];
+export const migrations: readonly string[] = [initial, rollouts, moduleLogs];
