@@ -69,12 +69,12 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     store: store.deployments,
     build: deps.build ?? buildInWorker,
     record,
+    dropped: core.dropped,
     changed: () => controller.reload(),
   });
-  const file = deps.configurationFile;
-  const configuration = file === undefined
-    ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined
+    ? null
+    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });

@@ -13,6 +13,7 @@ import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -40,6 +41,7 @@ export function createClientProgram(context: CommandContext, version: string): C
     addCordon,
     addLogs,
     addEvents,
+    addWhy,
     addBench,
     addCompletions,
   ];

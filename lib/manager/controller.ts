@@ -207,7 +207,11 @@ export class Controller {
       current,
       good,
       previous,
-      replicas: wantedReplicas(set.replicasOverride ?? current.specification.replicas, set.scaledTo),
+      replicas: wantedReplicas(
+        set.replicasOverride ?? current.specification.replicas,
+        set.scaledTo,
+        rollout?.toRevision !== current.revision || isUnderWay(rollout.state),
+      ),
       rollout,
       ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
       ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),

@@ -7,6 +7,7 @@ import type {
   LogLineView,
   MetricsView,
   OverviewView,
+  RevisionDetailView,
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
@@ -18,6 +19,8 @@ import { type ApiContext, type ApiEnv, queryNumber, queryWord } from "./context.
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
+  /** undefined: it is not kept. */
+  revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogLineView[];
   users(): UserView[];
@@ -37,7 +40,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/agents/*",
       "/replicasets/*",
       "/endpoints/*",
-      "/revisions",
+      "/revisions/*",
       "/events",
       "/metrics",
     ]
@@ -60,6 +63,14 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
   });
   app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/revisions/:name/:revision", (c) => {
+    const { name, revision } = c.req.param();
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const detail = reads.revision(name, Number(revision));
+    if (detail) return c.json(detail);
+    const kept = reads.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  });
   app.get("/events", (c) => {
     const events = reads.events({
       limit: Math.min(queryNumber(c, "limit") ?? 100, eventsMax),
