@@ -62,6 +62,7 @@ export function createCore(options: CoreOptions): Core {
     deployments: store.deployments,
     agents,
     record: events.record,
+    transaction: store.transaction,
     bootEpoch,
     publish(table) {
       routes = table;

@@ -17,11 +17,14 @@ import { nearMisses } from "../near_miss.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
+import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface DeploymentsOptions {
   clock: Clock;
   store: DeploymentStore;
+  /** A change and its event are stored together: none is without the other, whenever this program ends. */
+  transaction: Store["transaction"];
   build: BuildModuleSets;
   record: RecordEvent;
   /** Stored sets changed. */
@@ -76,17 +79,11 @@ export class Deployments {
       buildSets(this.#options.build, sets, baseFolder)
     );
     if (errors.length > 0) return { errors, files };
-    const { store, record } = this.#options;
+    const { store } = this.#options;
     const named = new Set(sets.map((set) => set.name));
     for (const set of store.loadAll()) {
       if (set.owner !== "file" || named.has(set.name)) continue;
-      store.deleteSet(set.name);
-      record(
-        "info",
-        "replica_set_deleted",
-        set.name,
-        `ReplicaSet ${set.name} is no longer in the configuration file`,
-      );
+      this.#delete(set.name, `ReplicaSet ${set.name} is no longer in the configuration file`);
     }
     for (const one of built) this.#addWhenNew(one);
     this.#options.changed();
@@ -97,8 +94,11 @@ export class Deployments {
   scale(name: string, replicas: number | "all", by: string): void {
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "scaled by a client");
-    this.#options.store.setReplicasOverride(name, replicas);
-    this.#options.record("info", "scaled", name, `${by} scaled ${name} to ${replicas}`);
+    const { store, record } = this.#options;
+    this.#options.transaction(() => {
+      store.setReplicasOverride(name, replicas);
+      record("info", "scaled", name, `${by} scaled ${name} to ${replicas}`);
+    }, "durable");
     this.#options.changed();
   }
 
@@ -122,13 +122,11 @@ export class Deployments {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
     if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
-    store.setCurrent(name, target);
-    record(
-      "info",
-      "rollout_undone",
-      name,
-      `${by} set ${name} back to revision ${target} from ${set.current.revision}`,
-    );
+    this.#options.transaction(() => {
+      store.setCurrent(name, target);
+      const message = `${by} set ${name} back to revision ${target} from ${set.current.revision}`;
+      record("info", "rollout_undone", name, message);
+    }, "durable");
     this.#options.changed();
     return { replicaSet: name, revision: target, changed: true };
   }
@@ -136,8 +134,7 @@ export class Deployments {
   /** Throws `not_found` or `conflict`. */
   remove(name: string, by: string): void {
     this.#requireNotOfFile(this.#known(name), name, "deleted by a client");
-    this.#options.store.deleteSet(name);
-    this.#options.record("info", "replica_set_deleted", name, `${by} deleted replicaSet ${name}`);
+    this.#delete(name, `${by} deleted replicaSet ${name}`);
     this.#options.changed();
   }
 
@@ -165,10 +162,25 @@ export class Deployments {
   #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
     const { store, clock, record } = this.#options;
     const { name, version } = specification;
-    const { revision } = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
-    record("info", "deployed", name, `${createdBy} deployed ${name} ${version} as revision ${revision}`);
+    const { revision } = this.#options.transaction(() => {
+      const added = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
+      record(
+        "info",
+        "deployed",
+        name,
+        `${createdBy} deployed ${name} ${version} as revision ${added.revision}`,
+      );
+      return added;
+    }, "durable");
     this.#options.changed();
     return { replicaSet: name, revision, changed: true };
+  }
+
+  #delete(name: string, message: string): void {
+    this.#options.transaction(() => {
+      this.#options.store.deleteSet(name);
+      this.#options.record("info", "replica_set_deleted", name, message);
+    }, "durable");
   }
 
   #known(name: string): StoredSet {

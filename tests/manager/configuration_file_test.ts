@@ -25,6 +25,7 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
     const deployments = new Deployments({
       clock,
       store: store.deployments,
+      transaction: store.transaction,
       build: buildInWorker,
       record,
       changed() {},

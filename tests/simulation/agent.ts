@@ -111,7 +111,9 @@ export class SimulatedAgent {
           started: (run) => this.#world.runStarted(run),
           nested: (endpoint) => this.#world.nestedOperation(this.name, endpoint),
         });
-        return Promise.resolve(createHostingOn(settings, { host: runners, modules, cleanUp: () => Promise.resolve() }));
+        return Promise.resolve(
+          createHostingOn(settings, { host: runners, modules, cleanUp: () => Promise.resolve() }),
+        );
       },
       sampleHost: () => host,
       readUse: () => ({ cpuCores: 0.05, cpuSeconds: 1, memoryBytes: 5e7 }),

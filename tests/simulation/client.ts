@@ -140,7 +140,11 @@ export class SimulatedClient {
     const options = { timeoutMs, idempotent, ...(abort ? { signal: abort.signal } : {}) };
     const end = (outcome: string, thrown?: unknown) => {
       if (!this.open.delete(operation)) return;
-      this.#world.operationEnded(operation, outcome, thrown instanceof SqwishError ? thrown.mayHaveRun : "maybe");
+      this.#world.operationEnded(
+        operation,
+        outcome,
+        thrown instanceof SqwishError ? thrown.mayHaveRun : "maybe",
+      );
     };
     const ending = isStream
       ? this.#stream(sqwish, endpoint, input, options, pauseMs)

@@ -64,11 +64,18 @@ export class SimulatedManager {
     this.deployments = new Deployments({
       clock,
       store: store.deployments,
+      transaction: store.transaction,
       build: buildSimulated,
       record: this.core.events.record,
       changed: () => this.core.controller.reload(),
     });
-    this.front = createFront({ ...unauthenticated(bootEpoch), clock, store, core: this.core, deployments: this.deployments });
+    this.front = createFront({
+      ...unauthenticated(bootEpoch),
+      clock,
+      store,
+      core: this.core,
+      deployments: this.deployments,
+    });
     network.listener = {
       process,
       machine: this.machine,
@@ -114,13 +121,36 @@ export class SimulatedManager {
   #ear(connection: Connection): ChannelEar {
     const world = this.#world;
     return {
-      onControl: (text) => world.tell("managerGotMessage", connection, JSON.parse(text) as MessageToManager),
-      sentControl: (text) => world.tell("managerSentMessage", connection, JSON.parse(text) as MessageToPeer),
+      onControl: (text) => {
+        const message = JSON.parse(text) as MessageToManager;
+        if (message.type !== "telemetry" && message.type !== "ping") {
+          this.#noteMessage(connection, "says", message);
+        }
+        world.tell("managerGotMessage", connection, message);
+      },
+      sentControl: (text) => {
+        const message = JSON.parse(text) as MessageToPeer;
+        if (message.type !== "pong") this.#noteMessage(connection, "is told", message);
+        world.tell("managerSentMessage", connection, message);
+      },
       onFrames: (bytes) => forEachFrame(bytes, (at) => world.tell("managerGot", connection, bytes, at)),
       sentFrames: (bytes, from, to) =>
-        forEachFrame(bytes.subarray(from, to), (at) => world.tell("managerSent", connection, bytes, from + at)),
+        forEachFrame(
+          bytes.subarray(from, to),
+          (at) => world.tell("managerSent", connection, bytes, from + at),
+        ),
       onClose: () => world.tell("connectionClosed", connection),
     };
+  }
+
+  #noteMessage({ name, id }: Connection, how: string, message: MessageToManager | MessageToPeer): void {
+    const replicas = "replicas" in message && message.type !== "telemetry"
+      ? message.replicas.map((one) =>
+        `${one.handle}:${one.replicaSet}@${one.revision}${"state" in one ? `:${one.state}` : ""}`
+      )
+      : [];
+    const generation = "generation" in message ? message.generation : 0;
+    this.#world.trace.note(`${name} ${how}`, id, message.type, generation, replicas.join(" "));
   }
 
   #recorded(event: RecordedEvent): void {

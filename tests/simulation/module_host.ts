@@ -85,8 +85,10 @@ class SimulatedRunner implements Runner {
       onDrain: () => events.onDrain(),
       onClose: () => {},
     });
-    timeline.after(world.dice.between(20, 60), () =>
-      this.#process.run(() => void this.#load(specification, source, pipe.right)));
+    timeline.after(
+      world.dice.between(20, 60),
+      () => this.#process.run(() => void this.#load(specification, source, pipe.right)),
+    );
   }
 
   get bufferedBytes(): number {
@@ -132,7 +134,9 @@ class SimulatedRunner implements Runner {
   }
 
   sample() {
-    return this.#exited ? undefined : { memoryBytes: this.#memoryBytes, cpuMs: this.#world.timeline.nowMs / 10 };
+    return this.#exited
+      ? undefined
+      : { memoryBytes: this.#memoryBytes, cpuMs: this.#world.timeline.nowMs / 10 };
   }
 
   #exit(reason: string): void {
@@ -163,19 +167,27 @@ class SimulatedRunner implements Runner {
     const requests = this.#connect(specification, stream);
     this.#tell(() => this.#events.onOnline());
     await this.#sleep(source.loadMs);
-    if (source.isBroken) return this.#tell(() => this.#events.onFailed("the module throws when it is imported"));
+    if (source.isBroken) {
+      return this.#tell(() => this.#events.onFailed("the module throws when it is imported"));
+    }
     if (dice.chance(source.failsToLoad)) {
       if (dice.chance(0.5)) return this.#exit("ended with exit code 1");
       return this.#tell(() => this.#events.onFailed("as it happens"));
     }
-    const loaded = await loadModules(specification.modules, () => Promise.resolve(this.#exports(specification)));
+    const loaded = await loadModules(
+      specification.modules,
+      () => Promise.resolve(this.#exports(specification)),
+    );
     this.#tell(() => this.#events.onImported());
     requests.serve(loaded);
     const endpoints = [...loaded.endpoints.values()].map((endpoint) => endpoint.description);
     this.#tell(() => this.#events.onLoaded(endpoints));
   }
 
-  #connect(specification: ReplicaSpecification, stream: ReturnType<typeof createPipe>["right"]): WorkerRequests {
+  #connect(
+    specification: ReplicaSpecification,
+    stream: ReturnType<typeof createPipe>["right"],
+  ): WorkerRequests {
     const { clock } = this.#process;
     const socket: FrameSocket = new FrameSocket(stream, {
       onFrames: (bytes, at, end) => this.#take(requests, bytes.slice(at, end), 0),
@@ -187,7 +199,10 @@ class SimulatedRunner implements Runner {
       {
         clock,
         env: Object.freeze({ ...specification.env }),
-        log: createModuleLog(clock, (level, text, id) => this.#tell(() => this.#events.onLog(level, text, id))),
+        log: createModuleLog(
+          clock,
+          (level, text, id) => this.#tell(() => this.#events.onLog(level, text, id)),
+        ),
         errors: createUserErrorReader("file:///replica/", specification.modules),
         sink: socket,
         writer: new AnswerWriter(socket),

@@ -60,7 +60,9 @@ export class WireEnd implements ByteStream {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (this.#closed || this.process.state === "dead") return Promise.reject(new Error("the connection is closed"));
+    if (this.#closed || this.process.state === "dead") {
+      return Promise.reject(new Error("the connection is closed"));
+    }
     this.#unreadBytes += bytes.length;
     this.#send({ bytes: bytes.slice() }, bytes.length);
     if (this.#unreadBytes <= windowBytes) return Promise.resolve();

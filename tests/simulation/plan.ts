@@ -45,7 +45,14 @@ export function planOf(dice: Dice, size: { agents?: number; clients?: number } =
   // testing", 2012).
   const share = dice.pick([0.2, 0.5, 1]);
   const faults = faultKinds.filter(() => dice.chance(share));
-  return { agents, clients, sets, faults, faultMs: dice.pick([300, 1000, 3000]), changeMs: dice.pick([2000, 6000]) };
+  return {
+    agents,
+    clients,
+    sets,
+    faults,
+    faultMs: dice.pick([300, 1000, 3000]),
+    changeMs: dice.pick([2000, 6000]),
+  };
 }
 
 function planSet(dice: Dice, name: string, agents: number): PlannedSet {

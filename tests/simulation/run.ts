@@ -29,11 +29,17 @@ class StrayErrors {
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const errors = new StrayErrors();
   try {
-    const result = await new Promise<RunResult>((resolve) => setTimeout(() => resolve(runSeed(seed, options)), 0));
+    const result = await new Promise<RunResult>((resolve) =>
+      setTimeout(() => resolve(runSeed(seed, options)), 0)
+    );
     // Rejections that nobody handles are told at the end of the turn.
     await new Promise((resolve) => setTimeout(resolve, 0));
     if (errors.first === null) return result;
-    return { ...result, failure: result.failure ?? { checker: "no stray errors", message: errors.first, atMs: 0 } };
+    console.log(errors.first);
+    return {
+      ...result,
+      failure: result.failure ?? { checker: "no stray errors", message: errors.first, atMs: 0 },
+    };
   } finally {
     errors.close();
   }

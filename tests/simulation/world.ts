@@ -68,7 +68,10 @@ export class World {
     this.#checkers = (options.checkers ?? allCheckers).map((make) => make(this));
     this.manager = new SimulatedManager(this);
     this.agents = Array.from({ length: this.plan.agents }, (_, at) => new SimulatedAgent(this, `agent${at}`));
-    this.clients = Array.from({ length: this.plan.clients }, (_, at) => new SimulatedClient(this, `client${at}`));
+    this.clients = Array.from(
+      { length: this.plan.clients },
+      (_, at) => new SimulatedClient(this, `client${at}`),
+    );
     for (const { machine } of [this.manager, ...this.agents, ...this.clients]) {
       this.#lines.set(machine, { latencyMs: machine.latencyMs, bytesPerMs: machine.bytesPerMs });
     }
@@ -86,6 +89,7 @@ export class World {
     for (let second = 1; second <= moments.convergedAt / 1000 && this.failure === null; second++) {
       this.#runUntil(second * 1000);
       this.tell("tick");
+      if (this.timeline.nowMs >= moments.healAt) this.#startAll();
     }
     if (this.failure === null) this.tell("converged");
     this.close();
@@ -200,16 +204,19 @@ export class World {
     this.manager.writesToCrash = Infinity;
     for (const machine of this.#lines.keys()) this.mend(machine);
     this.manager.process?.thaw();
-    if (this.manager.process === null) this.manager.start();
-    for (const agent of this.agents) {
-      agent.process?.thaw();
-      agent.start();
-    }
+    for (const agent of this.agents) agent.process?.thaw();
     for (const client of this.clients) {
       client.thaw();
       client.resumeReading();
-      client.start();
     }
+    this.#startAll();
+  }
+
+  /** Again and again: one that was about to stop may end later. */
+  #startAll(): void {
+    if (this.manager.process === null) this.manager.start();
+    for (const agent of this.agents) agent.start();
+    for (const client of this.clients) client.start();
   }
 }
 

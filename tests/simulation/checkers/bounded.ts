@@ -21,22 +21,32 @@ export function bounded(world: World): Checker {
     const snapshot = core.dispatcher.snapshot();
     const { requests, deadlines } = core.dispatcher.watched;
     const left = { queued: snapshot.queued, outstanding: snapshot.outstanding, requests, deadlines };
-    if (Object.values(left).some((count) => count !== 0)) fail(`the manager still keeps ${JSON.stringify(left)}`);
+    if (Object.values(left).some((count) => count !== 0)) {
+      fail(`the manager still keeps ${JSON.stringify(left)}`);
+    }
     for (const { agent, replicaSet, revision, slots } of snapshot.replicas) {
-      if (slots === 0) fail(`the manager still keeps ${replicaSet} ${revision} of ${agent}, which is not routed`);
+      if (slots === 0) {
+        fail(`the manager still keeps ${replicaSet} ${revision} of ${agent}, which is not routed`);
+      }
     }
     if (process!.timers > managerTimersMax) fail(`the manager has ${process!.timers} timers`);
     for (const { name: agent, agent: running, process } of world.agents) {
       if (!running) continue;
-      if (running.pendingCalls > 0) fail(`${agent} still waits for ${running.pendingCalls} answers of the manager`);
+      if (running.pendingCalls > 0) {
+        fail(`${agent} still waits for ${running.pendingCalls} answers of the manager`);
+      }
       const samples = running.hosting.samples();
       const outstanding = samples.reduce((sum, sample) => sum + sample.outstanding, 0);
       if (outstanding > 0) fail(`${agent} still keeps ${outstanding} requests`);
       const timersMax = agentTimersMax + samples.length * replicaTimersMax;
-      if (process!.timers > timersMax) fail(`${agent} has ${process!.timers} timers with ${samples.length} replicas`);
+      if (process!.timers > timersMax) {
+        fail(`${agent} has ${process!.timers} timers with ${samples.length} replicas`);
+      }
     }
     for (const { name: client, sqwish, process } of world.clients) {
-      if ((sqwish?.pendingRequests ?? 0) > 0) fail(`${client} still keeps ${sqwish!.pendingRequests} requests`);
+      if ((sqwish?.pendingRequests ?? 0) > 0) {
+        fail(`${client} still keeps ${sqwish!.pendingRequests} requests`);
+      }
       if (process!.timers > clientTimersMax) fail(`${client} has ${process!.timers} timers`);
     }
   }
@@ -50,7 +60,9 @@ export function bounded(world: World): Checker {
       for (const [set, { queued, outstanding }] of snapshot.sets) {
         const { queueMax } = core.controller.routes.sets.get(set) ?? { queueMax: Infinity };
         // What is run again goes back to the queue whatever its length.
-        if (queued > queueMax + outstanding + 100) fail(`the queue of ${set} has ${queued}, its bound is ${queueMax}`);
+        if (queued > queueMax + outstanding + 100) {
+          fail(`the queue of ${set} has ${queued}, its bound is ${queueMax}`);
+        }
       }
       for (const { agent, replicaSet, slots, outstanding } of snapshot.replicas) {
         if (outstanding < 0) fail(`${replicaSet} on ${agent} has ${outstanding} of ${slots} slots in use`);

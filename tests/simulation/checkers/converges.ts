@@ -15,14 +15,26 @@ export function converges(world: World): Checker {
     const { core } = world.manager;
     const { rollout, current, good } = set;
     if (rollout?.state === "progressing") {
+      // What a cordoned agent runs stays until somebody takes the cordon off.
+      const isHeldUp = core.agents.list().some(({ cordoned, reports }) =>
+        cordoned &&
+        reports.some((report) => report.replicaSet === set.name && report.revision !== current.revision)
+      );
+      if (isHeldUp) return;
       const why = core.controller.pendingReason(set.name) ?? "";
-      return fail(`the rollout of ${set.name} to revision ${current.revision} goes on: ${JSON.stringify(rollout)} ${why}`);
+      return fail(
+        `the rollout of ${set.name} to revision ${current.revision} goes on: ${
+          JSON.stringify(rollout)
+        } ${why}`,
+      );
     }
     // Nothing earlier is known to be good: what serves goes on.
     if (rollout?.state === "failed" && !good) return;
     const target = rollout?.state === "failed" ? good! : current;
     const wanted = set.replicasOverride ?? target.specification.replicas;
-    const able = core.agents.list().filter((agent) => fitsPlacement(agent.labels, target.specification.placement));
+    const able = core.agents.list().filter((agent) =>
+      fitsPlacement(agent.labels, target.specification.placement)
+    );
     const runs = able.filter((agent) =>
       agent.reports.some((report) =>
         report.replicaSet === set.name && report.revision === target.revision && report.state === "ready"
@@ -31,9 +43,15 @@ export function converges(world: World): Checker {
     const free = able.filter((agent) => !agent.cordoned && !runs.includes(agent));
     const missing = wanted === "all" ? free.length : Math.min(wanted - runs.length, free.length);
     if (missing > 0) {
-      fail(`${set.name} lacks ${missing} of ${wanted} replicas of revision ${target.revision}, ${free[0].name} could run one`);
+      fail(
+        `${set.name} lacks ${missing} of ${wanted} replicas of revision ${target.revision}, ${
+          free[0].name
+        } could run one`,
+      );
     }
-    if (wanted !== "all" && runs.length > wanted) fail(`${set.name} runs on ${runs.length} agents, wanted are ${wanted}`);
+    if (wanted !== "all" && runs.length > wanted) {
+      fail(`${set.name} runs on ${runs.length} agents, wanted are ${wanted}`);
+    }
   }
 
   return {
@@ -44,14 +62,23 @@ export function converges(world: World): Checker {
       for (const { name: agent, health, healthReason } of core.agents.list()) {
         if (health !== "ready") fail(`${agent} is ${health}: ${healthReason}`);
       }
-      if (core.agents.list().length !== world.agents.length) fail(`of ${world.agents.length} agents some never joined`);
+      if (core.agents.list().length !== world.agents.length) {
+        fail(`of ${world.agents.length} agents some never joined`);
+      }
       for (const set of store.deployments.loadAll()) checkSet(set);
       for (const { name: agent, agent: running } of world.agents) {
-        const told = core.controller.assignments(agent).map(({ replicaSet, revision }) => `${replicaSet} ${revision}`);
-        const does = running?.hosting.reports().map(({ replicaSet, revision }) => `${replicaSet} ${revision}`) ?? [];
-        if (told.sort().join() !== does.sort().join()) fail(`${agent} runs ${does}, it was told to run ${told}`);
+        const told = core.controller.assignments(agent).map(({ replicaSet, revision }) =>
+          `${replicaSet} ${revision}`
+        );
+        const does = running?.hosting.reports().filter(({ state }) => state !== "stopping")
+          .map(({ replicaSet, revision }) => `${replicaSet} ${revision}`) ?? [];
+        if (told.sort().join() !== does.sort().join()) {
+          fail(`${agent} runs ${does}, it was told to run ${told}`);
+        }
       }
-      for (const { name: client, sqwish } of world.clients) if (!sqwish?.connected) fail(`${client} is not connected`);
+      for (const { name: client, sqwish } of world.clients) {
+        if (!sqwish?.connected) fail(`${client} is not connected`);
+      }
     },
   };
 }

@@ -54,7 +54,10 @@ export function fair(world: World): Checker {
       const taken = (turns.get(at) ?? 0) + 1;
       turns.set(at, taken);
       if (taken <= turnsMax) continue;
-      world.fail(name, `${connection.name} had ${taken} turns at ${endpoint} while ${other.name} waited for it`);
+      world.fail(
+        name,
+        `${connection.name} had ${taken} turns at ${endpoint} while ${other.name} waited for it`,
+      );
     }
     forgetTurns(set, connection);
   }

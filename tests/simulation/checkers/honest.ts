@@ -12,12 +12,18 @@ export function honest(world: World): Checker {
         world.fail(name, `operation ${n} of ${by} got ${outcome} and never ran`);
       }
       if (runs.length > 0 && outcome !== "ok" && mayHaveRun === "no") {
-        world.fail(name, `operation ${n} of ${by} got ${outcome} as if it had not run, but it did on ${runs[0].agent}`);
+        world.fail(
+          name,
+          `operation ${n} of ${by} got ${outcome} as if it had not run, but it did on ${runs[0].agent}`,
+        );
       }
     },
     runStarted({ agent }, { n, by, outcome, mayHaveRun }) {
       if (outcome === null || outcome === "ok" || outcome === "left" || mayHaveRun !== "no") return;
-      world.fail(name, `operation ${n} of ${by} runs on ${agent} after it got ${outcome}, which said that it did not`);
+      world.fail(
+        name,
+        `operation ${n} of ${by} runs on ${agent} after it got ${outcome}, which said that it did not`,
+      );
     },
   };
 }

@@ -63,9 +63,16 @@ export function oneOutcome(world: World): Checker {
     },
     converged() {
       const silent = [...open].filter((operation) => !operation.orphaned);
-      if (silent.length > 0) world.fail(name, `operations without an outcome: ${silent.map(({ n }) => n).join(", ")}`);
+      if (silent.length > 0) {
+        world.fail(
+          name,
+          `operations without an outcome: ${silent.map(({ n }) => n).join(", ")}`,
+        );
+      }
       for (const [{ name: peer }, ids] of asked) {
-        if (ids.size > 0) world.fail(name, `${ids.size} requests of ${peer} were never answered by the manager`);
+        if (ids.size > 0) {
+          world.fail(name, `${ids.size} requests of ${peer} were never answered by the manager`);
+        }
       }
     },
   };

@@ -9,7 +9,10 @@ import type { World } from "../world.ts";
 
 export function shown(world: World): Checker {
   const name = "shown before used";
-  const reports = new Map<Connection, { reports: readonly ReplicaReport[]; before: readonly ReplicaReport[]; atMs: number }>();
+  const reports = new Map<
+    Connection,
+    { reports: readonly ReplicaReport[]; before: readonly ReplicaReport[]; atMs: number }
+  >();
   const hasShown = (report: readonly ReplicaReport[], handle: number, endpoint: string) =>
     report.some(({ replicaSet, state, endpoints, ...one }) =>
       one.handle === handle && state === "ready" &&
@@ -33,7 +36,10 @@ export function shown(world: World): Checker {
       if (known && hasShown(known.reports, handle, endpoint)) return;
       // Routes follow a report once everything of its moment has been read.
       if (known && known.atMs === world.timeline.nowMs && hasShown(known.before, handle, endpoint)) return;
-      world.fail(name, `${connection.name} was sent ${endpoint} for replica ${handle}, which it has not shown as ready`);
+      world.fail(
+        name,
+        `${connection.name} was sent ${endpoint} for replica ${handle}, which it has not shown as ready`,
+      );
     },
     runStarted({ agent, replicaSet }, { n, endpoint }) {
       if (endpoint.startsWith(`${replicaSet}/`)) return;
