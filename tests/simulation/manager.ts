@@ -36,6 +36,8 @@ export class SimulatedManager {
   writesToCrash = Infinity;
   /** Every write to the store fails. */
   isDiskFull = false;
+  /** Counts what may have changed the stored sets. */
+  setWrites = 0;
   readonly #world: World;
   #epoch = 0;
   #connections = 0;
@@ -129,8 +131,9 @@ export class SimulatedManager {
         world.tell("managerGotMessage", connection, message);
       },
       sentControl: (text) => {
+        if (isKeepalive(text)) return;
         const message = JSON.parse(text) as MessageToPeer;
-        if (message.type !== "pong") this.#noteMessage(connection, "is told", message);
+        this.#noteMessage(connection, "is told", message);
         world.tell("managerSentMessage", connection, message);
       },
       onFrames: (bytes) => forEachFrame(bytes, (at) => world.tell("managerGot", connection, bytes, at)),
@@ -174,6 +177,7 @@ export class SimulatedManager {
         if (method === "constructor" || typeof original !== "function") continue;
         guarded[method] = (...values: unknown[]) => {
           if (!writes.test(method)) return original.apply(repository, values);
+          if (name === "deployments") this.setWrites++;
           point(`${name}.${method}`, "before");
           if (name === "events" && method === "append") this.#recorded(values[0] as RecordedEvent);
           if (this.isDiskFull) throw new Error("database or disk is full");
@@ -187,6 +191,13 @@ export class SimulatedManager {
     const { store } = this;
     return {
       ...store,
+      transaction: (work, durability) =>
+        store.transaction(() => {
+          const value = work();
+          // Whoever caught the end of the process did so in one that is no more: nothing of it is committed.
+          if (process.state === "dead") throw new SimulatedCrash("before the commit");
+          return value;
+        }, durability),
       settings: wrap("settings", store.settings),
       agents: wrap("agents", store.agents),
       deployments: wrap("deployments", store.deployments),
@@ -194,6 +205,11 @@ export class SimulatedManager {
       samples: wrap("samples", store.samples),
     };
   }
+}
+
+/** Most of what is said; nobody here looks at it. */
+function isKeepalive(text: string): boolean {
+  return text.startsWith('{"type":"telemetry"') || text.startsWith('{"type":"p');
 }
 
 /** Methods of repositories that change what is stored. */
