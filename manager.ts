@@ -67,6 +67,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const deployments = new Deployments({
     clock,
     store: store.deployments,
+    transaction: store.transaction,
     build: deps.build ?? buildInWorker,
     record,
     dropped: core.dropped,
