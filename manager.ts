@@ -34,6 +34,8 @@ export interface ManagerDeps {
   build?: BuildModuleSets;
   listen: { host: string; port: number };
   advertise: string[];
+  /** `limits.connectionsMax` unless given. */
+  connectionsMax?: number;
   /** Absent: the name stored at the first start, or "sqwish". */
   cluster?: string;
   /** Its replicaSets are applied, now and after every change. */
@@ -93,6 +95,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   });
   const listener = await openListener({
     ...deps.listen,
+    connectionsMax: deps.connectionsMax,
     certPem: identity.certificate.certPem,
     keyPem: identity.certificate.keyPem,
     clock,

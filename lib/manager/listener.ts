@@ -23,6 +23,8 @@ export interface ListenerOptions extends HttpOptions {
   keyPem: string;
   clock: Clock;
   log: Log;
+  /** Connections at once; those beyond are hung up on. `limits.connectionsMax` unless given. */
+  connectionsMax?: number;
   /** Takes connections before node:http does, for as long as they carry plain invokes only. */
   invokeDoor?: Pick<InvokeDoor, "take">;
   join(request: IncomingMessage, socket: Duplex, head: Uint8Array, remoteAddress: string): void;
@@ -38,7 +40,7 @@ export interface Listener {
 
 /** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const sockets = new SocketCount();
+  const sockets = new SocketCount(options);
   const bodies = new Bodies();
   let server = createServer(options, sockets, bodies, options);
   await listen(server, options.host, options.port);
@@ -136,6 +138,16 @@ function createServer(
 class SocketCount {
   readonly #addresses = new Map<Duplex, string>();
   readonly #perAddress = new Map<string, number>();
+  readonly #max: number;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #toldAtMs = -Infinity;
+
+  constructor({ clock, log, connectionsMax = limits.connectionsMax }: ListenerOptions) {
+    this.#max = connectionsMax;
+    this.#clock = clock;
+    this.#log = log;
+  }
 
   get size(): number {
     return this.#addresses.size;
@@ -149,7 +161,10 @@ class SocketCount {
   add(socket: Duplex, address: string): boolean {
     if (this.#addresses.has(socket)) return true;
     const open = this.#perAddress.get(address) ?? 0;
-    if (this.size >= limits.connectionsMax || open >= limits.connectionsPerAddressMax) return false;
+    if (this.size >= this.#max || open >= limits.connectionsPerAddressMax) {
+      this.#tell(address, open);
+      return false;
+    }
     this.#addresses.set(socket, address);
     this.#perAddress.set(address, open + 1);
     socket.on("close", () => this.#remove(socket));
@@ -158,6 +173,17 @@ class SocketCount {
 
   destroyAll(): void {
     for (const socket of this.#addresses.keys()) socket.destroy();
+  }
+
+  /** Whoever knocks in vain usually does so again and again: one line a minute says enough. */
+  #tell(address: string, ofAddress: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#toldAtMs < 60_000) return;
+    this.#toldAtMs = nowMs;
+    this.#log.warn("no room for more connections; new ones are refused until some are closed", {
+      ...{ connections: this.size, connectionsMax: this.#max },
+      ...{ address, ofAddress, ofAddressMax: limits.connectionsPerAddressMax },
+    });
   }
 
   #remove(socket: Duplex): void {
