@@ -33,8 +33,8 @@ export interface AgentSessionOptions {
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   observeLogs(agent: string, lines: LogLine[]): void;
   record: RecordEvent;
-  /** Notes the join in the store; tells whether the agent is cordoned from before. */
-  remember(hello: AgentHello): { cordoned: boolean };
+  /** Notes the join in the store; tells whether the agent is cordoned or drained from before. */
+  remember(hello: AgentHello): { cordoned: boolean; draining: boolean };
   observeSeen(agent: string): void;
 }
 
@@ -55,7 +55,7 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     joined.replaced.sendControl(encodeMessage(byeOf(error)));
     joined.replaced.close(CloseCode.policyViolation, error.message);
   }
-  agents.setCordoned(name, options.remember(hello).cordoned);
+  agents.setFlags(name, options.remember(hello));
   // Modules may invoke any endpoint: what a cluster runs is trusted with what it offers.
   const requester: Requester = {
     id: `agent ${name} ${hello.identity}`,

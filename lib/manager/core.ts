@@ -1,18 +1,22 @@
 /**
- * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, and the
- * tick that judges liveness. It has no network; sessions and the API are put on top of it.
+ * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
+ * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
 import { Agents } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import { createDispatcher, type Dispatcher } from "../scheduling/dispatcher.ts";
 import type { Store } from "../store/store.ts";
+import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { Judge } from "./judge.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { ModuleLogs } from "./module_logs.ts";
 
 export interface CoreOptions {
   clock: Clock;
@@ -29,6 +33,9 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
+  /** Whether an endpoint was called lately. */
+  wasCalled(endpoint: string): boolean;
+  readonly logs: ModuleLogs;
   close(): void;
 }
 
@@ -42,6 +49,7 @@ export function createCore(options: CoreOptions): Core {
       identity: agent.identity,
       labels: agent.labels,
       cordoned: agent.cordoned,
+      draining: agent.draining,
       joinedAtMs: agent.firstJoinedMs,
       lastSeenAtMs: agent.lastSeenMs,
     })),
@@ -52,23 +60,53 @@ export function createCore(options: CoreOptions): Core {
     random,
     bootEpoch,
     routes: () => routes,
-    onOutcome: (outcome) => metrics.observeRequest(outcome),
+    onOutcome(outcome) {
+      metrics.observeRequest(outcome);
+      // What an agent took with it is no fault of what it ran.
+      const isLost = outcome.code === "agent_lost" && !agents.get(outcome.agent)?.connection;
+      if (!isLost) traffic.observe(outcome);
+    },
   });
+  const traffic = new Traffic();
   const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const controller = new Controller({
+  const revisions: Judge = new Judge({
+    clock,
+    traffic,
+    sets: () => controller.sets,
+    rollout: (name) => controller.rollout(name),
+    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller.object(name, revision, reason),
+    decided: () => controller.changed(),
+  });
+  const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
     bootEpoch,
+    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
     },
   });
-  const stopJudging = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const logs = new ModuleLogs(store.logs);
+  const flushLogs = () => {
+    try {
+      logs.flush();
+    } catch (thrown) {
+      log.warn("what modules printed could not be stored; it is kept and tried again", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
   controller.changed();
   return {
     agents,
@@ -76,13 +114,26 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    logs,
+    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
-      stopJudging();
+      stopWatching();
+      revisions.close();
+      stopFlushing();
+      flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();
     },
   };
+}
+
+/** By what this manager has seen, and by what an earlier one has stored. */
+function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
+  const fromMs = nowMs - limits.calledLatelyMs;
+  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
+  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
+  return store.samples.read(range).length > 0;
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

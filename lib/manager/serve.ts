@@ -65,11 +65,10 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       log,
       store,
       build,
-      listen,
+      listen: { ...listen, connectionsMax: await connectionsMaxHere(log) },
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
       configurationFile: options.config,
-      connectionsMax: await connectionsMaxHere(log),
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());

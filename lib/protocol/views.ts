@@ -2,7 +2,8 @@
  * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
  * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
  */
-import type { EndpointDescription, HostSample, Permissions } from "./messages.ts";
+import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
+import type { LabelRule, ReplicaCount } from "./revision.ts";
 
 export type AgentHealth = "ready" | "suspect" | "lost";
 
@@ -11,6 +12,8 @@ export interface AgentView {
   health: AgentHealth;
   /** Takes no new replicas. */
   cordoned: boolean;
+  /** What it runs is moved to others; it is cordoned too. */
+  draining: boolean;
   address: string;
   version: string;
   labels: Record<string, string>;
@@ -49,7 +52,14 @@ export interface RolloutView {
   /** 0: nothing before. */
   fromRevision: number;
   toRevision: number;
-  state: "progressing" | "done" | "failed";
+  /** "failed": undone, where there was something to go back to. */
+  state: "progressing" | "paused" | "done" | "failed";
+  /** The revision known to be good that it goes back to; missing when there was none. */
+  fallback?: number;
+  /** The canary's stage, from 0; missing for other rollouts and after the last stage. */
+  step?: number;
+  /** The share of requests that goes to the new revision in this stage, in per cent. */
+  weight?: number;
   ready: number;
   total: number;
   reason?: string;
@@ -63,7 +73,8 @@ export interface ReplicaSetView {
   revision: number;
   /** "file": the configuration file owns it; "api": deployed by a client. */
   owner: "file" | "api";
-  replicas: number | "all";
+  /** What was asked for: by the specification, or by a `scale` since. */
+  replicas: ReplicaCount;
   ready: number;
   wanted: number;
   queued: number;
@@ -108,8 +119,8 @@ export interface RevisionView {
   current: boolean;
   createdAtMs: number;
   createdBy: string;
-  replicas: number | "all";
-  placement: Record<string, string | string[]>;
+  replicas: ReplicaCount;
+  placement: Record<string, LabelRule>;
   permissions: Permissions;
   memoryMb: number;
   timeoutMs: number;
@@ -125,6 +136,13 @@ export interface EventView {
   /** What it is about: an agent's or a replicaSet's name, or "". */
   subject: string;
   message: string;
+}
+
+/** A line that a module printed. */
+export interface LogLineView extends LogLine {
+  /** Grows; `afterId` of the next question. */
+  id: number;
+  agent: string;
 }
 
 export interface UserView {

@@ -1,6 +1,6 @@
 /**
- * The manager's whole memory in one SQLite file: users, keys, agents, replicaSets with their modules, events
- * and samples. `manager.ts` opens it once; everything else is handed the repository it needs.
+ * The manager's whole memory in one SQLite file: users, keys, agents, replicaSets with their modules, events,
+ * logs and samples. `manager.ts` opens it once; everything else is handed the repository it needs.
  * Invariant: every write is a synchronous transaction, so what a method did is committed when it returns.
  */
 import { AgentStore } from "./agents.ts";
@@ -17,6 +17,7 @@ import {
 import { Database, type Durability } from "./database.ts";
 import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
+import { LogStore } from "./logs.ts";
 import { isCurrentFormat, migrate } from "./migrate.ts";
 import { SampleStore } from "./samples.ts";
 import { SettingStore } from "./settings.ts";
@@ -28,6 +29,7 @@ export interface Store {
   readonly agents: AgentStore;
   readonly deployments: DeploymentStore;
   readonly events: EventStore;
+  readonly logs: LogStore;
   readonly samples: SampleStore;
   /** All of `work`'s writes, over any repositories, or none. `work` must be synchronous. */
   transaction<T>(work: () => T, durability?: Durability): T;
@@ -100,6 +102,7 @@ function assemble(database: Database, path: string | null, release: () => void):
     agents: new AgentStore(database),
     deployments: new DeploymentStore(database),
     events: new EventStore(database),
+    logs: new LogStore(database),
     samples: new SampleStore(database),
     transaction: (work, durability) => database.transaction(work, durability),
     synced: () => database.synced(),
