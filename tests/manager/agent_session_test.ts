@@ -122,7 +122,8 @@ Deno.test("a newer connection of the same agent takes over, and the old one's en
   assert.equal(before.frames.length, 1);
 
   const after = await joined(rig);
-  assert.equal(before.close!.code, 1006);
+  assert.equal(before.close!.code, 1008);
+  assert.match(JSON.stringify(before.messages.at(-1)), /bye.*conflict.*taken its place/);
   assert.equal(JSON.parse(lost.of(Op.error)[0].meta).code, "agent_lost");
   assert.equal(rig.core.agents.get("pi-1")!.health, "ready");
   assert.equal(after.of("desired").length, 1);
