@@ -19,7 +19,7 @@ import { createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
-import { openListener } from "./lib/manager/listener.ts";
+import { type ListenerOptions, openListener } from "./lib/manager/listener.ts";
 import { createSignIn } from "./lib/manager/sign_in.ts";
 import type { Random } from "./lib/random.ts";
 import type { Store } from "./lib/store/store.ts";
@@ -32,7 +32,7 @@ export interface ManagerDeps {
   store: Store;
   /** How modules are built; absent: in a Worker. */
   build?: BuildModuleSets;
-  listen: { host: string; port: number };
+  listen: Pick<ListenerOptions, "host" | "port" | "connectionsMax">;
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
   cluster?: string;
@@ -67,6 +67,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const deployments = new Deployments({
     clock,
     store: store.deployments,
+    transaction: store.transaction,
     build: deps.build ?? buildInWorker,
     record,
     dropped: core.dropped,

@@ -24,7 +24,7 @@ export interface Verdict {
   doubled: number;
   /** Told a thing that isn't so: a reply without a run, or "it can't have run" of what ran. */
   untrue: number;
-  /** Idempotent, and not answered with a reply. */
+  /** Idempotent, admitted, and not answered with a reply. */
   idempotentFailed: number;
   /** The last request that the fault was felt in (failed or far slower than usual) had its outcome this long after it. */
   feltMs: number;
@@ -54,7 +54,7 @@ export function judge(
     const { atMs, error } = outcome;
     if (error) {
       verdict.errors[error.code] = (verdict.errors[error.code] ?? 0) + 1;
-      if (idempotent) verdict.idempotentFailed++;
+      if (idempotent && error.code !== "queue_full") verdict.idempotentFailed++;
       if (error.mayHaveRun === "no" && ran > 0) verdict.untrue++;
     } else {
       verdict.answered++;

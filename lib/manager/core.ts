@@ -81,6 +81,7 @@ export function createCore(options: CoreOptions): Core {
     deployments: store.deployments,
     agents,
     record: events.record,
+    transaction: store.transaction,
     bootEpoch,
     wasCalled: lately,
     isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),

@@ -106,7 +106,14 @@ export async function openRig(): Promise<ManagerRig> {
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
   const changed = () => core.controller.reload();
-  const deployments = new Deployments({ clock, store: store.deployments, build, record, changed });
+  const deployments = new Deployments({
+    clock,
+    store: store.deployments,
+    transaction: store.transaction,
+    build,
+    record,
+    changed,
+  });
   const front = createFront({
     clock,
     log,

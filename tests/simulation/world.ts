@@ -89,6 +89,7 @@ export class World {
     for (let second = 1; second <= moments.convergedAt / 1000 && this.failure === null; second++) {
       this.#runUntil(second * 1000);
       this.tell("tick");
+      if (this.timeline.nowMs >= moments.healAt) this.#startAll();
     }
     if (this.failure === null) this.tell("converged");
     this.close();
@@ -204,16 +205,19 @@ export class World {
     this.manager.writesToCrash = Infinity;
     for (const machine of this.#lines.keys()) this.mend(machine);
     this.manager.process?.thaw();
-    if (this.manager.process === null) this.manager.start();
-    for (const agent of this.agents) {
-      agent.process?.thaw();
-      agent.start();
-    }
+    for (const agent of this.agents) agent.process?.thaw();
     for (const client of this.clients) {
       client.thaw();
       client.resumeReading();
-      client.start();
     }
+    this.#startAll();
+  }
+
+  /** Again and again: one that was about to stop may end later. */
+  #startAll(): void {
+    if (this.manager.process === null) this.manager.start();
+    for (const agent of this.agents) agent.start();
+    for (const client of this.clients) client.start();
   }
 }
 
