@@ -60,7 +60,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store.settings, { ...deps, names: names() });
-  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
+  const core = createCore({ ...deps, ...identity, version });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
@@ -74,7 +74,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const file = deps.configurationFile;
   const configuration = file === undefined
     ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record });
+    : new ConfigurationFile({ file, clock, deployments, record, applied: core.telling.configure });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -102,7 +102,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     join: front.join,
   }).catch((thrown) => {
     front.close();
-    core.close();
+    void core.close();
     throw thrown;
   });
   await configuration?.start();
@@ -120,7 +120,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       stopRenewing();
       await configuration?.close();
       front.close();
-      core.close();
+      await core.close();
       await listener.close();
     },
   };

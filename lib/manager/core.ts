@@ -15,12 +15,16 @@ import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
+import { Overload } from "./overload.ts";
+import { createTelling, type Telling } from "./telling.ts";
 
 export interface CoreOptions {
   clock: Clock;
   random: Random;
   log: Log;
   store: Store;
+  version: string;
+  cluster: string;
   /** The number of this start. */
   bootEpoch: number;
 }
@@ -32,7 +36,9 @@ export interface Core {
   readonly metrics: Metrics;
   readonly events: EventLog;
   readonly logs: ModuleLogs;
-  close(): void;
+  readonly telling: Telling;
+  /** Resolves when others have been told the last; all else has ended before. */
+  close(): Promise<void>;
 }
 
 export function createCore(options: CoreOptions): Core {
@@ -49,15 +55,21 @@ export function createCore(options: CoreOptions): Core {
       lastSeenAtMs: agent.lastSeenMs,
     })),
   );
+  const telling = createTelling(options, events);
+  const overload = new Overload(events.record);
   let routes: RoutingTable = emptyRoutes;
   const dispatcher = createDispatcher({
     clock,
     random,
     bootEpoch,
     routes: () => routes,
-    onOutcome: (outcome) => metrics.observeRequest(outcome),
+    onOutcome(outcome, request) {
+      metrics.observeRequest(outcome);
+      telling.traces.observe(outcome, request);
+      if (outcome.code === "queue_full") overload.observe(outcome.replicaSet, outcome.message, clock.nowMs());
+    },
   });
-  const metrics = createMetrics({ store, clock, log }, function* () {
+  const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
   const controller = new Controller({
@@ -82,7 +94,10 @@ export function createCore(options: CoreOptions): Core {
     }
   };
   const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
-  const stopJudging = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const stopJudging = clock.every(limits.livenessTickMs, () => {
+    judge(agents, controller, events);
+    overload.tick(clock.nowMs());
+  });
   controller.changed();
   return {
     agents,
@@ -91,6 +106,7 @@ export function createCore(options: CoreOptions): Core {
     metrics,
     events,
     logs,
+    telling,
     close() {
       stopJudging();
       stopFlushing();
@@ -98,6 +114,7 @@ export function createCore(options: CoreOptions): Core {
       controller.close();
       dispatcher.close();
       metrics.close();
+      return telling.close();
     },
   };
 }

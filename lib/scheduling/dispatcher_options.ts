@@ -13,7 +13,13 @@ export interface DispatcherOptions {
   routes(): RoutingTable;
   /**
    * Called once per request, refused ones included. The object is only lent: the next request's is written into it.
-   * Must not call back into the dispatcher.
+   * `request` is its frame, absent when it was refused. Must not call back into the dispatcher.
    */
-  onOutcome(outcome: RequestOutcome): void;
+  onOutcome(outcome: RequestOutcome, request?: RequestFrame): void;
+}
+
+/** Where a request's frame starts; for those who look at its headers. */
+export interface RequestFrame {
+  readonly bytes: Uint8Array;
+  readonly at: number;
 }

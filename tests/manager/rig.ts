@@ -101,7 +101,8 @@ export async function openRig(): Promise<ManagerRig> {
   const store = openStore({ folder: null });
   const names = ["attic.local"];
   const identity = await openIdentity(store.settings, { cluster: "attic", names, clock, random });
-  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
+  const { cluster, bootEpoch } = identity;
+  const core = createCore({ clock, random, log, store, version: "1.2.3", cluster, bootEpoch });
   const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });

@@ -7,6 +7,7 @@ import type {
   LogLineView,
   MetricsView,
   OverviewView,
+  RequestsView,
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
@@ -20,6 +21,7 @@ export interface Reads {
   revisions(replicaSet?: string): RevisionView[];
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogLineView[];
+  requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
@@ -40,6 +42,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/revisions",
       "/events",
       "/metrics",
+      "/requests",
     ]
   ) {
     app.get(path, guard("read"));
@@ -77,6 +80,13 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     const fromMs = queryNumber(c, "fromMs") ?? toMs - defaultWindowMs;
     const series = c.req.query("series") ?? "requests";
     return c.json(reads.metrics({ series, subject: c.req.query("subject"), fromMs, toMs }));
+  });
+  app.get("/requests", (c) => {
+    return c.json(reads.requests({
+      endpoint: c.req.query("endpoint"),
+      sinceMs: sinceOf(c, reads.nowMs()) ?? 0,
+      limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
+    }));
   });
   app.get("/logs/:name", guard("logs"), (c) => {
     const name = c.req.param("name");
