@@ -12,6 +12,8 @@ import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addTop } from "./commands/top.ts";
+import { addWhyEndpoint } from "./commands/why_endpoint.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -37,6 +39,8 @@ export function createClientProgram(context: CommandContext, version: string): C
     addDelete,
     addLogs,
     addEvents,
+    addTop,
+    addWhyEndpoint,
     addBench,
     addCompletions,
   ];
