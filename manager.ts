@@ -59,7 +59,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const identity = await openIdentity(store.settings, { ...deps, names: names() });
+  const identity = await openIdentity(store, { ...deps, names: names() });
   const core = createCore({ ...deps, ...identity, version });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });

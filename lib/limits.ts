@@ -71,6 +71,22 @@ export const limits = {
   lostAfterMs: 3000,
   /** A lost agent's replicas are placed elsewhere after this long. */
   lostGraceMs: 10_000,
+  /** A replica moves to a better place at most this often, and only to an agent that has been well for as long. */
+  rebalanceEveryMs: 30_000,
+  /** How often new revisions are judged by their answers, and for how long after their rollout is done. */
+  judgeEveryMs: 250,
+  judgedAfterMs: 600_000,
+  /** A new revision's first replicas replace no others before this many times `minRequests` are answered, or this time is over. */
+  judgedRequestsFactor: 5,
+  judgeWaitMs: 10_000,
+  /** A p95 that grew by less is no reason to undo anything. */
+  rollbackLatencyMsMin: 10,
+  /** What an older revision did is remembered for this long, and for up to twice as long. */
+  trafficWindowMs: 300_000,
+  /** Endpoints, by revision, whose requests are remembered for comparison. */
+  trafficEndpointsMax: 2000,
+  /** An endpoint that was called within this time may not be dropped without a word. */
+  calledLatelyMs: 3600_000,
   /** How often the manager judges its agents. */
   livenessTickMs: 250,
   /** A tick later than this means that the manager itself was stalled. */
@@ -114,6 +130,8 @@ export const limits = {
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,
+  /** The log of the store is brought into the database when it is larger. */
+  storeLogBytesMax: 4 * MiB,
   sampleFlushMs: 60_000,
   /** Resolution of the samples of the last day, and of those rolled up from them. */
   sampleMs: 10_000,

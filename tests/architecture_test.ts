@@ -28,7 +28,7 @@ const mayImport: Record<string, string[]> = {
   store: ["base", "protocol"],
   metrics: ["base", "protocol"],
   scheduling: ["base", "protocol", "cluster"],
-  deployment: ["base", "protocol", "cluster"],
+  deployment: ["base", "protocol", "cluster", "metrics"],
   hosting: ["base", "protocol"],
   // What the three programs are made of: these put the domains together.
   client: ["base", "protocol", "security"],
@@ -61,6 +61,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/agent/identity.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
   "lib/manager/build_process.ts": ["Deno"],
+  "lib/manager/checkpoint_process.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],

@@ -8,59 +8,96 @@ import { type AgentMachine } from "./machine.ts";
 import { keepMembership, type Membership } from "./membership.ts";
 import { openSession } from "./session.ts";
 import { UpstreamCalls } from "./upstream.ts";
+import type { Network } from "../client/dialer.ts";
 import { type Clock } from "../clock.ts";
 import { runnerCommandFor } from "../hosting/host.ts";
-import { createHosting } from "../hosting/hosting.ts";
+import {
+  createHosting,
+  type Hosting,
+  type HostingOptions,
+  type HostingSettings,
+} from "../hosting/hosting.ts";
+import { limits } from "../limits.ts";
 import { type Log } from "../log.ts";
 import { Collector } from "../metrics/collect.ts";
 import { createHostSampler } from "../metrics/host_sampler.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
-import { type AgentHello, protocolVersion } from "../protocol/messages.ts";
+import { type AgentHello, type HostSample, protocolVersion } from "../protocol/messages.ts";
 import { type Random } from "../random.ts";
 import { version } from "../version.ts";
 
-export interface AgentDeps {
+/** What an agent is told about itself. */
+export interface AgentFacts {
   clock: Clock;
   random: Random;
   log: Log;
   machine: AgentMachine;
-  /** The program's own main module, which a runner is started with. */
-  mainModule: string;
-  dataFolder: string;
   identity: AgentIdentity;
   /** From `--label`; what the machine gives itself wins. */
   labels: Record<string, string>;
   concurrency?: number;
 }
 
+export interface AgentDeps extends AgentFacts {
+  /** The program's own main module, which a runner is started with. */
+  mainModule: string;
+  dataFolder: string;
+}
+
+/** What an agent stands on: its disk, its processes, its network. */
+export interface AgentGround {
+  openHosting(settings: HostingSettings, fetchModule: HostingOptions["fetchModule"]): Promise<Hosting>;
+  sampleHost(): HostSample;
+  readUse: ReturnType<typeof createProcessMeter>;
+  storeIdentity(identity: AgentIdentity): Promise<void>;
+  /** The real one unless given. */
+  network?: Network;
+}
+
 export interface Agent {
   readonly membership: Membership;
-  /** Leaves the cluster and ends every runner. */
+  readonly hosting: Hosting;
+  /** Requests of its modules, and downloads, that wait for the manager's answer. */
+  readonly pendingCalls: number;
+  /** Takes nothing new, lets what runs end within `limits.drainMsMax`, ends every runner and leaves the cluster. */
   close(message: string): Promise<void>;
 }
 
-/** Opens the module cache and starts dialling. Rejects when the data folder can't be written. */
-export async function createAgent(deps: AgentDeps): Promise<Agent> {
-  const { clock, random, log, machine, identity } = deps;
+/** An agent on this machine: opens the module cache and starts dialling. Rejects when the data folder can't be written. */
+export function createAgent(deps: AgentDeps): Promise<Agent> {
+  const { dataFolder } = deps;
+  const host = createHostSampler({ cores: deps.machine.cores });
+  return createAgentOn(deps, {
+    openHosting: (settings, fetchModule) =>
+      createHosting({
+        ...settings,
+        fetchModule,
+        dataFolder,
+        runnerCommand: runnerCommandFor(deps.mainModule),
+      }),
+    sampleHost: () => host.sample(),
+    readUse: createProcessMeter(deps.clock),
+    storeIdentity: (changed) => writeIdentity(dataFolder, changed),
+  });
+}
+
+/** The same on another ground. */
+export async function createAgentOn(facts: AgentFacts, ground: AgentGround): Promise<Agent> {
+  const { clock, random, log, machine, identity } = facts;
   const calls = new UpstreamCalls();
   const collector = new Collector();
   const logs = new AgentLogs(log);
-  const host = createHostSampler({ cores: machine.cores });
-  const readUse = createProcessMeter(clock);
-  const hosting = await createHosting({
-    dataFolder: deps.dataFolder,
+  const hosting = await ground.openHosting({
     clock,
     random,
     log,
     cores: machine.cores,
-    concurrency: deps.concurrency,
-    runnerCommand: runnerCommandFor(deps.mainModule),
-    fetchModule: (sha256) => calls.fetchModule(sha256),
+    concurrency: facts.concurrency,
     onState: () => membership?.session?.sendState(),
     onLogLine: (line) => logs.push(line),
     observe: (run) => collector.observe(run),
     upstream: calls,
-  });
+  }, (sha256) => calls.fetchModule(sha256));
   const hello = (enroll: boolean): AgentHello => ({
     type: "hello",
     role: "agent",
@@ -68,10 +105,10 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     version,
     name: identity.name,
     identity: identity.identity,
-    labels: { ...deps.labels, ...machine.labels },
+    labels: { ...facts.labels, ...machine.labels },
     cores: machine.cores,
     memoryBytes: machine.memoryBytes,
-    ...(deps.concurrency === undefined ? {} : { concurrency: deps.concurrency }),
+    ...(facts.concurrency === undefined ? {} : { concurrency: facts.concurrency }),
     enroll,
     replicas: hosting.reports(),
   });
@@ -80,7 +117,8 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     clock,
     random,
     log,
-    store: (changed) => writeIdentity(deps.dataFolder, changed),
+    network: ground.network,
+    store: ground.storeIdentity,
     openSession: (channel, enroll, onWelcome) =>
       openSession({
         clock,
@@ -89,9 +127,9 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
         hosting,
         calls,
         telemetry: () => {
-          const use = readUse();
+          const use = ground.readUse();
           return {
-            host: host.sample(),
+            host: ground.sampleHost(),
             agentCpuCores: use.cpuCores,
             agentMemoryBytes: use.memoryBytes,
             replicas: hosting.samples(),
@@ -104,9 +142,10 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
   });
   return {
     membership,
-    async close(message) {
-      await membership.leave(message);
-      await hosting.close();
+    hosting,
+    get pendingCalls() {
+      return calls.size;
     },
+    close: (message) => membership.leave(message, () => hosting.close(limits.drainMsMax)),
   };
 }

@@ -30,8 +30,8 @@ export interface Membership {
   readonly session: AgentSession | null;
   /** Settles when the first join with a token was refused; never after a welcome. */
   readonly refused: Promise<SqwishError>;
-  /** Leaves the cluster and stops dialling. */
-  leave(message: string): Promise<void>;
+  /** Leaves the cluster, after `finish` has had the connection for what is still to be answered, and stops dialling. */
+  leave(message: string, finish?: () => Promise<void>): Promise<void>;
 }
 
 /** Reasons to stay out that pass by themselves; about any other a person must do something. */
@@ -42,6 +42,11 @@ const leaveMsMax = 2000;
 
 /** A session that lasted this long starts the backoff over. */
 const steadyMs = 10_000;
+/**
+ * After a shorter one at most so many failures count: a manager that let us in works, however often it is restarted,
+ * but two copies of one agent that drive each other out must not do so at full speed.
+ */
+const failuresAfterWelcomeMax = 2;
 
 export function keepMembership(options: MembershipOptions): Membership {
   const { clock, random, log } = options;
@@ -67,6 +72,7 @@ export function keepMembership(options: MembershipOptions): Membership {
     }
     const startedMs = clock.monotonicMs();
     session = options.openSession(channel, dialer.target.enroll, (welcome) => {
+      failures = Math.min(failures, failuresAfterWelcomeMax);
       log.info(`joined cluster ${welcome.cluster}`, {
         manager: channel.remoteAddress,
         version: welcome.version,
@@ -115,9 +121,11 @@ export function keepMembership(options: MembershipOptions): Membership {
       return session;
     },
     refused: refused.promise,
-    async leave(message) {
+    async leave(message, finish) {
       leaving = true;
       wake();
+      session?.sayGoodbye(message);
+      if (finish) await finish();
       session?.leave(message);
       await new Promise<void>((resolve) => {
         const cancel = clock.after(leaveMsMax, resolve);

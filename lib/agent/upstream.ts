@@ -22,6 +22,11 @@ export class UpstreamCalls {
   /** Resolved while a manager is connected. */
   #attached = Promise.withResolvers<void>();
 
+  /** Calls without an answer. */
+  get size(): number {
+    return this.#calls.size;
+  }
+
   /** The manager is connected: calls go out here from now on. */
   attach(channel: Channel): void {
     this.#channel = channel;

@@ -1,6 +1,7 @@
 /** The whole command line of `client`: every command, and the hint that goes with a failure. */
 import { SqwishError } from "../errors.ts";
 import { type Command, createProgram } from "./arguments.ts";
+import { addCordon, addDrain } from "./commands/agents.ts";
 import { addBench } from "./commands/bench.ts";
 import { addCompletions } from "./commands/completions.ts";
 import type { CommandContext } from "./commands/context.ts";
@@ -37,6 +38,8 @@ export function createClientProgram(context: CommandContext, version: string): C
     addRollout,
     addScale,
     addDelete,
+    addDrain,
+    addCordon,
     addLogs,
     addEvents,
     addTop,

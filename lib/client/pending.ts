@@ -29,6 +29,8 @@ export abstract class PendingRequest extends WheelEntry {
   sent = false;
   /** Sent at least once, perhaps on an earlier connection: it may have run. */
   everSent = false;
+  /** On more than one connection: what the last manager says of it is not all that may have happened. */
+  sentAgain = false;
   partsSeen = false;
   /** Monotonic; `Infinity` for a request without a budget of its own. */
   endMs = Infinity;

@@ -127,7 +127,7 @@ export class Requests {
         const error = decodeError(bytes, at);
         // A manager that stops says so before it closes; `disconnected` then sends it again.
         if (error.code === "manager_lost" && mayGoAgain(pending)) return;
-        return this.#fail(pending, error);
+        return this.#fail(pending, pending.sentAgain ? mayHaveRunBefore(error) : error);
       }
     }
   }
@@ -150,6 +150,7 @@ export class Requests {
 
   #setSent(pending: PendingRequest): void {
     pending.sent = true;
+    pending.sentAgain = pending.everSent;
     pending.everSent = true;
     this.#setDeadline(pending, pending.endMs + answerGraceMs);
   }
@@ -237,6 +238,13 @@ export class Requests {
 
 function mayGoAgain(pending: PendingRequest): boolean {
   return pending.idempotent && !pending.partsSeen;
+}
+
+/** The error of a request that had been sent on an earlier connection, too: there it may have run. */
+function mayHaveRunBefore(error: SqwishError): SqwishError {
+  if (error.mayHaveRun !== "no") return error;
+  const { code, message, details, cause } = error;
+  return new SqwishError(code, message, { details: { ...details, mayHaveRun: "maybe" }, cause });
 }
 
 function said(code: ErrorCode, message: string, mayHaveRun: MayHaveRun): SqwishError {

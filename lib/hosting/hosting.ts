@@ -27,18 +27,14 @@ import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { Observation, Upstream } from "./replica_requests.ts";
 import { openScratch } from "./scratch.ts";
 
-export interface HostingOptions {
-  /** The agent's own; private. Holds the module cache. */
-  dataFolder: string;
+/** What hosting needs whatever it stands on. */
+export interface HostingSettings {
   clock: Clock;
   random: Random;
   log: Log;
   cores: number;
   /** `--concurrency`: requests at once per replica when its specification names none; the cores when absent. */
   concurrency?: number;
-  runnerCommand: RunnerCommand;
-  /** The bytes of a module. May be asked again later when it rejects. */
-  fetchModule(sha256: string): Promise<Uint8Array>;
   /** All reports, whole, on every change. */
   onState(reports: ReplicaReport[]): void;
   onLogLine(line: LogLine): void;
@@ -48,8 +44,24 @@ export interface HostingOptions {
   readyMsMax?: number;
   /** `limits.drainMsMax` unless given. */
   drainMsMax?: number;
+}
+
+export interface HostingOptions extends HostingSettings {
+  /** The agent's own; private. Holds the module cache. */
+  dataFolder: string;
+  runnerCommand: RunnerCommand;
+  /** The bytes of a module. May be asked again later when it rejects. */
+  fetchModule(sha256: string): Promise<Uint8Array>;
   /** Runner processes unless given. */
   host?: ModuleHost;
+}
+
+/** What hosting stands on: where runners come from and where modules lie. */
+export interface HostingGround {
+  host: ModuleHost;
+  modules: ModuleStore;
+  /** Once all runners have ended. */
+  cleanUp(): Promise<void>;
 }
 
 export interface Hosting {
@@ -94,11 +106,16 @@ export async function createHosting(options: HostingOptions): Promise<Hosting> {
       random: options.random,
       log: options.log,
     });
-  return new ProcessHosting(options, host, modules, () => scratch.remove());
+  return createHostingOn(options, { host, modules, cleanUp: () => scratch.remove() });
 }
 
-class ProcessHosting implements Hosting {
-  readonly #options: HostingOptions;
+/** The same on another ground than this machine's disk and processes. */
+export function createHostingOn(settings: HostingSettings, ground: HostingGround): Hosting {
+  return new ReplicaHosting(settings, ground);
+}
+
+class ReplicaHosting implements Hosting {
+  readonly #options: HostingSettings;
   readonly #modules: ModuleStore;
   readonly #replicaDeps: ReplicaDeps;
   readonly #cleanUp: () => Promise<void>;
@@ -110,7 +127,7 @@ class ProcessHosting implements Hosting {
   #generation = 0;
   #closed = false;
 
-  constructor(options: HostingOptions, host: ModuleHost, modules: ModuleStore, cleanUp: () => Promise<void>) {
+  constructor(options: HostingSettings, { host, modules, cleanUp }: HostingGround) {
     this.#options = options;
     this.#modules = modules;
     this.#cleanUp = cleanUp;
@@ -217,8 +234,9 @@ class ProcessHosting implements Hosting {
   }
 
   async close(drainMs = 0): Promise<void> {
-    this.#closed = true;
+    // Each tells that it stops, so that the manager sends nothing more here.
     for (const replica of this.#replicas.values()) this.#stop(replica, drainMs);
+    this.#closed = true;
     this.#replicas = new Map();
     await Promise.all([...this.#stopping].map((replica) => replica.stop(drainMs)));
     await this.#cleanUp();

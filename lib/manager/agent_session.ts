@@ -31,8 +31,8 @@ export interface AgentSessionOptions {
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   observeLogs(agent: string, lines: LogLine[]): void;
   record: RecordEvent;
-  /** Notes the join in the store; tells whether the agent is cordoned from before. */
-  remember(hello: AgentHello): { cordoned: boolean };
+  /** Notes the join in the store; tells whether the agent is cordoned or drained from before. */
+  remember(hello: AgentHello): { cordoned: boolean; draining: boolean };
   observeSeen(agent: string): void;
 }
 
@@ -47,7 +47,7 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     options.left(name);
     joined.replaced.abandon("replaced by a newer connection of the same agent");
   }
-  agents.setCordoned(name, options.remember(hello).cordoned);
+  agents.setFlags(name, options.remember(hello));
   // Modules may invoke any endpoint: what a cluster runs is trusted with what it offers.
   const requester: Requester = {
     id: `agent ${name} ${hello.identity}`,

@@ -11,6 +11,7 @@ import { buildInWorker } from "../deployment/module_builder.ts";
 import { describeError, SqwishError } from "../errors.ts";
 import { createSystemRandom } from "../random.ts";
 import { isRole, roles } from "../security/access.ts";
+import { checkpoint } from "../store/checkpoint.ts";
 import { requireStore } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { restoreStore } from "../store/backup.ts";
@@ -19,6 +20,7 @@ import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
+import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {
   type CreateManager,
@@ -36,6 +38,10 @@ interface DataOptions {
 export async function main(argv: string[], createManager: CreateManager): Promise<number> {
   if (argv[0] === buildArgument) {
     await answerBuildTask();
+    return 0;
+  }
+  if (argv[0] === checkpointArgument) {
+    checkpoint(argv[1]);
     return 0;
   }
   const terminal = createTerminal();

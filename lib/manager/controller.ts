@@ -4,20 +4,31 @@
  * Invariant: a request can only reach a replica that this manager asked for and that has shown itself ready.
  */
 import type { AgentRecord, Agents } from "../cluster/agents.ts";
-import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
+import {
+  buildRoutes,
+  emptyRoutes,
+  type RoutedSplit,
+  type RoutingAgent,
+  type RoutingTable,
+} from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { currentStep } from "../deployment/canary.ts";
 import {
   type Assignment,
   type Assignments,
   type DeploymentStep,
+  type Move,
   type RolloutRecord,
+  type SetFacts,
   stepDeployments,
 } from "../deployment/plan.ts";
+import { wantedReplicas } from "../deployment/scale.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import { findBroken, type WasCalled } from "./endpoint_guard.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface ControllerOptions {
@@ -27,6 +38,10 @@ export interface ControllerOptions {
   record: RecordEvent;
   /** Generations must grow over restarts of the manager, so they start at a number of the start. */
   bootEpoch: number;
+  /** Whether an endpoint was called lately. */
+  wasCalled: WasCalled;
+  /** Whether the current revision must answer more requests before its replicas stand in for others. */
+  isUndecided(set: StoredSet, rollout: Readonly<RolloutRecord>): boolean;
   /** The next routing table, whole. */
   publish(routes: RoutingTable): void;
 }
@@ -45,6 +60,9 @@ export class Controller {
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
   #pending: ReadonlyMap<string, string> = new Map();
+  /** Why a current revision must not go on, found by others than the plan. */
+  #objections = new Map<string, { revision: number; reason: string }>();
+  #move: Move | undefined;
   #generation: number;
   #handles = new Map<string, number>();
   #nextHandle = 1;
@@ -84,6 +102,11 @@ export class Controller {
     return this.#assignments.get(agent) ?? [];
   }
 
+  /** The revisions an agent shall run. */
+  revisionsOn(agent: string): Revision[] {
+    return this.assignments(agent).map(({ replicaSet, revision }) => this.#revision(replicaSet, revision));
+  }
+
   set(name: string): StoredSet | undefined {
     return this.#sets.get(name);
   }
@@ -101,7 +124,26 @@ export class Controller {
   /** Stored sets were changed. */
   reload(): void {
     this.#sets = byName(this.#options.deployments.loadAll());
+    for (const { name, rollout } of this.#sets.values()) {
+      const known = this.#rollouts.get(name);
+      if (!known || known.toRevision !== rollout?.toRevision || known.state === rollout.state) continue;
+      // Only people pause a rollout and let it go on; everything else is said by a step.
+      if (isUnderWay(known.state) && isUnderWay(rollout.state)) {
+        this.#rollouts.set(name, { ...known, state: rollout.state });
+      }
+    }
     this.changed();
+  }
+
+  /** This revision must not go on, for a reason that planning doesn't see: it is undone where there is something to go back to. */
+  object(name: string, revision: number, reason: string): void {
+    this.#objections.set(name, { revision, reason });
+    this.changed();
+  }
+
+  /** With what a step knows of it beyond what is stored. */
+  rollout(name: string): Readonly<RolloutRecord> | undefined {
+    return this.#rollouts.get(name);
   }
 
   /** The agent has been welcomed on a new connection: it is sent everything it shall run. */
@@ -124,22 +166,19 @@ export class Controller {
   #step(): void {
     const { clock, agents } = this.#options;
     const known = agents.list();
+    this.#guardEndpoints(known);
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
-      sets: this.sets.map((set) => ({
-        name: set.name,
-        current: set.current,
-        good: set.good,
-        replicas: set.replicasOverride ?? set.current.specification.replicas,
-        rollout: this.#rollouts.get(set.name),
-      })),
+      sets: this.sets.map((set) => this.#setFacts(set)),
       agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
       assigned: this.#assignments,
+      move: this.#move,
       placeAfterMs: known.every(hasJoined) ? undefined : this.#placeAfterMs,
     });
     this.#assignments = step.assignments;
     this.#pending = step.pending;
+    this.#move = step.move;
     this.#persist(step);
     this.#sendDesired();
     this.#applyRoutes();
@@ -149,13 +188,42 @@ export class Controller {
     }
   }
 
+  /** Before a new replica gets its first request. */
+  #guardEndpoints(agents: readonly AgentRecord[]): void {
+    const { wasCalled } = this.#options;
+    for (const { name, current } of this.#sets.values()) {
+      const rollout = this.#rollouts.get(name);
+      const reason = findBroken({ current, rollout, agents, routes: this.#routes, wasCalled });
+      if (reason !== undefined) this.#objections.set(name, { revision: current.revision, reason });
+    }
+  }
+
+  #setFacts(set: StoredSet): SetFacts {
+    const { name, current, good, previous } = set;
+    const objection = this.#objections.get(name);
+    const rollout = this.#rollouts.get(name);
+    return {
+      name,
+      current,
+      good,
+      previous,
+      replicas: wantedReplicas(set.replicasOverride ?? current.specification.replicas, set.scaledTo),
+      rollout,
+      ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
+      ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),
+    };
+  }
+
   /** Stores what became of rollouts; counts of ready replicas are reported anew and not worth a write. */
   #persist(step: DeploymentStep): void {
     const { record } = this.#options;
     let stored = false;
     for (const [name, rollout] of step.rollouts) {
       const before = this.#rollouts.get(name);
-      const isKnown = before?.state === rollout.state && before.toRevision === rollout.toRevision;
+      const isSame = before?.toRevision === rollout.toRevision;
+      const isKnown = isSame && before.state === rollout.state && before.step === rollout.step;
+      // A revision that is rolled out once more is judged anew.
+      if (!isSame || before.startedAtMs !== rollout.startedAtMs) this.#objections.delete(name);
       if (isKnown && !this.#unsaved.has(name)) continue;
       stored = this.#save(name, rollout) || stored;
     }
@@ -167,10 +235,13 @@ export class Controller {
   /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */
   #save(name: string, rollout: RolloutRecord): boolean {
     const { deployments, record } = this.#options;
-    const { progressAtMs: _at, readyBest: _best, ready: _ready, total: _total, ...kept } = rollout;
     try {
-      deployments.saveRollout(kept);
-      if (rollout.state === "done") deployments.setGood(name, rollout.toRevision);
+      deployments.saveRollout(rollout);
+      const { state, toRevision, fallback } = rollout;
+      if (state === "done") deployments.setGood(name, toRevision);
+      // It had been taken for good too early.
+      const wasGood = this.set(name)?.good?.revision === toRevision;
+      if (state === "failed" && wasGood && fallback !== undefined) deployments.setGood(name, fallback);
       this.#unsaved.delete(name);
       return true;
     } catch (thrown) {
@@ -223,6 +294,7 @@ export class Controller {
     const set = this.set(replicaSet)!;
     if (set.current.revision === revision) return set.current;
     if (set.good?.revision === revision) return set.good;
+    if (set.previous?.revision === revision) return set.previous;
     return this.#options.deployments.revision(replicaSet, revision)!;
   }
 
@@ -253,14 +325,31 @@ export class Controller {
       ),
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
-    this.#routes = buildRoutes(this.sets.map((set) => set.current), agents, this.#routes);
+    const current = this.sets.map((set) => set.current);
+    this.#routes = buildRoutes(current, agents, this.#routes, this.#splits());
     this.#options.publish(this.#routes);
+  }
+
+  #splits(): Map<string, RoutedSplit> {
+    const splits = new Map<string, RoutedSplit>();
+    for (const { name, current } of this.#sets.values()) {
+      const rollout = this.#rollouts.get(name);
+      const step = rollout && currentStep(rollout, current.specification.rollout);
+      if (step) splits.set(name, { revision: rollout.toRevision, share: step.weight / 100 });
+      // Until the good one is everywhere again, a bad one helps out only where nothing else is free.
+      else if (rollout?.state === "failed") splits.set(name, { revision: rollout.toRevision, share: 0 });
+    }
+    return splits;
   }
 
   /** An agent's reports of sets that exist; handles of an earlier manager are told apart in `#applyRoutes`. */
   #ownReports<Report extends { replicaSet: string }>(agent: { reports: readonly Report[] }): Report[] {
     return agent.reports.filter((report) => this.set(report.replicaSet) !== undefined);
   }
+}
+
+function isUnderWay(state: RolloutRecord["state"]): boolean {
+  return state === "progressing" || state === "paused";
 }
 
 /** False for an agent that only the store remembers: what it runs is not known before it has joined again. */

@@ -11,8 +11,10 @@ import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import { createDispatcher, type Dispatcher } from "../scheduling/dispatcher.ts";
 import type { Store } from "../store/store.ts";
+import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { Judge } from "./judge.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
 import { Overload } from "./overload.ts";
@@ -35,6 +37,8 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
+  /** Whether an endpoint was called lately. */
+  wasCalled(endpoint: string): boolean;
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -51,6 +55,7 @@ export function createCore(options: CoreOptions): Core {
       identity: agent.identity,
       labels: agent.labels,
       cordoned: agent.cordoned,
+      draining: agent.draining,
       joinedAtMs: agent.firstJoinedMs,
       lastSeenAtMs: agent.lastSeenMs,
     })),
@@ -67,21 +72,42 @@ export function createCore(options: CoreOptions): Core {
       metrics.observeRequest(outcome);
       telling.traces.observe(outcome, request);
       if (outcome.code === "queue_full") overload.observe(outcome.replicaSet, outcome.message, clock.nowMs());
+      // What an agent took with it is no fault of what it ran.
+      const isLost = outcome.code === "agent_lost" && !agents.get(outcome.agent)?.connection;
+      if (!isLost) traffic.observe(outcome);
     },
   });
+  const traffic = new Traffic();
   const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const controller = new Controller({
+  const revisions: Judge = new Judge({
+    clock,
+    traffic,
+    sets: () => controller.sets,
+    rollout: (name) => controller.rollout(name),
+    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller.object(name, revision, reason),
+    decided: () => controller.changed(),
+  });
+  const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
     bootEpoch,
+    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
     },
+  });
+  const stopWatching = clock.every(limits.livenessTickMs, () => {
+    judge(agents, controller, events);
+    overload.tick(clock.nowMs());
   });
   const logs = new ModuleLogs(store.logs);
   const flushLogs = () => {
@@ -94,10 +120,6 @@ export function createCore(options: CoreOptions): Core {
     }
   };
   const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
-  const stopJudging = clock.every(limits.livenessTickMs, () => {
-    judge(agents, controller, events);
-    overload.tick(clock.nowMs());
-  });
   controller.changed();
   return {
     agents,
@@ -107,8 +129,10 @@ export function createCore(options: CoreOptions): Core {
     events,
     logs,
     telling,
+    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
-      stopJudging();
+      stopWatching();
+      revisions.close();
       stopFlushing();
       flushLogs();
       controller.close();
@@ -117,6 +141,14 @@ export function createCore(options: CoreOptions): Core {
       return telling.close();
     },
   };
+}
+
+/** By what this manager has seen, and by what an earlier one has stored. */
+function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
+  const fromMs = nowMs - limits.calledLatelyMs;
+  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
+  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
+  return store.samples.read(range).length > 0;
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

@@ -94,11 +94,34 @@ export class Deployments {
   }
 
   /** Throws `not_found` or `conflict`. */
-  scale(name: string, replicas: number | "all", by: string): void {
+  scale(name: string, replicas: number | "all" | "auto", by: string): void {
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "scaled by a client");
-    this.#options.store.setReplicasOverride(name, replicas);
-    this.#options.record("info", "scaled", name, `${by} scaled ${name} to ${replicas}`);
+    this.#options.store.setReplicasOverride(name, replicas === "auto" ? null : replicas);
+    const what = replicas === "auto" ? `lets the specification say how ${name} is scaled` : undefined;
+    this.#options.record("info", "scaled", name, `${by} ${what ?? `scaled ${name} to ${replicas}`}`);
+    this.#options.changed();
+  }
+
+  /** Holds the rollout under way, or lets a held one go on. Throws `not_found`, or `conflict` when there is none. */
+  pause(name: string, paused: boolean, by: string): void {
+    const { store, record } = this.#options;
+    const { rollout } = this.#known(name);
+    const [from, to] = paused ? ["progressing", "paused"] as const : ["paused", "progressing"] as const;
+    if (rollout?.state === to) return;
+    if (rollout?.state !== from) {
+      const now = rollout
+        ? `its rollout to revision ${rollout.toRevision} is ${rollout.state}`
+        : "it has none";
+      throw new SqwishError(
+        "conflict",
+        `Only a rollout that is ${from} can be ${paused ? "paused" : "resumed"}; ${name}: ${now}`,
+      );
+    }
+    store.saveRollout({ ...rollout, state: to });
+    const kind = paused ? "rollout_paused" : "rollout_resumed";
+    const what = paused ? "paused" : "resumed";
+    record("info", kind, name, `${by} ${what} the rollout of ${name} to revision ${rollout.toRevision}`);
     this.#options.changed();
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
+import type { AgentRecord } from "../cluster/agents.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
@@ -72,11 +73,14 @@ export function createFront(options: FrontOptions): Front {
     addresses: options.addresses,
     authenticate: signIn.authenticate,
     peers,
-    enroll: (by, machine, requirePresent) =>
-      accounts.enroll(by, machine, (token) => {
+    async enroll(by, machine, requirePresent) {
+      const credentials = await accounts.enroll(by, machine, (token) => {
         requirePresent();
         signIn.consume(token);
-      }),
+      });
+      await options.store.synced();
+      return credentials;
+    },
     openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
     openClient: (channel, principal) =>
       openClientSession(clientSession, channel, principal, ++clients.everCount),
@@ -116,6 +120,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     agentStore: store.agents,
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
+    runningOn: (agent) => core.controller.revisionsOn(agent),
     changed: () => core.controller.changed(),
     usersChanged: () => peers.check(),
   });
@@ -128,6 +133,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     reads,
     changes,
     invoke: invokePort(core, clock),
+    synced: () => store.synced(),
     live,
     prometheus: () => {
       const now = facts();
@@ -174,10 +180,14 @@ function agentSessionOptions(
     },
     remember: (hello) =>
       noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
-        { cordoned: agents.get(hello.name)?.cordoned ?? false },
+        flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
+}
+
+function flagsOf(agent: AgentRecord | undefined): { cordoned: boolean; draining: boolean } {
+  return { cordoned: agent?.cordoned ?? false, draining: agent?.draining ?? false };
 }
 
 function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {

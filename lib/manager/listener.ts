@@ -129,6 +129,9 @@ class TlsListener implements Listener {
     }
   }
 
+  /** Not within `#take()`, whose closures live as long as a peer: they would keep what it was as HTTP. */
+  readonly #onLeft = (connection: HttpConnection): void => void this.#connections.delete(connection);
+
   #take(connection: Deno.TlsConn): void {
     const peer = connection.remoteAddr as Deno.NetAddr;
     let isThrough = false;
@@ -138,10 +141,7 @@ class TlsListener implements Listener {
       if (!isThrough) this.#sockets?.cut(peer);
     });
     if (!this.#streams.add(stream)) return stream.destroy();
-    const http: HttpConnection = new HttpConnection(this.#http, this.#shared, stream, () => {
-      this.#connections.delete(http);
-    });
-    this.#connections.add(http);
+    this.#connections.add(new HttpConnection(this.#http, this.#shared, stream, this.#onLeft));
   }
 }
 

@@ -4,6 +4,8 @@
  */
 import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
+import { currentStep } from "../deployment/canary.ts";
+import { wantedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -103,6 +105,7 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     name: agent.name,
     health: agent.health,
     cordoned: agent.cordoned,
+    draining: agent.draining,
     address: agent.address,
     version: agent.version,
     labels: agent.labels,
@@ -185,7 +188,8 @@ function versionOf(set: StoredSet, revision: number): string {
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
   const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const wanted = replicas === "all" ? facts.assignedAgents.get(set.name) ?? 0 : replicas;
+  const count = wantedReplicas(replicas, set.scaledTo);
+  const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
   );
@@ -202,13 +206,14 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     queued: load?.queued ?? 0,
     outstanding: load?.outstanding ?? 0,
     endpoints: [...facts.routes.sets.get(set.name)?.endpoints.keys() ?? []].sort(),
-    ...(set.rollout ? { rollout: rolloutView(set.rollout, placements, wanted) } : {}),
+    ...(set.rollout ? { rollout: rolloutView(set, set.rollout, placements, wanted) } : {}),
     placements,
     ...(pendingReason ? { pendingReason } : {}),
   };
 }
 
 function rolloutView(
+  { current }: StoredSet,
   rollout: NonNullable<StoredSet["rollout"]>,
   placements: readonly ReplicaView[],
   wanted: number,
@@ -216,7 +221,13 @@ function rolloutView(
   const ready = placements.filter((replica) =>
     replica.revision === rollout.toRevision && replica.state === "ready"
   );
-  return { ...rollout, ready: ready.length, total: wanted };
+  const weight = currentStep(rollout, current.specification.rollout)?.weight;
+  return {
+    ...rollout,
+    ready: ready.length,
+    total: wanted,
+    ...(weight === undefined ? {} : { weight }),
+  };
 }
 
 function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointView {

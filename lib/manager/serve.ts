@@ -7,10 +7,11 @@ import type { Configuration } from "../deployment/specification.ts";
 import { createLog } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
 import { databasePath, fileExists } from "../store/data_folder.ts";
-import { openStore } from "../store/store.ts";
+import { openStore, type Store } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
 import { createProcessBuilder } from "./build_process.ts";
+import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
 
@@ -49,8 +50,12 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
   if (options.config !== undefined && !fileExists(databasePath(folder))) {
     await requireGoodConfiguration(options.config, terminal, build);
   }
-  const store = openStore({ folder });
+  const store = openStore({ folder, serving: true });
   let manager: Manager | undefined;
+  const stopKeeping = keepLogShort({
+    ...{ clock, log, store },
+    checkpoint: () => checkpointInProcess(databasePath(folder), Deno.mainModule),
+  });
   try {
     manager = await create({
       clock,
@@ -65,7 +70,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());
-    await greet(options, terminal, started);
+    await greet(options, terminal, started, store);
     log.info("serving", {
       listen: `${listen.host}:${started.port}`,
       addresses: started.addresses().join(" "),
@@ -77,6 +82,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     terminal.onInterrupt(() => Deno.exit(1));
     log.info("stopping");
   } finally {
+    stopKeeping();
     await manager?.close();
     store.close();
   }
@@ -109,7 +115,12 @@ export async function requireGoodConfiguration(
 }
 
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
-async function greet(options: ServeOptions, terminal: Terminal, manager: Manager): Promise<void> {
+async function greet(
+  options: ServeOptions,
+  terminal: Terminal,
+  manager: Manager,
+  store: Pick<Store, "synced">,
+): Promise<void> {
   const [address] = manager.addresses();
   // Not only at the first start: one that was cut short right here has left nobody who could sign in.
   const needsAdmin = !manager.accounts.list().some((user) => user.role === "admin");
@@ -119,6 +130,7 @@ async function greet(options: ServeOptions, terminal: Terminal, manager: Manager
     : undefined;
   const agentToken = await manager.createToken({ role: "agent", once: false });
   const clientToken = await manager.createToken({ role: "client", access: "operator", once: false });
+  await store.synced();
   if (admin) terminal.writeOut(welcome(manager, address, admin.password, agentToken, clientToken));
   if (options.readyFile === undefined) return;
   const ready = {

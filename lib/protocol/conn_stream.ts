@@ -13,7 +13,15 @@ const busyRoomBytes = 8 * 1024;
 
 const noBytes = new Uint8Array(0);
 
-export class ConnStream implements ByteStream {
+/** A stream whose receiver may give it to another: `start()` is then called again. */
+export interface SharedStream extends ByteStream {
+  /** Ends the receiver's turn; the next one gets `rest` first, then all that comes from now on. */
+  handOver(rest: Uint8Array): void;
+  /** Says that nothing more will be written; the peer may still be read. */
+  endWriting(): Promise<void>;
+}
+
+export class ConnStream implements SharedStream {
   readonly remoteAddress: string;
   readonly #connection: Deno.TlsConn;
   readonly #left: () => void;
@@ -34,10 +42,6 @@ export class ConnStream implements ByteStream {
     this.remoteAddress = remoteAddress;
   }
 
-  get closed(): boolean {
-    return this.#destroyed || this.#endReason !== null;
-  }
-
   start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void {
     this.#onData = onData;
     this.#onEnd = onEnd;
@@ -54,7 +58,6 @@ export class ConnStream implements ByteStream {
     });
   }
 
-  /** Ends this reader's turn; the next `start()` gets `rest` first, then all that comes from now on. */
   handOver(rest: Uint8Array): void {
     this.#onData = null;
     this.#onEnd = null;
@@ -100,7 +103,6 @@ export class ConnStream implements ByteStream {
     while (at < length) at += await this.#connection.write(bytes.subarray(at));
   }
 
-  /** Says that nothing more will be written; the peer may still be read. */
   async endWriting(): Promise<void> {
     await this.#connection.closeWrite();
   }

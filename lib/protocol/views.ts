@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../errors.ts";
 import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
+import type { LabelRule, ReplicaCount } from "./revision.ts";
 
 export type AgentHealth = "ready" | "suspect" | "lost";
 
@@ -12,6 +13,8 @@ export interface AgentView {
   health: AgentHealth;
   /** Takes no new replicas. */
   cordoned: boolean;
+  /** What it runs is moved to others; it is cordoned too. */
+  draining: boolean;
   address: string;
   version: string;
   labels: Record<string, string>;
@@ -50,7 +53,14 @@ export interface RolloutView {
   /** 0: nothing before. */
   fromRevision: number;
   toRevision: number;
-  state: "progressing" | "done" | "failed";
+  /** "failed": undone, where there was something to go back to. */
+  state: "progressing" | "paused" | "done" | "failed";
+  /** The revision known to be good that it goes back to; missing when there was none. */
+  fallback?: number;
+  /** The canary's stage, from 0; missing for other rollouts and after the last stage. */
+  step?: number;
+  /** The share of requests that goes to the new revision in this stage, in per cent. */
+  weight?: number;
   ready: number;
   total: number;
   reason?: string;
@@ -64,7 +74,8 @@ export interface ReplicaSetView {
   revision: number;
   /** "file": the configuration file owns it; "api": deployed by a client. */
   owner: "file" | "api";
-  replicas: number | "all";
+  /** What was asked for: by the specification, or by a `scale` since. */
+  replicas: ReplicaCount;
   ready: number;
   wanted: number;
   queued: number;
@@ -109,8 +120,8 @@ export interface RevisionView {
   current: boolean;
   createdAtMs: number;
   createdBy: string;
-  replicas: number | "all";
-  placement: Record<string, string | string[]>;
+  replicas: ReplicaCount;
+  placement: Record<string, LabelRule>;
   permissions: Permissions;
   memoryMb: number;
   timeoutMs: number;

@@ -21,21 +21,13 @@ import {
   writeHeader,
 } from "./rfc6455.ts";
 
-/** A connected, encrypted byte stream; what differs between the two sides. */
+/** A connected, encrypted byte stream. */
 export interface ByteStream {
   readonly remoteAddress: string;
-  readonly closed: boolean;
-  /**
-   * Delivers chunks, which become the receiver's, until `onEnd`, which is called once. After `handOver()` it may be
-   * called again by another receiver.
-   */
+  /** Delivers chunks, which become the receiver's, until `onEnd`, which is called once. */
   start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void;
   /** Resolves when the bytes are needed no more and may be overwritten; rejects when they can't be sent. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Ends the receiver's turn; the next one gets `rest` first. */
-  handOver(rest: Uint8Array): void;
-  /** Says that nothing more will be written; the peer may still be read. */
-  endWriting(): Promise<void>;
   pause(): void;
   resume(): void;
   destroy(): void;

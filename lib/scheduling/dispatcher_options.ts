@@ -16,6 +16,8 @@ export interface DispatcherOptions {
    * `request` is its frame, absent when it was refused. Must not call back into the dispatcher.
    */
   onOutcome(outcome: RequestOutcome, request?: RequestFrame): void;
+  /** A request waits for a set of which nothing is ready. Must not call back into the dispatcher. */
+  onStarved?(replicaSet: string): void;
 }
 
 /** Where a request's frame starts; for those who look at its headers. */

@@ -11,6 +11,12 @@ export class InFlight {
   #last: Requester | null = null;
   #lastTable: IdTable<Pending> = nothing;
 
+  get size(): number {
+    let size = 0;
+    for (const own of this.#requesters.values()) size += own.size;
+    return size;
+  }
+
   /** All of one requester, for reading its size and ids. */
   of(requester: Requester): Pick<IdTable<Pending>, "size" | "has" | "get"> {
     return this.#find(requester) ?? nothing;

@@ -39,6 +39,7 @@ export const agents = sqliteTable("agents", {
   cordoned: integer("cordoned", { mode: "boolean" }).notNull(),
   firstJoinedMs: integer("first_joined_ms").notNull(),
   lastSeenMs: integer("last_seen_ms").notNull(),
+  draining: integer("draining", { mode: "boolean" }).notNull(),
 });
 
 export const replicaSets = sqliteTable("replica_sets", {
@@ -49,6 +50,8 @@ export const replicaSets = sqliteTable("replica_sets", {
   goodRevision: integer("good_revision").notNull(),
   replicasOverride: text("replicas_override", { mode: "json" }).$type<number | "all">(),
   createdAtMs: integer("created_at_ms").notNull(),
+  /** How many the load needed last, where that decides. */
+  scaledTo: integer("scaled_to"),
 });
 
 export const revisions = sqliteTable("revisions", {
@@ -74,6 +77,8 @@ export const rollouts = sqliteTable("rollouts", {
   reason: text("reason"),
   startedAtMs: integer("started_at_ms").notNull(),
   endedAtMs: integer("ended_at_ms"),
+  fallback: integer("fallback"),
+  step: integer("step"),
 });
 
 /** Module files by content; shared by every revision that names them. */

@@ -15,6 +15,7 @@ const agent: AgentView = {
   name: "attic-pi",
   health: "ready",
   cordoned: true,
+  draining: false,
   address: "10.0.0.2:4711",
   version: "0.1.0",
   labels: { arch: "aarch64" },

@@ -222,8 +222,8 @@ Deno.test("a cordoned agent stays cordoned when it returns, and what it says of 
   const peer = await joined(rig, { version: "1\n2023-01-01 error forged" });
   assert.equal(rig.logged.filter((line) => line.includes("forged")).length, 1);
   assert.ok(rig.logged.every((line) => !line.includes("\n")));
-  rig.core.agents.setCordoned("pi-1", true);
-  rig.store.agents.setCordoned("pi-1", true);
+  rig.core.agents.setFlags("pi-1", { cordoned: true, draining: false });
+  rig.store.agents.setFlags("pi-1", { cordoned: true, draining: false });
   peer.channel.close();
   await settle();
   await joined(rig);

@@ -7,7 +7,7 @@ import { openInvokeExchange } from "../../lib/manager/api/invoke_door.ts";
 import { HttpConnection, HttpShared } from "../../lib/manager/http/connection.ts";
 import type { Channel } from "../../lib/protocol/channel.ts";
 import { decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
-import type { ByteStream } from "../../lib/protocol/websocket.ts";
+import type { SharedStream } from "../../lib/protocol/conn_stream.ts";
 import type { Requester } from "../../lib/scheduling/dispatcher.ts";
 import type { Principal } from "../../lib/security/access.ts";
 import { ManualClock } from "../support/manual_clock.ts";
@@ -15,7 +15,7 @@ import { settle } from "../client/scripted_manager.ts";
 
 export const ada: Principal = { name: "ada", role: "client", endpoints: ["images/*"] };
 
-export class FakeStream implements ByteStream {
+export class FakeStream implements SharedStream {
   readonly remoteAddress = "10.0.0.1";
   written = "";
   closed = false;

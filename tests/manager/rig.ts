@@ -100,7 +100,7 @@ export async function openRig(): Promise<ManagerRig> {
   const log = createLog({ clock, write: (line) => logged.push(line), level: "debug" });
   const store = openStore({ folder: null });
   const names = ["attic.local"];
-  const identity = await openIdentity(store.settings, { cluster: "attic", names, clock, random });
+  const identity = await openIdentity(store, { cluster: "attic", names, clock, random });
   const { cluster, bootEpoch } = identity;
   const core = createCore({ clock, random, log, store, version: "1.2.3", cluster, bootEpoch });
   const { record } = core.events;

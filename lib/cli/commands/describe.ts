@@ -1,6 +1,7 @@
 /** `client describe`: everything known of one agent, replicaSet or endpoint. */
 import { Argument } from "commander";
 import type { Sqwish } from "../../client/sqwish.ts";
+import type { ReplicaCount } from "../../protocol/revision.ts";
 import type {
   AgentView,
   EndpointView,
@@ -111,7 +112,7 @@ function describeAgent(agent: AgentView, look: Look): string {
   const { host } = agent;
   const fields: [string, string][] = [
     ["Name", agent.name],
-    ["Health", agent.cordoned ? `${agent.health}, cordoned (takes no new replicas)` : agent.health],
+    ["Health", healthOf(agent)],
     ["Address", agent.address],
     ["Version", agent.version],
     ["Labels", formatPairs(agent.labels)],
@@ -139,26 +140,38 @@ function describeAgent(agent: AgentView, look: Look): string {
   return formatFields(fields, look) + heading("Replicas", look) + formatTable(agent.replicas, columns, look);
 }
 
+function healthOf({ health, cordoned, draining }: AgentView): string {
+  if (draining) return `${health}, drained (what it runs moves to others)`;
+  return cordoned ? `${health}, cordoned (takes no new replicas)` : health;
+}
+
 function describeReplicaSet(set: ReplicaSetView, look: Look): string {
   const fields: [string, string][] = [
     ["Name", set.name],
     ["Version", `${set.version} (revision ${set.revision})`],
     ["Owner", set.owner === "file" ? "the configuration file" : "deployed by a client"],
-    ["Replicas", `${set.ready} ready of ${set.wanted}${set.replicas === "all" ? " (all agents)" : ""}`],
+    ["Replicas", `${set.ready} ready of ${set.wanted}${asked(set.replicas)}`],
     ["Requests", `${set.outstanding} running, ${set.queued} queued`],
     ["Endpoints", set.endpoints.join("\n") || "none known yet"],
   ];
   if (set.pendingReason) fields.push(["Pending", set.pendingReason]);
   if (set.rollout) {
     const { state, fromRevision, toRevision, ready, total, reason } = set.rollout;
+    const { weight } = set.rollout;
+    const stage = weight === undefined ? "" : ` with ${weight} % of the requests`;
     const from = fromRevision === 0 ? "" : `${fromRevision} → `;
     fields.push([
       "Rollout",
-      `${from}${toRevision}: ${state}, ${ready}/${total} ready${reason ? `\n${reason}` : ""}`,
+      `${from}${toRevision}: ${state}${stage}, ${ready}/${total} ready${reason ? `\n${reason}` : ""}`,
     ]);
   }
   const columns = [{ title: "AGENT", text: (row: ReplicaView) => row.agent }, ...replicaColumns];
   return formatFields(fields, look) + heading("Replicas", look) + formatTable(set.placements, columns, look);
+}
+
+function asked(replicas: ReplicaCount): string {
+  if (replicas === "all") return " (all agents)";
+  return typeof replicas === "object" ? ` (by load, ${replicas.min} to ${replicas.max})` : "";
 }
 
 function describeEndpoint(endpoint: EndpointView, look: Look): string {

@@ -9,10 +9,10 @@ import { asSqwishError, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import type { Channel } from "../../protocol/channel.ts";
+import type { SharedStream } from "../../protocol/conn_stream.ts";
 import { HttpBody } from "../../protocol/http_body.ts";
 import { readRequestHead, type RequestHead, unreadable } from "../../protocol/http_head.ts";
 import { joinPath } from "../../protocol/messages.ts";
-import type { ByteStream } from "../../protocol/websocket.ts";
 import { acceptUpgrade, checkUpgrade } from "../../protocol/websocket_accept.ts";
 import { isFromPage } from "../api/http_error.ts";
 import {
@@ -69,9 +69,9 @@ export class HttpShared {
 export class HttpConnection implements Responder {
   readonly #options: HttpOptions;
   readonly #shared: HttpShared;
-  readonly #stream: ByteStream;
+  readonly #stream: SharedStream;
   readonly #exchange: InvokeExchange | undefined;
-  readonly #left: () => void;
+  readonly #left: (connection: HttpConnection) => void;
   #state: "head" | "body" | "serving" | "lingering" | "gone" = "head";
   /** When the state began; for a head, when its first byte came. */
   #sinceMs: number;
@@ -89,7 +89,12 @@ export class HttpConnection implements Responder {
   #abort: AbortController | null = null;
 
   /** `left` is called when the connection has ended or been taken over. */
-  constructor(options: HttpOptions, shared: HttpShared, stream: ByteStream, left: () => void) {
+  constructor(
+    options: HttpOptions,
+    shared: HttpShared,
+    stream: SharedStream,
+    left: (connection: HttpConnection) => void,
+  ) {
     this.#options = options;
     this.#shared = shared;
     this.#stream = stream;
@@ -341,7 +346,7 @@ export class HttpConnection implements Responder {
     this.#enter("gone");
     this.#shared.bodies.hold(-this.#heldBytes);
     this.#heldBytes = 0;
-    this.#left();
+    this.#left(this);
   }
 
   #enter(state: "head" | "body" | "serving" | "lingering" | "gone"): void {

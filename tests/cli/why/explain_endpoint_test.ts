@@ -21,6 +21,7 @@ const agent = (name: string, change: Partial<AgentView["host"]> = {}): AgentView
   name,
   health: "ready",
   cordoned: false,
+  draining: false,
   address: "",
   version: "1",
   labels: {},

@@ -1,0 +1,21 @@
+/** Every checker of a run. */
+import type { MakeChecker } from "../observer.ts";
+import { bounded } from "./bounded.ts";
+import { converges } from "./converges.ts";
+import { fair } from "./fair.ts";
+import { honest } from "./honest.ts";
+import { oneOutcome } from "./one_outcome.ts";
+import { runOnce } from "./run_once.ts";
+import { shown } from "./shown.ts";
+import { told } from "./told.ts";
+
+export const allCheckers: readonly MakeChecker[] = [
+  oneOutcome,
+  runOnce,
+  honest,
+  shown,
+  fair,
+  told,
+  bounded,
+  converges,
+];

@@ -1,0 +1,86 @@
+/**
+ * Once faults have ended, all becomes as it shall be within the stated time: agents are connected and well, each set
+ * runs its revision on as many agents as it can, agents run what they were told and nothing else.
+ */
+import { fitsPlacement } from "../../../lib/deployment/placement.ts";
+import type { StoredSet } from "../../../lib/store/deployments.ts";
+import type { Checker } from "../observer.ts";
+import type { World } from "../world.ts";
+
+export function converges(world: World): Checker {
+  const name = "converges";
+  const fail = (message: string) => world.fail(name, message);
+
+  function checkSet(set: StoredSet): void {
+    const { core } = world.manager;
+    const { rollout, current, good } = set;
+    if (rollout?.state === "progressing") {
+      const why = core.controller.pendingReason(set.name) ?? "";
+      return fail(
+        `the rollout of ${set.name} to revision ${current.revision} goes on: ${
+          JSON.stringify(rollout)
+        } ${why}`,
+      );
+    }
+    // Nothing earlier is known to be good: what serves goes on.
+    if (rollout?.state === "failed" && !good) return;
+    const target = rollout?.state === "failed" ? good! : current;
+    const asked = set.replicasOverride ?? target.specification.replicas;
+    const [least, most] = asked === "all"
+      ? [Infinity, Infinity]
+      : typeof asked === "number"
+      ? [asked, asked]
+      : [asked.min, asked.max];
+    const able = core.agents.list().filter((agent) =>
+      fitsPlacement(agent.labels, target.specification.placement)
+    );
+    const runs = able.filter((agent) =>
+      agent.reports.some((report) =>
+        report.replicaSet === set.name && report.revision === target.revision && report.state === "ready"
+      )
+    );
+    const free = able.filter((agent) => !agent.cordoned && !runs.includes(agent));
+    const missing = Math.min(least - runs.length, free.length);
+    if (missing > 0) {
+      fail(
+        `${set.name} lacks ${missing} of ${least} replicas of revision ${target.revision}, ${
+          free[0].name
+        } could run one`,
+      );
+    }
+    if (runs.length > most) {
+      fail(`${set.name} runs on ${runs.length} agents, wanted are ${most}`);
+    }
+  }
+
+  return {
+    name,
+    converged() {
+      const { core, store, isUp } = world.manager;
+      if (!isUp) return fail("the manager is not up");
+      for (const { name: agent, health, healthReason } of core.agents.list()) {
+        if (health !== "ready") fail(`${agent} is ${health}: ${healthReason}`);
+      }
+      if (core.agents.list().length !== world.agents.length) {
+        fail(`of ${world.agents.length} agents some never joined`);
+      }
+      for (const set of store.deployments.loadAll()) checkSet(set);
+      for (const { name: agent, agent: running } of world.agents) {
+        const told = core.controller.assignments(agent).map(({ replicaSet, revision }) =>
+          `${replicaSet} ${revision}`
+        );
+        const does = running?.hosting.reports().map(({ replicaSet, revision }) =>
+          `${replicaSet} ${revision}`
+        ) ?? [];
+        if (told.sort().join() !== does.sort().join()) {
+          fail(
+            `${agent} runs ${does}, it was told to run ${told}`,
+          );
+        }
+      }
+      for (const { name: client, sqwish } of world.clients) {
+        if (!sqwish?.connected) fail(`${client} is not connected`);
+      }
+    },
+  };
+}

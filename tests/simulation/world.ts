@@ -1,0 +1,234 @@
+/**
+ * One run of a seed: manager, agents, clients and an operator on one timeline, with faults, and checkers that look at
+ * all of it. Nothing in here reads a real clock, a socket or another random source.
+ */
+import type { MayHaveRun } from "../../lib/errors.ts";
+import { SimulatedAgent } from "./agent.ts";
+import { allCheckers } from "./checkers/all.ts";
+import { SimulatedClient } from "./client.ts";
+import { Dice } from "./dice.ts";
+import { scheduleFaults } from "./faults.ts";
+import { SimulatedManager } from "./manager.ts";
+import type { Run } from "./module_host.ts";
+import { type Machine, Network } from "./network.ts";
+import type { Checker, MakeChecker, Operation } from "./observer.ts";
+import { Operator } from "./operator.ts";
+import { moments, type Plan, planOf } from "./plan.ts";
+import { Timeline } from "./timeline.ts";
+import { Trace } from "./trace.ts";
+
+export interface Failure {
+  checker: string;
+  message: string;
+  atMs: number;
+}
+
+export interface RunResult {
+  seed: number;
+  failure: Failure | null;
+  hash: string;
+  events: number;
+  operations: number;
+  outcomes: Map<string, number>;
+  lines: string[];
+  plan: Plan;
+}
+
+export interface RunOptions {
+  trace?: boolean;
+  agents?: number;
+  clients?: number;
+  checkers?: readonly MakeChecker[];
+}
+
+type Hooks = { [Hook in Exclude<keyof Checker, "name">]-?: NonNullable<Checker[Hook]> };
+
+export class World {
+  readonly timeline = new Timeline();
+  readonly trace: Trace;
+  readonly dice: Dice;
+  readonly plan: Plan;
+  readonly network: Network;
+  readonly manager: SimulatedManager;
+  readonly agents: SimulatedAgent[];
+  readonly clients: SimulatedClient[];
+  readonly operations: Operation[] = [];
+  readonly outcomes = new Map<string, number>();
+  failure: Failure | null = null;
+  hasFaults = true;
+  isLoaded = true;
+  readonly #checkers: Checker[];
+  readonly #lines = new Map<Machine, { latencyMs: number; bytesPerMs: number }>();
+
+  constructor(seed: number, options: RunOptions) {
+    this.trace = new Trace(this.timeline, options.trace ?? false);
+    this.dice = new Dice(Math.imul(seed, 0x9e3779b1) >>> 0);
+    this.plan = planOf(this.dice.fork("plan"), options);
+    this.network = new Network(this.timeline, this.trace, this.dice.fork("network"));
+    this.#checkers = (options.checkers ?? allCheckers).map((make) => make(this));
+    this.manager = new SimulatedManager(this);
+    this.agents = Array.from({ length: this.plan.agents }, (_, at) => new SimulatedAgent(this, `agent${at}`));
+    this.clients = Array.from(
+      { length: this.plan.clients },
+      (_, at) => new SimulatedClient(this, `client${at}`),
+    );
+    for (const { machine } of [this.manager, ...this.agents, ...this.clients]) {
+      this.#lines.set(machine, { latencyMs: machine.latencyMs, bytesPerMs: machine.bytesPerMs });
+    }
+  }
+
+  run(): void {
+    const { timeline } = this;
+    this.manager.start();
+    new Operator(this, this.dice.fork("operator")).begin();
+    for (const agent of this.agents) timeline.at(this.dice.between(0, 1000), () => agent.start());
+    for (const client of this.clients) timeline.at(this.dice.between(0, 2000), () => client.start());
+    scheduleFaults(this, this.dice.fork("faults"));
+    timeline.at(moments.healAt, () => this.#heal());
+    timeline.at(moments.loadUntil, () => this.isLoaded = false);
+    for (let second = 1; second <= moments.convergedAt / 1000 && this.failure === null; second++) {
+      this.#runUntil(second * 1000);
+      this.tell("tick");
+    }
+    if (this.failure === null) this.tell("converged");
+    this.close();
+  }
+
+  /** What a checker has found; the first counts. */
+  fail(checker: string, message: string): void {
+    this.trace.note("FAILURE", checker, message);
+    this.failure ??= { checker, message, atMs: this.timeline.nowMs };
+    this.timeline.stop();
+  }
+
+  tell<Hook extends keyof Hooks>(hook: Hook, ...values: Parameters<Hooks[Hook]>): void {
+    for (const checker of this.#checkers) {
+      const method = checker[hook] as ((...values: Parameters<Hooks[Hook]>) => void) | undefined;
+      method?.apply(checker, values);
+    }
+  }
+
+  /** Something for after a while, or for when faults end. */
+  later(delayMs: number, action: () => void): void {
+    const atMs = this.timeline.nowMs + delayMs;
+    this.timeline.at(this.timeline.nowMs < moments.healAt ? Math.min(atMs, moments.healAt) : atMs, action);
+  }
+
+  operation(by: string, endpoint: string, idempotent: boolean, timeoutMs: number): Operation {
+    const operation: Operation = {
+      n: this.operations.length,
+      by,
+      endpoint,
+      idempotent,
+      startedMs: this.timeline.nowMs,
+      timeoutMs,
+      runs: [],
+      outcome: null,
+      mayHaveRun: "maybe",
+      orphaned: false,
+    };
+    this.operations.push(operation);
+    this.trace.note("asks", by, operation.n, endpoint, idempotent ? "idempotent" : "once", timeoutMs);
+    this.tell("operationStarted", operation);
+    return operation;
+  }
+
+  /** What a module asks for while it runs; its outcome is the module's. */
+  nestedOperation(agent: string, endpoint: string): number {
+    const set = this.plan.sets.find(({ name }) => endpoint.startsWith(`${name}/`))!;
+    const operation = this.operation(agent, endpoint, set.idempotent, set.timeoutMs);
+    operation.orphaned = true;
+    return operation.n;
+  }
+
+  operationEnded(operation: Operation, outcome: string, mayHaveRun: MayHaveRun): void {
+    if (operation.outcome !== null) this.fail("one outcome", `operation ${operation.n} ended twice`);
+    operation.outcome = outcome;
+    operation.mayHaveRun = mayHaveRun;
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    this.trace.note("ends", operation.by, operation.n, outcome, mayHaveRun);
+    this.tell("operationEnded", operation);
+  }
+
+  runStarted(run: Run): void {
+    const operation = this.operations[run.n];
+    operation.runs.push(run);
+    this.trace.note("runs", run.n, run.requestId, run.attempt, run.agent, run.replicaSet, run.revision);
+    this.tell("runStarted", run, operation);
+  }
+
+  restartManager(delayMs: number): void {
+    this.later(delayMs, () => {
+      if (this.manager.process !== null) return;
+      this.manager.start();
+    });
+  }
+
+  cordon(agent: string, cordoned: boolean): void {
+    const { core, store } = this.manager;
+    if (core.agents.get(agent) === undefined) return;
+    const flags = { cordoned, draining: false };
+    store.agents.setFlags(agent, flags);
+    core.agents.setFlags(agent, flags);
+    core.controller.changed();
+    this.trace.note("cordon", agent, cordoned ? "on" : "off");
+  }
+
+  /** The machine's line is as it was. */
+  mend(machine: Machine): void {
+    Object.assign(machine, this.#lines.get(machine));
+    machine.isHole = false;
+    this.network.heal();
+  }
+
+  close(): void {
+    this.manager.crash();
+    for (const agent of this.agents) agent.crash(false);
+    for (const client of this.clients) client.vanish(false);
+    this.manager.store.close();
+  }
+
+  /** A run ends with its first failure; an error that nobody caught is one. */
+  #runUntil(untilMs: number): void {
+    try {
+      this.timeline.run(untilMs);
+    } catch (thrown) {
+      this.fail("no stray errors", thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown));
+    }
+  }
+
+  #heal(): void {
+    this.trace.note("heals");
+    this.hasFaults = false;
+    this.manager.isDiskFull = false;
+    this.manager.writesToCrash = Infinity;
+    for (const machine of this.#lines.keys()) this.mend(machine);
+    this.manager.process?.thaw();
+    if (this.manager.process === null) this.manager.start();
+    for (const agent of this.agents) {
+      agent.process?.thaw();
+      agent.start();
+    }
+    for (const client of this.clients) {
+      client.thaw();
+      client.resumeReading();
+      client.start();
+    }
+  }
+}
+
+/** Runs one seed from its start to its end. Must be called outside of any microtask. */
+export function runSeed(seed: number, options: RunOptions = {}): RunResult {
+  const world = new World(seed, options);
+  world.run();
+  return {
+    seed,
+    failure: world.failure,
+    hash: world.trace.hash,
+    events: world.timeline.count,
+    operations: world.operations.length,
+    outcomes: world.outcomes,
+    lines: world.trace.lines,
+    plan: world.plan,
+  };
+}
