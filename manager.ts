@@ -60,7 +60,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store, { ...deps, names: names() });
-  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
+  const core = createCore({ ...deps, ...identity, version });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
@@ -73,9 +73,13 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     dropped: core.dropped,
     changed: () => controller.reload(),
   });
-  const configuration = deps.configurationFile === undefined
-    ? null
-    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined ? null : new ConfigurationFile({
+    file: deps.configurationFile,
+    clock,
+    deployments,
+    record,
+    applied: core.telling.configure,
+  });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -92,20 +96,14 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     configurationErrors: () => configuration?.errors ?? [],
     dashboard: createDashboard(),
   });
-  const listener = await openListener({
-    ...deps.listen,
-    certPem: identity.certificate.certPem,
-    keyPem: identity.certificate.keyPem,
-    clock,
-    log,
-    handle: front.handle,
-    openExchange: front.openExchange,
-    join: front.join,
-  }).catch((thrown) => {
-    front.close();
-    core.close();
-    throw thrown;
-  });
+  const { certificate } = identity;
+  const listener = await openListener({ ...deps.listen, ...certificate, ...front, clock, log }).catch(
+    (thrown) => {
+      front.close();
+      void core.close();
+      throw thrown;
+    },
+  );
   await configuration?.start();
   const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
   return {
@@ -121,7 +119,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       stopRenewing();
       await configuration?.close();
       front.close();
-      core.close();
+      await core.close();
       await listener.close();
     },
   };
