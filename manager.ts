@@ -15,7 +15,7 @@ import {
 } from "./lib/manager/addresses.ts";
 import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
-import { createCore } from "./lib/manager/core.ts";
+import { type Core, createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
@@ -61,18 +61,10 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store, { ...deps, names: names() });
   const core = createCore({ ...deps, ...identity, version });
-  const { controller, events: { record } } = core;
+  const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
-  const deployments = new Deployments({
-    clock,
-    store: store.deployments,
-    transaction: store.transaction,
-    build: deps.build ?? buildInWorker,
-    record,
-    dropped: core.dropped,
-    changed: () => controller.reload(),
-  });
+  const deployments = createDeployments(deps, core);
   const configuration = deps.configurationFile === undefined ? null : new ConfigurationFile({
     file: deps.configurationFile,
     clock,
@@ -123,6 +115,18 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       await listener.close();
     },
   };
+}
+
+function createDeployments({ clock, store, build = buildInWorker }: ManagerDeps, core: Core): Deployments {
+  return new Deployments({
+    clock,
+    store: store.deployments,
+    transaction: store.transaction,
+    build,
+    record: core.events.record,
+    dropped: core.dropped,
+    changed: () => core.controller.reload(),
+  });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, createManager));

@@ -116,15 +116,8 @@ export async function openRig(): Promise<ManagerRig> {
     changed,
   });
   const front = createFront({
-    clock,
-    log,
-    store,
+    ...{ clock, log, store, identity, core, accounts, signIn, deployments },
     version: "1.2.3",
-    identity,
-    core,
-    accounts,
-    signIn,
-    deployments,
     addresses: () => addresses,
     createToken: (token) => accounts.createToken({ ...token, addresses, fingerprint: identity.fingerprint }),
     configurationErrors: () => [],
