@@ -29,6 +29,8 @@ const { values, positionals } = parseArgs({
     seeds: { type: "string", default: seedsDefault },
     /** Of a process that this one has started: every how many seeds it runs one. */
     step: { type: "string" },
+    /** Ends with the first that fails. */
+    first: { type: "boolean" },
     agents: { type: "string" },
     clients: { type: "string" },
   },
@@ -69,6 +71,7 @@ async function runShare(from: number, to: number, step: number): Promise<void> {
     const { events, failure } = await simulate(seed, size);
     const told: Told = { seed, events, ...failure };
     console.log(JSON.stringify(told));
+    if (failure && values.first) return;
   }
 }
 
