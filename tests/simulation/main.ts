@@ -31,11 +31,14 @@ const { values, positionals } = parseArgs({
     step: { type: "string" },
     /** Ends with the first that fails. */
     first: { type: "boolean" },
+    /** Only what this one finds counts. */
+    checker: { type: "string" },
     agents: { type: "string" },
     clients: { type: "string" },
   },
 });
 const size: RunOptions = {
+  ...(values.checker === undefined ? {} : { checker: values.checker }),
   ...(values.agents === undefined ? {} : { agents: Number(values.agents) }),
   ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
 };

@@ -17,8 +17,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "no idle slot",
     changes: [{
       file: dispatcher,
-      from: "      pending.deliver(this.#epoch, bytes, at, end);\n    }\n    this.#pump(pending.set);",
-      to: "      pending.deliver(this.#epoch, bytes, at, end);\n    }",
+      from: "    this.#pump(pending.set);\n  }\n\n  #onPart",
+      to: "  }\n\n  #onPart",
     }],
   },
   {
@@ -92,8 +92,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "one outcome",
     changes: [{
       file: dispatcher,
-      from: "link.running.values().sort(",
-      to: "link.running.values().slice(0, 0).sort(",
+      from: "        this.#fail(pending, outcomes.agentLost(pending, name, reason), true);",
+      to: "        this.#deadlines.remove(pending);",
     }],
   },
   {

@@ -19,9 +19,24 @@ async function plant(bug: PlantedBug, folder: string): Promise<void> {
 }
 
 /** The first seed that fails, and what found it. */
-async function firstFailure(folder: string): Promise<{ seed: number; checker: string } | null> {
+async function firstFailure(
+  folder: string,
+  checker: string,
+): Promise<{ seed: number; checker: string } | null> {
   const main = `${folder}/tests/simulation/main.ts`;
-  const args = ["run", "-A", "--no-check", main, "--seeds", `1..${seedsMax}`, "--step", "1", "--first"];
+  const args = [
+    "run",
+    "-A",
+    "--no-check",
+    main,
+    "--seeds",
+    `1..${seedsMax}`,
+    "--step",
+    "1",
+    "--first",
+    "--checker",
+    checker,
+  ];
   const { stdout } = await new Deno.Command(Deno.execPath(), { args, cwd: folder }).output();
   const lines = new TextDecoder().decode(stdout).split("\n").filter((line) => line.startsWith("{"));
   const last = lines.length > 0 ? JSON.parse(lines.at(-1)!) : {};
@@ -33,7 +48,7 @@ for (const bug of plantedBugs) {
     const folder = await Deno.makeTempDir({ prefix: "sqwish-planted-" });
     try {
       await plant(bug, folder);
-      const found = await firstFailure(folder);
+      const found = await firstFailure(folder, bug.checker);
       assert.ok(found, `none of ${seedsMax} seeds found it`);
       assert.equal(found.checker, bug.checker, JSON.stringify(found));
       if (Deno.env.has("SQWISH_SHOW")) console.log(JSON.stringify(found));
