@@ -19,7 +19,7 @@ import { createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
-import { openListener } from "./lib/manager/listener.ts";
+import { type ListenerOptions, openListener } from "./lib/manager/listener.ts";
 import { createSignIn } from "./lib/manager/sign_in.ts";
 import type { Random } from "./lib/random.ts";
 import type { Store } from "./lib/store/store.ts";
@@ -32,7 +32,7 @@ export interface ManagerDeps {
   store: Store;
   /** How modules are built; absent: in a Worker. */
   build?: BuildModuleSets;
-  listen: { host: string; port: number };
+  listen: Pick<ListenerOptions, "host" | "port" | "connectionsMax">;
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
   cluster?: string;
@@ -59,7 +59,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, store } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const identity = await openIdentity(store.settings, { ...deps, names: names() });
+  const identity = await openIdentity(store, { ...deps, names: names() });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { controller, events: { record } } = core;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -70,12 +70,12 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     transaction: store.transaction,
     build: deps.build ?? buildInWorker,
     record,
+    dropped: core.dropped,
     changed: () => controller.reload(),
   });
-  const file = deps.configurationFile;
-  const configuration = file === undefined
-    ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined
+    ? null
+    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -99,7 +99,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     clock,
     log,
     handle: front.handle,
-    invokeDoor: front.invokeDoor,
+    openExchange: front.openExchange,
     join: front.join,
   }).catch((thrown) => {
     front.close();

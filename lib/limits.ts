@@ -32,7 +32,12 @@ export const limits = {
   sendBufferBytesLow: 1 * MiB,
   /** Bytes waiting for a reader that never catches up before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
-  upgradeHeaderBytesMax: 16 * KiB,
+  /** The head of an HTTP request, and of the answer to a join. */
+  httpHeadBytesMax: 16 * KiB,
+  /** How long the body of an HTTP request may take to come, and one write of an answer to be taken. */
+  httpTransferMsMax: 120_000,
+  /** How long a connection may stay open between two HTTP requests. */
+  httpIdleMsMax: 60_000,
   /** Bodies of HTTP requests in memory at once, all together. */
   httpBodiesBytesMax: 256 * MiB,
 
@@ -66,6 +71,27 @@ export const limits = {
   lostAfterMs: 3000,
   /** A lost agent's replicas are placed elsewhere after this long. */
   lostGraceMs: 10_000,
+  /** A replica moves to a better place at most this often, and only to an agent that has been well for as long. */
+  rebalanceEveryMs: 30_000,
+  /** Load is averaged over this before more replicas are wanted; fewer only when this long no more were needed. */
+  scaleUpWindowMs: 3000,
+  scaleDownWindowMs: 60_000,
+  /** Without a request for this long, a set that may sleep does. */
+  scaleIdleMs: 300_000,
+  /** How often new revisions are judged by their answers, and for how long after their rollout is done. */
+  judgeEveryMs: 250,
+  judgedAfterMs: 600_000,
+  /** A new revision's first replicas replace no others before this many times `minRequests` are answered, or this time is over. */
+  judgedRequestsFactor: 5,
+  judgeWaitMs: 10_000,
+  /** A p95 that grew by less is no reason to undo anything. */
+  rollbackLatencyMsMin: 10,
+  /** What an older revision did is remembered for this long, and for up to twice as long. */
+  trafficWindowMs: 300_000,
+  /** Endpoints, by revision, whose requests are remembered for comparison. */
+  trafficEndpointsMax: 2000,
+  /** An endpoint that was called within this time may not be dropped without a word. */
+  calledLatelyMs: 3600_000,
   /** How often the manager judges its agents. */
   livenessTickMs: 250,
   /** A tick later than this means that the manager itself was stalled. */
@@ -100,12 +126,17 @@ export const limits = {
   /** What one agent passes on of its modules' output. */
   logLinesPerSecondMax: 1000,
   logBytesPerSecondMax: 1 * MiB,
-  /** What the manager keeps per replicaSet. */
+  /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
+  logFlushMs: 60_000,
 
   // Store
   revisionsKept: 10,
-  eventsKept: 20_000,
+  /** Events are kept this long, but no more than so many. */
+  eventsKeptMs: 30 * 24 * 3600_000,
+  eventsKept: 50_000,
+  /** The log of the store is brought into the database when it is larger. */
+  storeLogBytesMax: 4 * MiB,
   sampleFlushMs: 60_000,
   /** Resolution of the samples of the last day, and of those rolled up from them. */
   sampleMs: 10_000,

@@ -28,7 +28,7 @@ const mayImport: Record<string, string[]> = {
   store: ["base", "protocol"],
   metrics: ["base", "protocol"],
   scheduling: ["base", "protocol", "cluster"],
-  deployment: ["base", "protocol", "cluster"],
+  deployment: ["base", "protocol", "cluster", "metrics"],
   hosting: ["base", "protocol"],
   // What the three programs are made of: these put the domains together.
   client: ["base", "protocol", "security"],
@@ -53,6 +53,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   // Sockets, and the bounds on dialling and closing one.
   "lib/protocol/websocket.ts": ["timers"],
   "lib/protocol/websocket_dial.ts": ["Deno", "timers"],
+  "lib/protocol/conn_stream.ts": ["Deno"],
   // Files that outlive the program.
   "lib/store/backup.ts": ["Deno"],
   "lib/store/data_folder.ts": ["Deno"],
@@ -60,6 +61,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/agent/identity.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
   "lib/manager/build_process.ts": ["Deno"],
+  "lib/manager/checkpoint_process.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],
@@ -73,6 +75,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/cli/terminal.ts": ["Deno"],
   "lib/manager/addresses.ts": ["Deno"],
   "lib/manager/listener.ts": ["Deno"],
+  "lib/manager/sockets.ts": ["Deno"],
   "lib/manager/serve.ts": ["Deno"],
   "lib/metrics/host_sampler.ts": ["Deno"],
   "lib/metrics/process_meter.ts": ["Deno"],

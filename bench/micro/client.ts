@@ -11,7 +11,6 @@ import { openListener } from "../../lib/manager/listener.ts";
 import type { Channel, ChannelHandlers } from "../../lib/protocol/channel.ts";
 import { forEachFrame, Op } from "../../lib/protocol/frame.ts";
 import { encodeMessage, joinPath, protocolVersion } from "../../lib/protocol/messages.ts";
-import { acceptUpgrade } from "../../lib/protocol/websocket_accept.ts";
 import { dialWebSocket } from "../../lib/protocol/websocket_dial.ts";
 import { createAuthority, issueServerCertificate } from "../../lib/security/authority.ts";
 
@@ -92,17 +91,17 @@ async function runPeer(): Promise<void> {
     clock,
     log: silentLog,
     handle: () => new Response(),
-    join(request, socket, head, address) {
-      const channel = acceptUpgrade(request, socket, head, address);
-      channel.start({
-        onControl: () => channel.sendControl(welcome),
-        onFrames(bytes) {
-          answerInPlace(bytes);
-          channel.sendFrames(bytes);
-        },
-        onClose: () => Deno.exit(0),
-      });
-    },
+    join: () =>
+      Promise.resolve((channel) =>
+        channel.start({
+          onControl: () => channel.sendControl(welcome),
+          onFrames(bytes) {
+            answerInPlace(bytes);
+            channel.sendFrames(bytes);
+          },
+          onClose: () => Deno.exit(0),
+        })
+      ),
   });
   console.log(JSON.stringify({ port: listener.port, caPem: authority.caCertPem }));
 }

@@ -17,6 +17,7 @@ import {
   type HostingOptions,
   type HostingSettings,
 } from "../hosting/hosting.ts";
+import { limits } from "../limits.ts";
 import { type Log } from "../log.ts";
 import { Collector } from "../metrics/collect.ts";
 import { createHostSampler } from "../metrics/host_sampler.ts";
@@ -58,7 +59,7 @@ export interface Agent {
   readonly hosting: Hosting;
   /** Requests of its modules, and downloads, that wait for the manager's answer. */
   readonly pendingCalls: number;
-  /** Leaves the cluster and ends every runner. */
+  /** Takes nothing new, lets what runs end within `limits.drainMsMax`, ends every runner and leaves the cluster. */
   close(message: string): Promise<void>;
 }
 
@@ -145,9 +146,6 @@ export async function createAgentOn(facts: AgentFacts, ground: AgentGround): Pro
     get pendingCalls() {
       return calls.size;
     },
-    async close(message) {
-      await membership.leave(message);
-      await hosting.close();
-    },
+    close: (message) => membership.leave(message, () => hosting.close(limits.drainMsMax)),
   };
 }

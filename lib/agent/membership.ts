@@ -30,8 +30,8 @@ export interface Membership {
   readonly session: AgentSession | null;
   /** Settles when the first join with a token was refused; never after a welcome. */
   readonly refused: Promise<SqwishError>;
-  /** Leaves the cluster and stops dialling. */
-  leave(message: string): Promise<void>;
+  /** Leaves the cluster, after `finish` has had the connection for what is still to be answered, and stops dialling. */
+  leave(message: string, finish?: () => Promise<void>): Promise<void>;
 }
 
 /** Reasons to stay out that pass by themselves; about any other a person must do something. */
@@ -40,9 +40,8 @@ const passing: ReadonlySet<ErrorCode> = new Set(["manager_lost", "queue_full", "
 /** Whoever leaves does not wait longer for a dial that is under way. */
 const leaveMsMax = 2000;
 
-/** A session that lasted this long starts the backoff over. */
+/** A session that lasted this long starts the backoff over, whatever it ended by. */
 const steadyMs = 10_000;
-
 export function keepMembership(options: MembershipOptions): Membership {
   const { clock, random, log } = options;
   const { name, identity, ...target } = options.identity;
@@ -66,7 +65,9 @@ export function keepMembership(options: MembershipOptions): Membership {
       return asSqwishError(new Error("leaving"), "Joining");
     }
     const startedMs = clock.monotonicMs();
+    let welcomed = false;
     session = options.openSession(channel, dialer.target.enroll, (welcome) => {
+      welcomed = true;
       log.info(`joined cluster ${welcome.cluster}`, {
         manager: channel.remoteAddress,
         version: welcome.version,
@@ -83,7 +84,9 @@ export function keepMembership(options: MembershipOptions): Membership {
     });
     const ended = await session.ended;
     session = null;
-    if (clock.monotonicMs() - startedMs > steadyMs) failures = 0;
+    // A manager that let us in works, however often it is restarted; one that then sent us away has its reasons.
+    const wasCutOff = welcomed && ended.code === "manager_lost";
+    if (wasCutOff || clock.monotonicMs() - startedMs > steadyMs) failures = 0;
     return ended;
   }
 
@@ -115,9 +118,11 @@ export function keepMembership(options: MembershipOptions): Membership {
       return session;
     },
     refused: refused.promise,
-    async leave(message) {
+    async leave(message, finish) {
       leaving = true;
       wake();
+      session?.sayGoodbye(message);
+      if (finish) await finish();
       session?.leave(message);
       await new Promise<void>((resolve) => {
         const cancel = clock.after(leaveMsMax, resolve);

@@ -36,7 +36,9 @@ export interface SessionOptions {
 export interface AgentSession {
   /** Sends the state of all replicas; nothing before the welcome. */
   sendState(): void;
-  /** Says why and closes; what runs is not waited for. */
+  /** Tells the manager that this agent is about to leave, and why. */
+  sayGoodbye(message: string): void;
+  /** Closes the connection; what runs is not waited for. */
   leave(message: string): void;
   /** Settles when the connection is over: with the manager's refusal, or the reason it ended. */
   readonly ended: Promise<SqwishError>;
@@ -141,10 +143,10 @@ export function openSession(options: SessionOptions): AgentSession {
 
   return {
     sendState,
-    leave(message) {
+    sayGoodbye(message) {
       if (welcomed) send({ type: "bye", code: "leaving", message });
-      channel.close(1001, message);
     },
+    leave: (message) => channel.close(1001, message),
     ended: ended.promise,
   };
 }

@@ -1,6 +1,7 @@
 /** The whole command line of `client`: every command, and the hint that goes with a failure. */
 import { SqwishError } from "../errors.ts";
 import { type Command, createProgram } from "./arguments.ts";
+import { addCordon, addDrain } from "./commands/agents.ts";
 import { addBench } from "./commands/bench.ts";
 import { addCompletions } from "./commands/completions.ts";
 import type { CommandContext } from "./commands/context.ts";
@@ -10,7 +11,9 @@ import { addEvents } from "./commands/events.ts";
 import { addGet } from "./commands/get.ts";
 import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
+import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -34,7 +37,11 @@ export function createClientProgram(context: CommandContext, version: string): C
     addRollout,
     addScale,
     addDelete,
+    addDrain,
+    addCordon,
+    addLogs,
     addEvents,
+    addWhy,
     addBench,
     addCompletions,
   ];

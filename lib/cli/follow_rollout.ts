@@ -29,7 +29,10 @@ export function judgeRollout(set: ReplicaSetView, revision?: number): Verdict {
     }
     const share = total === 0 ? 0 : ready / total;
     if (rollout.state === "done") return { state: "done", text: `${ready} of ${total} ready`, share: 1 };
-    const why = set.pendingReason ? ` (${set.pendingReason})` : "";
+    const { weight } = rollout;
+    const stage = weight === undefined ? "" : `, ${weight} % of the requests`;
+    const held = rollout.state === "paused" ? ", paused" : "";
+    const why = `${stage}${held}${set.pendingReason ? ` (${set.pendingReason})` : ""}`;
     return { state: "progressing", text: `${ready} of ${total} ready${why}`, share };
   }
   if (set.revision === wanted && set.ready >= set.wanted) {

@@ -1,6 +1,7 @@
 /**
  * What the API answers, as tables: one list of columns for each kind that `client get` knows. Pure.
  */
+import type { ReplicaCount } from "../protocol/revision.ts";
 import type {
   AgentView,
   EndpointView,
@@ -44,7 +45,8 @@ export const agentKind: Kind<AgentView> = {
     { title: "NAME", text: (row) => row.name },
     {
       title: "HEALTH",
-      text: (row) => row.cordoned ? `${row.health},cordoned` : row.health,
+      text: (row) =>
+        row.draining ? `${row.health},drained` : row.cordoned ? `${row.health},cordoned` : row.health,
       tone: agentHealthTone,
     },
     { title: "CPU", right: true, text: (row) => row.host ? formatShare(row.host.cpu) : "-" },
@@ -96,12 +98,15 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
 
 function rolloutWord(rollout: RolloutView | undefined): string {
   if (!rollout) return "-";
-  return rollout.state === "progressing" ? `${rollout.ready}/${rollout.total}` : rollout.state;
+  const weight = rollout.weight === undefined ? "" : ` at ${rollout.weight} %`;
+  return rollout.state === "progressing"
+    ? `${rollout.ready}/${rollout.total}${weight}`
+    : `${rollout.state}${weight}`;
 }
 
 function rolloutTone(rollout: RolloutView | undefined): Tone | undefined {
   if (!rollout) return undefined;
-  return rollout.state === "failed" ? "bad" : rollout.state === "progressing" ? "warn" : "good";
+  return rollout.state === "failed" ? "bad" : rollout.state === "done" ? "good" : "warn";
 }
 
 export const endpointKind: Kind<EndpointView> = {
@@ -142,10 +147,15 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "CURRENT", text: (row) => row.current ? "yes" : "", tone: () => "good" },
     { title: "CREATED", text: (row) => formatMoment(row.createdAtMs) },
     { title: "BY", text: (row) => row.createdBy },
-    { title: "REPLICAS", right: true, text: (row) => String(row.replicas) },
+    { title: "REPLICAS", right: true, text: (row) => formatCount(row.replicas) },
     { title: "MODULES", flexible: true, text: (row) => row.modules.map((file) => file.path).join(",") },
   ],
 };
+
+/** "2", "all", "1-6". */
+export function formatCount(replicas: ReplicaCount): string {
+  return typeof replicas === "object" ? `${replicas.min}-${replicas.max}` : String(replicas);
+}
 
 export const eventKind: Kind<EventView> = {
   key: "events",

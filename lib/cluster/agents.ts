@@ -25,7 +25,10 @@ export interface KnownAgent {
   name: string;
   identity: string;
   labels: Record<string, string>;
+  /** Takes no new replicas. */
   cordoned: boolean;
+  /** What it runs is moved to others; it is cordoned too. */
+  draining: boolean;
   joinedAtMs: number;
   lastSeenAtMs: number;
 }
@@ -51,6 +54,8 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly lastTelemetryMs: number;
   readonly lastHeardMs: number;
   readonly lostSinceMs?: number;
+  /** Since when its health is what it is. */
+  readonly healthSinceMs: number;
 }
 
 type MutableRecord = { -readonly [Key in keyof AgentRecord]: AgentRecord[Key] } & {
@@ -102,6 +107,7 @@ export class Agents {
         lastTelemetryMs: nowMs,
         lastHeardMs: nowMs,
         lostSinceMs: nowMs,
+        healthSinceMs: nowMs,
       });
     }
   }
@@ -145,6 +151,7 @@ export class Agents {
       memoryBytes: hello.memoryBytes,
       concurrency: hello.concurrency,
       cordoned: before?.cordoned ?? false,
+      draining: before?.draining ?? false,
       health: "ready",
       healthReason: "",
       connection,
@@ -155,6 +162,7 @@ export class Agents {
       lastHeardMs: nowMs,
       joinedAtMs: before?.joinedAtMs ?? wallMs,
       lastSeenAtMs: wallMs,
+      healthSinceMs: nowMs,
     };
     this.#records.set(hello.name, record);
     return { record, kind: before ? "returned" : "new", replaced: before?.connection ?? null };
@@ -218,8 +226,8 @@ export class Agents {
   }
 
   /** Throws `not_found`. */
-  setCordoned(name: string, cordoned: boolean): void {
-    this.#known(name).cordoned = cordoned;
+  setFlags(name: string, { cordoned, draining }: { cordoned: boolean; draining: boolean }): void {
+    Object.assign(this.#known(name), { cordoned, draining });
   }
 
   /** Forgets a lost agent for good. Throws `not_found`, or `conflict` while it is connected. */
@@ -262,6 +270,7 @@ export class Agents {
     record.health = verdict.health;
     record.healthReason = verdict.reason;
     if (from === verdict.health) return null;
+    record.healthSinceMs = nowMs;
     record.lostSinceMs = verdict.health === "lost" ? nowMs : undefined;
     return { agent: record.name, from, to: verdict.health, reason: verdict.reason };
   }

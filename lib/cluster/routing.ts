@@ -41,6 +41,12 @@ export interface RoutedEndpoint {
   readonly replicas: readonly RoutedReplica[];
 }
 
+/** How two revisions share the requests of a set. */
+export interface RoutedSplit {
+  readonly revision: number;
+  readonly share: number;
+}
+
 export interface RoutedSet {
   readonly name: string;
   /** The wanted one. */
@@ -51,6 +57,8 @@ export interface RoutedSet {
   /** By full name. */
   readonly endpoints: ReadonlyMap<string, RoutedEndpoint>;
   readonly replicas: readonly RoutedReplica[];
+  /** Which revision gets which share of the requests, 0 to 1: a canary's stage, or 0 for one that failed. */
+  readonly split?: RoutedSplit;
   /** False: no replica has shown its functions since the manager started, so any name may turn out to exist. */
   readonly known: boolean;
 }
@@ -82,12 +90,15 @@ export function buildRoutes(
   sets: Iterable<Revision>,
   agents: Iterable<RoutingAgent>,
   previous: RoutingTable = emptyRoutes,
+  splits: ReadonlyMap<string, RoutedSplit> = new Map(),
 ): RoutingTable {
   const reports = reportsBySet(agents);
   const routed = new Map<string, RoutedSet>();
   const endpoints = new Map<string, RoutedEndpoint>();
   for (const set of sets) {
-    const entry = buildSet(set, reports.get(set.replicaSet) ?? [], previous.sets.get(set.replicaSet));
+    const split = splits.get(set.replicaSet);
+    const built = buildSet(set, reports.get(set.replicaSet) ?? [], previous.sets.get(set.replicaSet));
+    const entry = split ? { ...built, split } : built;
     routed.set(entry.name, entry);
     for (const [name, endpoint] of entry.endpoints) endpoints.set(name, endpoint);
   }

@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
 import { nameSchema } from "../protocol/messages.ts";
+import { canaryStepsDefault, type LabelRule, rollbackDefault } from "../protocol/revision.ts";
 
 const day = 24 * 3600_000;
 
@@ -35,6 +36,16 @@ function wholeNumber(from: number, to: number, unit = "") {
     v.minValue(from, message),
     v.maxValue(to, message),
   );
+}
+
+function numberFrom(from: number, to: number) {
+  const message = mustBe(`a number from ${from} to ${to}`);
+  return v.pipe(v.number(message), v.minValue(from, message), v.maxValue(to, message));
+}
+
+function share(requirement: string) {
+  const message = mustBe(requirement);
+  return v.pipe(v.number(message), v.minValue(0, message), v.maxValue(1, message));
 }
 
 function text(pattern: RegExp, requirement: string) {
@@ -89,15 +100,25 @@ const permissions = strict({
   ),
 });
 
+const labelName = text(/^[^\s=\p{Cc}]{1,63}$/u, "a label's name of 1 to 63 characters without spaces");
+const labels = v.pipe(
+  listOf(label, "a label's value, or a list of several"),
+  v.minLength(1, "must name at least one value, is empty"),
+);
+const labelRule = v.pipe(
+  strict({ in: v.optional(labels), not: v.optional(labels) }),
+  v.check((rule) => rule.in !== undefined || rule.not !== undefined, 'needs "in" or "not", has neither'),
+  v.check(
+    (rule) => rule.in?.every((value) => rule.not?.includes(value)) !== true,
+    'can fit no agent: every value of "in" is in "not" too',
+  ),
+);
 const placement = v.record(
-  text(/^[^\s=\p{Cc}]{1,63}$/u, "a label's name of 1 to 63 characters without spaces"),
-  v.union([
-    label,
-    v.pipe(
-      listOf(label, "a label's value, or a list of several"),
-      v.minLength(1, "must name at least one value, is empty"),
-    ),
-  ], mustBe("a label's value, or a list of several")),
+  labelName,
+  v.union(
+    [label, labels, labelRule],
+    mustBe('a label\'s value, a list of several, or an object with "in" and "not"'),
+  ),
   mustBe("an object of labels"),
 );
 
@@ -110,13 +131,47 @@ const environment = v.record(
   mustBe("an object of texts"),
 );
 
+const rollback = v.union([
+  v.literal(false),
+  strict({
+    errorRate: v.optional(share("a share from 0 to 1, such as 0.05"), rollbackDefault.errorRate),
+    p95Factor: v.optional(numberFrom(1, 1000), rollbackDefault.p95Factor),
+    minRequests: v.optional(wholeNumber(1, 1_000_000), rollbackDefault.minRequests),
+  }),
+], mustBe("false, or an object with errorRate, p95Factor and minRequests"));
+
+const canaryStep = strict({
+  weight: wholeNumber(1, 99, " per cent"),
+  holdMs: v.optional(wholeNumber(0, day, " ms"), canaryStepsDefault[0].holdMs),
+});
+
 const rollout = v.pipe(
   strict({
+    strategy: v.optional(v.picklist(["rolling", "canary"], mustBe('"rolling" or "canary"'))),
+    steps: v.optional(v.pipe(
+      listOf(canaryStep, "a list of stages, each with a weight"),
+      v.minLength(1, "must have at least one stage, is empty"),
+      v.maxLength(20, "may have at most 20 stages"),
+    )),
     maxUnavailable: v.optional(wholeNumber(0, 1000), 1),
     maxSurge: v.optional(wholeNumber(0, 1000), 1),
     minReadyMs: v.optional(wholeNumber(0, 3600_000, " ms"), 2000),
     deadlineMs: v.optional(wholeNumber(1000, day, " ms"), 120_000),
+    rollback: v.optional(rollback),
+    breaking: v.optional(v.picklist(["refuse", "allow"], mustBe('"refuse" or "allow"'))),
   }),
+  v.check(
+    (policy) => policy.steps === undefined || policy.strategy === "canary",
+    'has steps, which need "strategy": "canary"',
+  ),
+  v.check(
+    (policy) => policy.strategy !== "canary" || policy.maxSurge > 0,
+    "needs maxSurge above 0 for a canary: the old revision goes on beside it",
+  ),
+  v.check(
+    ({ steps = [] }) => steps.every(({ weight }, index) => index === 0 || weight > steps[index - 1].weight),
+    "needs steps whose weights grow from one to the next",
+  ),
   v.check(
     (policy) => policy.maxUnavailable + policy.maxSurge > 0,
     "needs maxUnavailable or maxSurge above 0, both are 0",
@@ -128,17 +183,34 @@ const rollout = v.pipe(
   ),
 );
 
+const bounds = v.pipe(
+  strict({
+    min: wholeNumber(0, 1000),
+    max: wholeNumber(1, 1000),
+    idleMs: v.optional(wholeNumber(1000, day, " ms")),
+  }),
+  v.check(
+    ({ min, max }) => min <= max,
+    (issue) => `needs min up to max, they are ${issue.input.min} and ${issue.input.max}`,
+  ),
+);
+
 const replicaSetEntries = {
   name: v.pipe(v.string(mustBe("a name")), nameSchema),
   version: text(/^[\w.+-]{1,64}$/, "1 to 64 letters, digits, . _ + or -"),
   replicas: v.optional(
-    v.union([wholeNumber(0, 1000), v.literal("all")], mustBe('a whole number from 0 to 1000, or "all"')),
+    v.union(
+      [wholeNumber(0, 1000), v.literal("all"), bounds],
+      mustBe('a whole number from 0 to 1000, "all", or an object with min and max'),
+    ),
     1,
   ),
   placement: v.optional(placement, {}),
+  spread: v.optional(labelName),
   permissions: v.optional(permissions, {}),
   env: v.optional(environment, {}),
   memoryMb: v.optional(wholeNumber(16, 1_048_576, " MB"), limits.memoryMbDefault),
+  cores: v.optional(numberFrom(0.01, 1024)),
   concurrency: v.optional(wholeNumber(1, 10_000)),
   queue: v.optional(
     strict({ max: v.optional(wholeNumber(0, limits.queueMaxMax), limits.queueMaxDefault) }),
@@ -154,12 +226,41 @@ const modulePaths = v.pipe(
   v.minLength(1, "must name at least one file or folder, is empty"),
 );
 
+interface Placed {
+  placement: Record<string, LabelRule>;
+  spread?: string;
+}
+
+/** Spreading over a label of which only one value is allowed can't be meant. */
+function spreadsOverSeveral({ placement, spread }: Placed): boolean {
+  return spread === undefined || allowedValues(placement[spread]) !== 1;
+}
+
+function spreadRefused({ input }: { input: Placed }): string {
+  return `spreads over ${input.spread}, and its placement allows one value of it only`;
+}
+
+/** How many values a rule names; Infinity when it names none. */
+function allowedValues(rule: LabelRule | undefined): number {
+  if (typeof rule === "string") return 1;
+  const values = Array.isArray(rule) ? rule : rule?.in;
+  if (values === undefined) return Infinity;
+  const not = Array.isArray(rule) ? [] : rule?.not ?? [];
+  return new Set(values.filter((value) => !not.includes(value))).size;
+}
+
 /** One replicaSet without its modules: what a deployment over the API carries. */
-export const replicaSetSchema = strict(replicaSetEntries);
+export const replicaSetSchema = v.pipe(
+  strict(replicaSetEntries),
+  v.check((set) => spreadsOverSeveral(set), (issue) => spreadRefused(issue)),
+);
 export type ReplicaSetSettings = v.InferOutput<typeof replicaSetSchema>;
 
 /** One replicaSet as a file describes it. */
-export const configuredReplicaSetSchema = strict({ ...replicaSetEntries, modules: modulePaths });
+export const configuredReplicaSetSchema = v.pipe(
+  strict({ ...replicaSetEntries, modules: modulePaths }),
+  v.check((set) => spreadsOverSeveral(set), (issue) => spreadRefused(issue)),
+);
 export type ConfiguredReplicaSet = v.InferOutput<typeof configuredReplicaSetSchema>;
 
 export const configurationSchema = strict({

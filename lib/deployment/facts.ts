@@ -17,19 +17,27 @@ export interface AgentFacts {
   health: AgentHealth;
   /** Takes no new replicas; what it runs stays. */
   cordoned: boolean;
+  /** Cordoned, and what it runs is moved to others. */
+  draining: boolean;
   labels: Record<string, string>;
   cores: number;
+  /** 0: not known. */
+  memoryBytes: number;
   reports: ReportedReplica[];
   /** Monotonic time; missing for an agent that was lost before the manager started. */
   lostSinceMs?: number;
+  /** Monotonic time since which its health has been what it is; missing: for ever. */
+  healthSinceMs?: number;
 }
 
 /** A rollout with what a step must remember of it. Only the fields of `RolloutView` need storing. */
-export interface RolloutRecord extends RolloutView {
+export interface RolloutRecord extends Omit<RolloutView, "weight"> {
   /** Monotonic time of the last progress. */
   progressAtMs?: number;
   /** The most new replicas that were available at once. */
   readyBest?: number;
+  /** Monotonic time at which the canary's stage had all its replicas available. */
+  stepSinceMs?: number;
 }
 
 export interface SetFacts {
@@ -40,6 +48,25 @@ export interface SetFacts {
   /** How many are wanted now, whatever the revision says. */
   replicas: number | "all";
   rollout?: RolloutRecord;
+  /** The rollout's `fallback`, while it is kept. */
+  previous?: Revision;
+  /** Why the current revision must not go on, by its answers or its endpoints; found outside of the plan. */
+  objection?: string;
+  /** The current revision has not answered enough requests to be judged: its replicas stand in for no others yet. */
+  isUndecided?: boolean;
+}
+
+/** A replica on its way from a crowded agent to an emptier one; at most one in the cluster at a time. */
+export interface Move {
+  replicaSet: string;
+  revision: number;
+  /** The agent that is relieved. */
+  from: string;
+  to: string;
+  /** Given up at this monotonic time. */
+  untilMs: number;
+  /** Over; kept so that the next one waits. */
+  endedAtMs?: number;
 }
 
 export interface Assignment {
@@ -61,6 +88,8 @@ export interface DeploymentFacts {
   assigned: Assignments;
   /** Until this monotonic time no agent is given what none of its revisions ran before: those that ran it may return. */
   placeAfterMs?: number;
+  /** `move` of the last step. */
+  move?: Move;
 }
 
 export interface DeploymentEvent {
@@ -79,6 +108,7 @@ export interface DeploymentStep {
   pending: Map<string, string>;
   /** Monotonic time at which something falls due although nothing else may happen. */
   wakeAtMs?: number;
+  move?: Move;
 }
 
 /** One replica that an agent runs or shall run, with its state as far as it is known. */

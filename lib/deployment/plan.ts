@@ -5,6 +5,7 @@
  * and when it returns with its replicas loaded they are taken back as they are.
  */
 import { limits } from "../limits.ts";
+import type { Revision } from "../protocol/revision.ts";
 import type {
   AgentFacts,
   Assignment,
@@ -12,12 +13,15 @@ import type {
   DeploymentFacts,
   DeploymentStep,
   Holding,
+  Move,
   RolloutRecord,
   SetFacts,
 } from "./facts.ts";
 import { isPresent, readHoldings } from "./placement.ts";
-import { keepServing, planReplicas } from "./replicas.ts";
+import { chooseMove, isUnderWay, type SettledSet, steadyAtMs } from "./rebalance.ts";
+import { keepServing, planReplicas, type ReplicasInput } from "./replicas.ts";
 import { concludeRollout, stepRollout } from "./rollout.ts";
+import { Ledger } from "./room.ts";
 
 export type {
   AgentFacts,
@@ -26,6 +30,7 @@ export type {
   DeploymentEvent,
   DeploymentFacts,
   DeploymentStep,
+  Move,
   ReportedReplica,
   RolloutRecord,
   SetFacts,
@@ -37,60 +42,99 @@ interface SetStep {
   events: DeploymentEvent[];
   pending?: string;
   wakeAtMs: number[];
+  /** Something of it is under way. */
+  isBusy: boolean;
+  /** When nothing is, and nothing is missing. */
+  settled?: SettledSet;
+}
+
+/** What the sets of one step share. */
+interface Shared {
+  facts: DeploymentFacts;
+  present: AgentFacts[];
+  everyAgent: AgentFacts[];
+  /** Replicas of all sets by agent. */
+  load: Map<string, number>;
+  ledger: Ledger;
+  mayPlaceAnew: boolean;
+  /** The move under way. */
+  move?: Move;
 }
 
 /** One step of all deployments. */
 export function stepDeployments(facts: DeploymentFacts): DeploymentStep {
-  const present = facts.agents.filter((agent) => isPresent(agent, facts.nowMs)).sort(byName);
+  const { nowMs } = facts;
+  const present = facts.agents.filter((agent) => isPresent(agent, nowMs)).sort(byName);
   const sets = [...facts.sets].sort(byName);
   const holdings = new Map(sets.map(({ name }) => [name, readHoldings(name, present, facts.assigned)]));
-  const load = new Map(present.map(({ name }) => [name, 0]));
-  for (const { agent } of [...holdings.values()].flat()) load.set(agent.name, load.get(agent.name)! + 1);
+  const shared: Shared = {
+    facts,
+    present,
+    everyAgent: [...facts.agents].sort(byName),
+    load: new Map(present.map(({ name }) => [name, 0])),
+    ledger: new Ledger(),
+    mayPlaceAnew: facts.placeAfterMs === undefined || nowMs >= facts.placeAfterMs,
+  };
+  for (const set of sets) {
+    for (const { agent, revision } of holdings.get(set.name)!) {
+      shared.load.set(agent.name, shared.load.get(agent.name)! + 1);
+      shared.ledger.add(agent.name, set.name, knownRevision(set, revision).specification);
+    }
+  }
+  const move = continueMove(facts, sets, holdings);
+  if (move && move.endedAtMs === undefined) shared.move = move;
 
   const step: DeploymentStep = {
     assignments: new Map(present.map(({ name }): [string, Assignment[]] => [name, []])),
     rollouts: new Map(),
-    events: releasedEvents(facts, present),
+    events: releasedEvents(facts, shared),
     pending: new Map(),
   };
   const wakes = present.flatMap(({ lostSinceMs, health }) =>
     health === "lost" && lostSinceMs !== undefined ? [lostSinceMs + limits.lostGraceMs] : []
   );
   if (facts.placeAfterMs !== undefined) wakes.push(facts.placeAfterMs);
+  const settled: SettledSet[] = [];
+  let isBusy = false;
   for (const set of sets) {
-    const planned = stepSet(set, holdings.get(set.name)!, present, load, facts);
+    const planned = stepSet(set, holdings.get(set.name)!, shared);
     for (const { agent, revision } of planned.assignments) {
       step.assignments.get(agent)!.push({ replicaSet: set.name, revision });
     }
     if (planned.rollout) step.rollouts.set(set.name, planned.rollout);
     if (planned.pending !== undefined) step.pending.set(set.name, planned.pending);
+    isBusy ||= planned.isBusy;
+    if (planned.settled) settled.push(planned.settled);
     step.events.push(...planned.events);
     wakes.push(...planned.wakeAtMs);
   }
-  const due = wakes.filter((atMs) => atMs > facts.nowMs);
+  nextMove(step, move, isBusy ? [] : settled, shared, wakes);
+  const due = wakes.filter((atMs) => atMs > nowMs);
   return due.length > 0 ? { ...step, wakeAtMs: Math.min(...due) } : step;
 }
 
-function stepSet(
-  set: SetFacts,
-  holdings: Holding[],
-  agents: AgentFacts[],
-  load: Map<string, number>,
-  facts: DeploymentFacts,
-): SetStep {
+function stepSet(set: SetFacts, holdings: Holding[], shared: Shared): SetStep {
+  const { facts, mayPlaceAnew, ledger } = shared;
   const { nowMs } = facts;
   const rollout = stepRollout(set, holdings, facts);
-  const mayPlaceAnew = facts.placeAfterMs === undefined || nowMs >= facts.placeAfterMs;
-  const input = {
-    target: rollout.target,
-    ...(set.good ? { goodRevision: set.good.revision } : {}),
+  const { target, good, limit } = rollout;
+  const roomOn = ledger.roomFor(set.name);
+  const isMoving = shared.move?.replicaSet === set.name && shared.move.revision === target.revision &&
+    rollout.record?.state !== "progressing" && rollout.record?.state !== "paused";
+  const input: ReplicasInput = {
+    target,
+    ...(set.good ? { good: set.good } : {}),
+    ...(limit ? { limit } : {}),
     replicas: set.replicas,
-    agents,
-    everyAgent: [...facts.agents].sort(byName),
+    agents: shared.present,
+    everyAgent: shared.everyAgent,
     holdings,
-    load,
+    load: shared.load,
+    roomOn,
+    ...(isMoving ? { move: shared.move! } : {}),
     nowMs,
     mayPlaceAnew,
+    ...(set.isUndecided && rollout.record?.state === "progressing" ? { isUndecided: true } : {}),
   };
   if (rollout.stuck) {
     return {
@@ -100,15 +144,17 @@ function stepSet(
       pending:
         `Revision ${set.current.revision} failed and no earlier one is known to be good; deploy a new one`,
       wakeAtMs: [],
+      isBusy: false,
     };
   }
-  const plan = planReplicas(input);
+  const plan = planReplicas({ ...input, ...(good ? { good } : {}) });
+  for (const { agent, revision } of plan.started) ledger.add(agent.name, set.name, revision.specification);
   const concluded = rollout.record
-    ? concludeRollout(rollout.record, { ...plan, settled: plan.settled && mayPlaceAnew }, facts)
+    ? concludeRollout(rollout.record, set, { ...plan, settled: plan.settled && mayPlaceAnew }, facts)
     : undefined;
-  const { minReadyMs } = rollout.target.specification.rollout;
+  const policy = target.specification.rollout;
   const readyAtMs = plan.kept.flatMap(({ state, readySinceMs }) =>
-    state === "ready" && readySinceMs !== undefined ? [readySinceMs + minReadyMs] : []
+    state === "ready" && readySinceMs !== undefined ? [readySinceMs + policy.minReadyMs] : []
   );
   // An agent that never says a word about its new replica must not keep a rollout from failing.
   const deadlineAtMs = concluded?.record.state !== "progressing"
@@ -116,24 +162,75 @@ function stepSet(
     : rollout.deadlineAtMs !== undefined
     ? [rollout.deadlineAtMs]
     : plan.started.length > 0
-    ? [nowMs + rollout.target.specification.rollout.deadlineMs]
+    ? [nowMs + policy.deadlineMs]
     : [];
+  const isBusy = !mayPlaceAnew || plan.started.length > 0 || concluded?.record.state === "progressing";
+  const isAtRest = !isBusy && plan.settled && plan.pending === undefined;
   return {
     assignments: [
       ...plan.kept.map(asAssignment),
-      ...plan.started.map(({ name }) => ({ agent: name, revision: rollout.target.revision })),
+      ...plan.started.map(({ agent, revision }) => ({ agent: agent.name, revision: revision.revision })),
     ],
     ...(concluded ? { rollout: concluded.record } : {}),
     events: [...rollout.events, ...(concluded?.events ?? [])],
     ...(plan.pending === undefined ? {} : { pending: plan.pending }),
-    wakeAtMs: [...readyAtMs, ...deadlineAtMs],
+    wakeAtMs: [
+      ...readyAtMs,
+      ...deadlineAtMs,
+      ...(concluded?.dueAtMs === undefined ? [] : [concluded.dueAtMs]),
+    ],
+    isBusy,
+    ...(isAtRest ? { settled: { name: set.name, target, holdings: plan.kept, roomOn } } : {}),
   };
 }
 
+/** The last move, ended once its agent no longer runs the replica or it has taken too long. */
+function continueMove(
+  facts: DeploymentFacts,
+  sets: SetFacts[],
+  holdings: ReadonlyMap<string, Holding[]>,
+): Move | undefined {
+  const { move, nowMs } = facts;
+  if (!move || move.endedAtMs !== undefined) return move;
+  const set = sets.find(({ name }) => name === move.replicaSet);
+  const goesOn = set && isUnderWay(move, holdings.get(set.name)!, facts.agents, nowMs);
+  return goesOn ? move : { ...move, endedAtMs: nowMs };
+}
+
+/** Begins a move when the whole cluster is at rest. It takes effect with the next step. */
+function nextMove(
+  step: DeploymentStep,
+  move: Move | undefined,
+  settled: SettledSet[],
+  { facts, present, load }: Shared,
+  wakes: number[],
+): void {
+  const { nowMs } = facts;
+  if (move) step.move = move;
+  if (move?.endedAtMs === undefined && move) {
+    wakes.push(move.untilMs);
+    return;
+  }
+  if (settled.length === 0) return;
+  const next = chooseMove({ nowMs, agents: present, load, sets: settled, ...(move ? { move } : {}) });
+  wakes.push(...steadyAtMs(present, nowMs));
+  if (move?.endedAtMs !== undefined) wakes.push(move.endedAtMs + limits.rebalanceEveryMs);
+  if (!next) return;
+  step.move = next;
+  wakes.push(nowMs + 1);
+  const message = `A replica of ${next.replicaSet} moves from ${next.from} to ${next.to}, where less runs`;
+  step.events.push({ level: "info", kind: "replica_moved", subject: next.replicaSet, message });
+}
+
+/** The revision by its number, as far as a step is told of it. */
+function knownRevision({ current, good, previous }: SetFacts, revision: number): Revision {
+  return [current, good, previous].find((known) => known?.revision === revision) ?? current;
+}
+
 /** Said once, in the step in which an agent's replicas are given up. */
-function releasedEvents(facts: DeploymentFacts, present: AgentFacts[]): DeploymentEvent[] {
+function releasedEvents(facts: DeploymentFacts, { present, everyAgent }: Shared): DeploymentEvent[] {
   const names = new Set(present.map(({ name }) => name));
-  return facts.agents.filter(({ name }) => !names.has(name)).flatMap(({ name }) => {
+  return everyAgent.filter(({ name }) => !names.has(name)).flatMap(({ name }) => {
     const sets = [...new Set(facts.assigned.get(name)?.map(({ replicaSet }) => replicaSet))];
     if (sets.length === 0) return [];
     const message = `${name} has been lost for ${limits.lostGraceMs} ms; others take over ${sets.join(", ")}`;

@@ -1,6 +1,7 @@
 /**
  * One set's next replicas: which of those that run stay, and which agents get a new one. A whole rollout is this
- * step taken again and again: a new replica next to an old one, the old one gone once the new one is available.
+ * step taken again and again: a new replica next to an old one, the old one gone once the new one is available. What
+ * leaves a drained or relieved agent is replaced in the same way.
  * Invariants: never more replicas than wanted + maxSurge; no serving replica is taken away while that would leave
  * fewer than wanted - maxUnavailable agents serving; at most one replica of one revision per agent.
  */
@@ -13,14 +14,26 @@ import {
   isAvailable,
   isServing,
   mayReturn,
+  type RoomOn,
   takesNew,
+  takeSpread,
 } from "./placement.ts";
+
+/** How far a rollout may go for now. */
+export interface Limit {
+  /** A canary's part of the wanted. */
+  share?: number;
+  /** Not beyond what has begun. */
+  isFrozen: boolean;
+}
 
 export interface ReplicasInput {
   /** The revision that shall run. */
   target: Revision;
   /** The revision that is known to work: replicas of others are not worth waiting for. */
-  goodRevision?: number;
+  good?: Revision;
+  /** Replicas beyond it stay with, or are given, the good revision. */
+  limit?: Limit;
   replicas: number | "all";
   /** Agents that are not lost for good. */
   agents: AgentFacts[];
@@ -29,19 +42,31 @@ export interface ReplicasInput {
   holdings: Holding[];
   /** Replicas of all sets by agent; brought up to date by this call. */
   load: Map<string, number>;
+  roomOn: RoomOn;
+  /** An agent whose replica shall go to another. */
+  move?: { from: string; to: string };
   nowMs: number;
+  /** The target's replicas stand in for no others yet. */
+  isUndecided?: boolean;
   /** False: agents that ran it may still come back, so nobody else is given one. */
   mayPlaceAnew: boolean;
 }
 
+export interface Started {
+  agent: AgentFacts;
+  revision: Revision;
+}
+
 export interface ReplicasPlan {
   kept: Holding[];
-  /** Agents that get a replica of the target. */
-  started: AgentFacts[];
+  /** Agents that get a replica, of the target or, beyond the limit, of the good revision. */
+  started: Started[];
   /** Replicas of the target that have served for long enough. */
   available: number;
   /** How many of the wanted there are agents for. */
   total: number;
+  /** As many of the target as the limit allows are available. */
+  atLimit: boolean;
   /** Nothing but the target runs, as far as there are agents for it. */
   settled: boolean;
   pending?: string;
@@ -53,6 +78,8 @@ interface Situation {
   wanted: number;
   /** Wanted, as far as there are agents that run or could run any revision. */
   reachable: number;
+  /** The most replicas of the target for now. */
+  ofTargetMax: number;
   surge: number;
   maxUnavailable: number;
   /** Agents that may be given the target now. */
@@ -62,7 +89,7 @@ interface Situation {
   available: Holding[];
   /** Of the target, not available yet. */
   rising: Holding[];
-  /** Of other revisions; at most one on each agent. */
+  /** Of other revisions, or on agents that are to be left; at most one on each agent. */
   others: Holding[];
 }
 
@@ -72,66 +99,92 @@ export function planReplicas(input: ReplicasInput): ReplicasPlan {
   keepWithinBounds(situation);
   const remaining = [...situation.available, ...situation.rising, ...situation.others];
   release(input.load, input.holdings, remaining);
-  const started = startNew(situation);
+  const ofTarget = startNew(situation);
+  const ofGood = startGood(situation, ofTarget);
   const { available, rising, others, wanted, candidates, returning } = situation;
   const kept = [...available, ...rising, ...others];
   release(input.load, remaining, kept);
-  for (const { name } of started) input.load.set(name, (input.load.get(name) ?? 0) + 1);
+  const started = [
+    ...ofTarget.map((agent) => ({ agent, revision: input.target })),
+    ...ofGood.map((agent) => ({ agent, revision: input.good! })),
+  ];
+  for (const { agent } of started) input.load.set(agent.name, (input.load.get(agent.name) ?? 0) + 1);
 
-  const ofTarget = available.length + rising.length + started.length;
+  const running = available.length + rising.length + ofTarget.length;
   const capacity = available.length + rising.length + candidates.length + returning.length;
   const total = Math.min(wanted, capacity);
-  const settled = others.length === 0 && available.length >= total && ofTarget === available.length &&
+  const complete = available.length >= total && running === available.length &&
     (available.length > 0 || input.replicas === 0);
-  return { kept, started, available: available.length, total, settled, ...pendingOf(situation, started) };
+  return {
+    kept,
+    started,
+    available: available.length,
+    total,
+    atLimit: available.length >= Math.min(situation.ofTargetMax, total) && running === available.length,
+    settled: complete && others.length === 0 && input.limit === undefined,
+    ...pendingOf(situation, ofTarget),
+  };
 }
 
 /** For a set that failed with nothing to go back to: what serves goes on, nothing new is tried. */
 export function keepServing(input: ReplicasInput): Holding[] {
-  const serving = input.holdings.filter(({ state }) => state === "ready");
+  const serving = input.holdings.filter(({ state, agent }) => state === "ready" && !agent.draining);
   const wanted = input.replicas === "all" ? serving.length : input.replicas;
-  const kept = onePerAgent(serving, input.goodRevision).slice(0, wanted);
+  const kept = onePerAgent(serving, input.good?.revision).slice(0, wanted);
   release(input.load, input.holdings, kept);
   return kept;
 }
 
 function assess(input: ReplicasInput): Situation {
-  const { target, agents, holdings, nowMs } = input;
-  const { placement, rollout } = target.specification;
+  const { target, agents, holdings, nowMs, roomOn } = input;
+  const { specification } = target;
+  const { rollout, spread } = specification;
+  const isLeft = (agent: AgentFacts) => agent.draining || agent.name === input.move?.from;
   const fitting = holdings.filter(({ revision, agent }) =>
-    revision === target.revision && fitsPlacement(agent.labels, placement)
+    revision === target.revision && !isLeft(agent) && fitsPlacement(agent.labels, specification.placement)
   );
   const holders = new Set(fitting.map(({ agent }) => agent.name));
-  const candidates = agents.filter((agent) => !holders.has(agent.name) && takesNew(agent, placement));
-  const returning = agents.filter((agent) => !holders.has(agent.name) && mayReturn(agent, placement));
+  const open = agents.filter((agent) => !holders.has(agent.name) && !isLeft(agent));
+  const candidates = open.filter((agent) => takesNew(agent, specification, roomOn));
+  const returning = open.filter((agent) => mayReturn(agent, specification, roomOn));
   const wanted = input.replicas === "all"
     ? fitting.length + candidates.length + returning.length
     : input.replicas;
-  const order = byLoad(input.load);
   const worth = (holding: Holding) =>
-    isAvailable(holding, rollout.minReadyMs, nowMs)
+    !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)
       ? 0
       : isServing(holding)
       ? 1
       : holding.state === "failed"
       ? 3
       : 2;
-  const best = fitting.toSorted((left, right) => worth(left) - worth(right) || order(left.agent, right.agent))
-    .slice(0, wanted);
-  const others = holdings.filter(({ revision }) => revision !== target.revision);
-  const possible = new Set([...holdings.map(({ agent }) => agent), ...candidates, ...returning]);
+  const ofTargetMax = limitOf(input.limit, wanted, fitting.length);
+  const order = byLoad(input.load);
+  const ordered = fitting.toSorted((left, right) => order(left.agent, right.agent));
+  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, worth);
+  const others = holdings.filter((holding) => !fitting.includes(holding));
+  // From a drained agent nothing is expected any more: with nobody to move to, its replica ends all the same.
+  const staying = holdings.filter(({ agent }) => !agent.draining);
+  const possible = new Set([...staying.map(({ agent }) => agent), ...candidates, ...returning]);
   return {
     input,
     wanted,
     reachable: Math.min(wanted, possible.size),
+    ofTargetMax,
     surge: rollout.maxSurge,
     maxUnavailable: rollout.maxUnavailable,
     candidates,
     returning,
     available: best.filter((holding) => worth(holding) === 0),
     rising: best.filter((holding) => worth(holding) > 0),
-    others: onePerAgent(others, input.goodRevision),
+    others: onePerAgent(others, input.good?.revision),
   };
+}
+
+function limitOf(limit: Limit | undefined, wanted: number, begun: number): number {
+  if (limit === undefined) return wanted;
+  const stage = limit.share === undefined ? wanted : Math.max(1, Math.ceil(wanted * limit.share));
+  return Math.min(wanted, stage, limit.isFrozen ? begun : wanted);
 }
 
 /** The one worth keeping on each agent: what serves before what does not, the good revision before the newest. */
@@ -153,47 +206,93 @@ function onePerAgent(others: Holding[], goodRevision: number | undefined): Holdi
 function keepWithinBounds(situation: Situation): void {
   const { input, reachable, surge, available } = situation;
   const replaced = new Set(available.map(({ agent }) => agent.name));
-  const candidates = situation.others.filter(({ agent, revision, state }) =>
-    !replaced.has(agent.name) && (state === "ready" || revision === input.goodRevision)
+  const mayStay = situation.others.filter(({ agent, revision, state }) =>
+    (!replaced.has(agent.name) || comparesRevisions(input)) &&
+    (state === "ready" || revision === input.good?.revision)
   );
   const rising = new Set(situation.rising.map(({ agent }) => agent.name));
-  const { placement } = input.target.specification;
+  const { specification } = input.target;
   const order = byLoad(input.load);
-  const preference = (holding: Holding) =>
-    rising.has(holding.agent.name) ? 0 : takesNew(holding.agent, placement) ? 1 : 2;
-  candidates.sort((left, right) => preference(left) - preference(right) || order(left.agent, right.agent));
+  const preference = ({ agent }: Holding) => {
+    if (replaced.has(agent.name)) return 4;
+    if (agent.draining) return 3;
+    if (rising.has(agent.name)) return 0;
+    return takesNew(agent, specification, input.roomOn) ? 1 : 2;
+  };
+  mayStay.sort((left, right) => preference(left) - preference(right) || order(left.agent, right.agent));
 
-  const needed = Math.max(0, reachable - available.length);
-  const serving = candidates.filter(isServing).slice(0, needed);
+  const needed = othersNeeded(situation);
+  const serving = mayStay.filter(isServing).slice(0, needed);
   const serves = new Set(serving.map(({ agent }) => agent.name));
   const room = reachable + surge - available.length - serving.length;
-  const keptRising = situation.rising
-    .toSorted((left, right) => Number(serves.has(right.agent.name)) - Number(serves.has(left.agent.name)))
+  const nearness = (holding: Holding) => isServing(holding) ? 0 : serves.has(holding.agent.name) ? 1 : 2;
+  const keptRising = situation.rising.toSorted((left, right) => nearness(left) - nearness(right))
     .slice(0, Math.max(0, room));
-  const idle = candidates.filter((holding) => !isServing(holding))
+  const idle = mayStay.filter((holding) => !isServing(holding))
     .slice(0, Math.max(0, Math.min(needed - serving.length, room - keptRising.length)));
   situation.rising = keptRising;
   situation.others = [...serving, ...idle];
 }
 
+/** A canary needs something to be compared with, also where the new revision alone would be enough. */
+function othersNeeded({ input, reachable, available, surge }: Situation): number {
+  const missing = Math.max(0, reachable - available.length);
+  const mayCompare = comparesRevisions(input) && reachable > 0 &&
+    available.length < reachable + surge;
+  return mayCompare ? Math.max(1, missing) : missing;
+}
+
+function comparesRevisions({ limit }: ReplicasInput): boolean {
+  return limit?.share !== undefined;
+}
+
 function startNew(situation: Situation): AgentFacts[] {
-  const { input, wanted, reachable, surge, candidates, returning } = situation;
+  const { input, reachable, surge, candidates, returning, ofTargetMax } = situation;
   const order = byLoad(input.load);
   const heldBy = new Set(situation.others.map(({ agent }) => agent.name));
   const beside = candidates.filter(({ name }) => heldBy.has(name)).toSorted(order);
-  const anew = candidates.filter(({ name }) => !heldBy.has(name)).toSorted(order);
-  const missing = wanted - situation.available.length - situation.rising.length;
+  const anew = candidates.filter(({ name }) => !heldBy.has(name)).toSorted((left, right) =>
+    Number(right.name === input.move?.to) - Number(left.name === input.move?.to) || order(left, right)
+  );
+  const missing = Math.max(0, ofTargetMax - situation.available.length - situation.rising.length);
   const reserved = returning.filter(({ name }) => heldBy.has(name)).length;
   const anewMax = input.mayPlaceAnew ? Math.max(0, missing - beside.length - reserved) : 0;
+  const { spread } = input.target.specification;
+  const taken = [...situation.available, ...situation.rising].map(({ agent }) => agent);
+  const asked = takeSpread(
+    [...beside, ...takeSpread(anew, anewMax, { label: spread, taken: [...taken, ...beside] }, same)],
+    missing,
+    { label: spread, taken },
+    same,
+  );
 
   const started: AgentFacts[] = [];
-  for (const agent of [...beside, ...anew.slice(0, anewMax)].slice(0, Math.max(0, missing))) {
+  for (const agent of asked) {
     const total = situation.available.length + situation.rising.length + situation.others.length +
       started.length;
     if (total >= reachable + surge && !(surge === 0 && makeRoom(situation, agent))) break;
     started.push(agent);
   }
   return started;
+}
+
+/** Where the target may not go yet and nothing runs, the good revision is started: an agent was lost, for instance. */
+function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
+  const { input, reachable, available, rising, others } = situation;
+  if (input.limit === undefined || !input.good || !input.mayPlaceAnew) return [];
+  const { specification } = input.good;
+  const busy = new Set([...available, ...rising, ...others].map(({ agent }) => agent.name));
+  for (const { name } of started) busy.add(name);
+  const open = input.agents.filter((agent) =>
+    !busy.has(agent.name) && agent.name !== input.move?.from && takesNew(agent, specification, input.roomOn)
+  ).toSorted(byLoad(input.load));
+  const running = available.length + rising.length + others.length + started.length;
+  const missing = Math.max(0, reachable - running);
+  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same);
+}
+
+function same(agent: AgentFacts): AgentFacts {
+  return agent;
 }
 
 /** Without surge an old replica goes first: the agent's own, or the one least worth keeping. */
@@ -211,6 +310,7 @@ function makeRoom(situation: Situation, agent: AgentFacts): boolean {
 function pendingOf(situation: Situation, started: AgentFacts[]): { pending?: string } {
   const { input, wanted, available, rising, candidates } = situation;
   const holders = new Set([...available, ...rising].map(({ agent }) => agent.name));
+  if (input.limit !== undefined) { for (const { agent } of situation.others) holders.add(agent.name); }
   for (const { name } of started) holders.add(name);
   const missing = wanted - holders.size;
   const nobody = input.replicas === "all" && wanted === 0;
@@ -218,8 +318,17 @@ function pendingOf(situation: Situation, started: AgentFacts[]): { pending?: str
   if (!input.mayPlaceAnew) return { pending: "Waiting for the agents that ran it to come back" };
   // Whoever is free now gets one as the rollout goes on.
   if (candidates.length > started.length) return {};
-  const { placement } = input.target.specification;
-  return { pending: explainMissing(missing, input.replicas, input.everyAgent, holders, placement) };
+  const { specification } = input.target;
+  return {
+    pending: explainMissing(
+      missing,
+      input.replicas,
+      input.everyAgent,
+      holders,
+      specification,
+      input.roomOn,
+    ),
+  };
 }
 
 /** Takes what is no longer kept off its agents' load. */

@@ -14,9 +14,11 @@ export function createSpecification(set: ReplicaSetSettings, modules: ModuleFile
     modules: modules.toSorted((left, right) => left.path < right.path ? -1 : 1),
     replicas: set.replicas,
     placement: set.placement,
+    ...(set.spread === undefined ? {} : { spread: set.spread }),
     permissions: set.permissions,
     env: set.env,
     memoryMb: set.memoryMb,
+    ...(set.cores === undefined ? {} : { cores: set.cores }),
     ...(set.concurrency === undefined ? {} : { concurrency: set.concurrency }),
     queueMax: set.queue.max,
     timeoutMs: set.timeoutMs,
@@ -25,9 +27,14 @@ export function createSpecification(set: ReplicaSetSettings, modules: ModuleFile
   };
 }
 
-/** True when both describe the same, whatever the order of their keys. */
+/** True when both describe the same, whatever the order of their keys. Which endpoints may go is said of a change, not of a state. */
 export function sameSpecification(left: RevisionSpecification, right: RevisionSpecification): boolean {
-  return canonicalText(left) === canonicalText(right);
+  return canonicalText(withoutConsent(left)) === canonicalText(withoutConsent(right));
+}
+
+function withoutConsent(specification: RevisionSpecification): RevisionSpecification {
+  const { breaking: _, ...rollout } = specification.rollout;
+  return { ...specification, rollout };
 }
 
 /** JSON with sorted keys and no absent values (after RFC 8785, JSON Canonicalization Scheme). */

@@ -4,13 +4,19 @@
  * A rollout that failed is over: the set runs its last good revision until something newer is deployed.
  */
 import type { Revision } from "../protocol/revision.ts";
+import { advanceCanary, canarySteps, currentStep } from "./canary.ts";
 import type { DeploymentEvent, Holding, RolloutRecord, SetFacts } from "./facts.ts";
 import { isAvailable } from "./placement.ts";
+import type { Limit, ReplicasPlan } from "./replicas.ts";
 
 export interface RolloutStep {
   record?: RolloutRecord;
   /** What shall run. */
   target: Revision;
+  /** What it is compared with and falls back to: known to be good, and not the target. */
+  good?: Revision;
+  /** How far it may go for now. */
+  limit?: Limit;
   /** The current revision failed and there is none to go back to. */
   stuck: boolean;
   events: DeploymentEvent[];
@@ -23,45 +29,44 @@ type Times = { nowMs: number; atMs: number };
 /** Begins, continues or fails the rollout of a set from what its replicas do now. */
 export function stepRollout(set: SetFacts, holdings: Holding[], times: Times): RolloutStep {
   const begun = begin(set, times);
-  if (begun.record?.state !== "progressing") return settle(set, begun.record, []);
-  const record = observeProgress(begun.record, set, holdings, times.nowMs);
+  const { record, events } = begun;
+  if (record && record.state !== "failed" && set.objection !== undefined && fallbackOf(set)) {
+    return fail(set, record, set.objection, times, events);
+  }
+  if (record?.state !== "progressing" && record?.state !== "paused") return settle(set, record, events);
+  const observed = observeProgress(record, set, holdings, times.nowMs);
   const ofTarget = holdings.filter(({ revision }) => revision === set.current.revision);
   const waiting = ofTarget.filter((holding) => isRising(holding, set, times.nowMs));
   const broken = waiting.find(({ state }) => state === "failed");
-  const deadlineMs = set.current.specification.rollout.deadlineMs;
-  const deadlineAtMs = (record.progressAtMs ?? times.nowMs) + deadlineMs;
   if (broken) {
-    return fail(
-      set,
-      record,
-      `${broken.agent.name}: ${broken.reason ?? "the replica failed"}`,
-      times,
-      begun.events,
-    );
+    const reason = `${broken.agent.name}: ${broken.reason ?? "the replica failed"}`;
+    return fail(set, observed, reason, times, events);
   }
-  if (waiting.length > 0 && times.nowMs >= deadlineAtMs) {
+  const policy = set.current.specification.rollout;
+  const deadlineAtMs = (observed.progressAtMs ?? times.nowMs) + policy.deadlineMs;
+  const isWaiting = waiting.length > 0 && observed.state === "progressing";
+  if (isWaiting && times.nowMs >= deadlineAtMs) {
     const who = waiting.map(({ agent, state, reason }) => `${agent.name}: ${reason ?? state}`).join(", ");
-    return fail(set, record, `No progress for ${deadlineMs} ms (${who})`, times, begun.events);
+    return fail(set, observed, `No progress for ${policy.deadlineMs} ms (${who})`, times, events);
   }
-  return {
-    record,
-    target: set.current,
-    stuck: false,
-    events: begun.events,
-    ...(waiting.length > 0 ? { deadlineAtMs } : {}),
-  };
+  return { ...settle(set, observed, events), ...(isWaiting ? { deadlineAtMs } : {}) };
 }
 
-/** The record after replicas were planned: its counts, and done when nothing is left to move. */
+/** The record after replicas were planned: its counts, a canary's next stage, and done when nothing is left to move. */
 export function concludeRollout(
   record: RolloutRecord,
-  plan: { available: number; total: number; settled: boolean },
+  set: SetFacts,
+  plan: Pick<ReplicasPlan, "available" | "total" | "settled" | "atLimit">,
   times: Times,
-): { record: RolloutRecord; events: DeploymentEvent[] } {
-  if (record.state !== "progressing") return { record, events: [] };
+): { record: RolloutRecord; events: DeploymentEvent[]; dueAtMs?: number } {
+  if (record.state !== "progressing" && record.state !== "paused") return { record, events: [] };
   const counted = { ...record, ready: plan.available, total: plan.total };
-  if (!plan.settled) return { record: sameOr(record, counted), events: [] };
-  const done: RolloutRecord = { ...counted, state: "done", endedAtMs: times.atMs };
+  if (record.state === "paused" || !plan.settled) {
+    const policy = set.current.specification.rollout;
+    return advanceCanary(sameOr(record, counted), policy, plan.atLimit, times.nowMs);
+  }
+  const { step: _step, stepSinceMs: _since, ...kept } = counted;
+  const done: RolloutRecord = { ...kept, state: "done", endedAtMs: times.atMs };
   const replicas = `${plan.available} ${plan.available === 1 ? "replica" : "replicas"}`;
   const message = `Revision ${record.toRevision} of ${record.replicaSet} runs on ${replicas}`;
   return {
@@ -75,7 +80,8 @@ function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord;
   if (rollout ? rollout.toRevision === current.revision : good?.revision === current.revision) {
     return { ...(rollout ? { record: rollout } : {}), events: [] };
   }
-  const before = good && good.revision !== current.revision ? good.revision : rollout?.toRevision ?? 0;
+  const isGoodElsewhere = good !== undefined && good.revision !== current.revision;
+  const before = isGoodElsewhere ? good.revision : rollout?.toRevision ?? 0;
   const record: RolloutRecord = {
     replicaSet: set.name,
     fromRevision: before,
@@ -86,16 +92,21 @@ function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord;
     startedAtMs: atMs,
     progressAtMs: nowMs,
     readyBest: 0,
+    ...(isGoodElsewhere ? { fallback: good.revision } : {}),
   };
+  const [first] = isGoodElsewhere ? canarySteps(current.specification.rollout) : [];
+  const staged = first ? { ...record, step: 0 } : record;
   const from = before === 0 ? "" : `, from revision ${before}`;
+  const stage = first ? `, ${first.weight} % of the requests first` : "";
+  const version = current.specification.version;
   const message =
-    `Rolling out revision ${current.revision} of ${set.name} (version ${current.specification.version})${from}`;
-  return { record, events: [{ level: "info", kind: "rollout_started", subject: set.name, message }] };
+    `Rolling out revision ${current.revision} of ${set.name} (version ${version})${from}${stage}`;
+  return { record: staged, events: [{ level: "info", kind: "rollout_started", subject: set.name, message }] };
 }
 
 /**
  * Progress is one more available replica than ever before. The time does not count while no agent works on a
- * replica: waiting for an agent to join is no fault of the revision.
+ * replica: waiting for an agent to join is no fault of the revision. Nor does it while it is paused.
  */
 function observeProgress(
   record: RolloutRecord,
@@ -107,7 +118,8 @@ function observeProgress(
   const ofTarget = holdings.filter(({ revision }) => revision === set.current.revision);
   const available = ofTarget.filter((holding) => isAvailable(holding, minReadyMs, nowMs)).length;
   const best = record.readyBest ?? 0;
-  const isWorking = ofTarget.some((holding) => isRising(holding, set, nowMs));
+  const isWorking = record.state === "progressing" &&
+    ofTarget.some((holding) => isRising(holding, set, nowMs));
   if (available <= best && isWorking && record.progressAtMs !== undefined) return record;
   return { ...record, progressAtMs: nowMs, readyBest: Math.max(best, available) };
 }
@@ -125,7 +137,8 @@ function fail(
   { atMs }: Times,
   events: DeploymentEvent[],
 ): RolloutStep {
-  const failed: RolloutRecord = { ...record, state: "failed", reason, endedAtMs: atMs };
+  const { step: _step, stepSinceMs: _since, ...kept } = record;
+  const failed: RolloutRecord = { ...kept, state: "failed", reason, endedAtMs: atMs };
   const { target, stuck } = settle(set, failed, []);
   const next = stuck
     ? "there is no earlier good revision to go back to"
@@ -137,10 +150,36 @@ function fail(
   return { record: failed, target, stuck, events: [...events, event] };
 }
 
+/**
+ * What is gone back to: the last good revision; when the current one had been taken for good and then turned out bad,
+ * the one before it.
+ */
+function fallbackOf({ current, good, previous }: SetFacts): Revision | undefined {
+  if (good?.revision !== current.revision) return good;
+  return previous?.revision === current.revision ? undefined : previous;
+}
+
+/** What shall run by the record, and how far. */
 function settle(set: SetFacts, record: RolloutRecord | undefined, events: DeploymentEvent[]): RolloutStep {
-  const failed = record?.state === "failed";
-  const target = failed && set.good ? set.good : set.current;
-  return { ...(record ? { record } : {}), target, stuck: failed && !set.good, events };
+  const base = { ...(record ? { record } : {}), events };
+  const fallback = fallbackOf(set);
+  if (record?.state === "failed") {
+    const target = fallback ?? set.current;
+    return { ...base, target, stuck: !fallback && !set.good };
+  }
+  const stage = record && currentStep(record, set.current.specification.rollout);
+  const isFrozen = record?.state === "paused";
+  const share = stage && set.good ? stage.weight / 100 : undefined;
+  const good = set.good && set.good.revision !== set.current.revision ? set.good : undefined;
+  return {
+    ...base,
+    target: set.current,
+    stuck: false,
+    ...(good ? { good } : {}),
+    ...(isFrozen || share !== undefined
+      ? { limit: { isFrozen, ...(share === undefined ? {} : { share }) } }
+      : {}),
+  };
 }
 
 function sameOr(record: RolloutRecord, next: RolloutRecord): RolloutRecord {

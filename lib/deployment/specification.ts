@@ -158,7 +158,17 @@ function check<Schema extends v.GenericSchema>(
 function leafIssues(issues: v.BaseIssue<unknown>[]): v.BaseIssue<unknown>[] {
   return issues.flatMap((issue) => {
     if (issue.type !== "union" || !issue.issues) return [issue];
-    const deeper = issue.issues.filter((inner) => inner.path && inner.path.length > 0);
+    const isList = Array.isArray(issue.input);
+    // To valibot a list is an object too: what it says of keys doesn't count then.
+    const deeper = issue.issues.filter((inner) => {
+      const key = inner.path?.[0]?.key;
+      return key !== undefined && (typeof key === "number") === isList;
+    });
+    // Of the right shape, and yet refused: that says more than which shapes there are.
+    const [refused] = issue.issues.filter((inner) => !inner.path && inner.kind === "validation");
+    if (deeper.length === 0 && refused && typeof issue.input === "object") {
+      return [{ ...refused, path: issue.path }];
+    }
     const prefix = issue.path ?? [];
     return deeper.length === 0 ? [issue] : deeper.map((inner) => ({
       ...inner,

@@ -234,8 +234,9 @@ class ReplicaHosting implements Hosting {
   }
 
   async close(drainMs = 0): Promise<void> {
-    this.#closed = true;
+    // Each tells that it stops, so that the manager sends nothing more here.
     for (const replica of this.#replicas.values()) this.#stop(replica, drainMs);
+    this.#closed = true;
     this.#replicas = new Map();
     await Promise.all([...this.#stopping].map((replica) => replica.stop(drainMs)));
     await this.#cleanUp();

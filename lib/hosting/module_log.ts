@@ -1,6 +1,6 @@
 /**
  * What a module prints: `console.*` and `ctx.log` become log lines with the id of the request they belong to.
- * Lines are bounded in length and rate; how many were dropped is said once the flood is over.
+ * Lines are bounded in length and rate; how many were dropped is said once a second.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../clock.ts";
@@ -13,6 +13,8 @@ export type WriteLine = (level: Level, text: string, requestId?: string) => void
 
 const linesPerSecond = 100;
 const linesAtOnce = 500;
+/** How often at most a flood is told of. */
+const droppedAfterMs = 1000;
 
 /** Its id is asked for only when something is printed. */
 export interface LoggedRequest {
@@ -58,15 +60,18 @@ export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
     return true;
   }
 
+  function tellDropped(): void {
+    const lines = dropped === 1 ? "log line was" : "log lines were";
+    writeLine("warn", `${dropped} ${lines} dropped: more than ${linesPerSecond} per second`);
+    dropped = 0;
+  }
+
   function write(level: Level, parts: unknown[]): void {
     if (!allowed()) {
-      dropped++;
+      // Told also when the module falls silent after its flood.
+      if (dropped++ === 0) clock.after(droppedAfterMs, tellDropped);
       return;
     }
-    if (dropped > 0) {
-      writeLine("warn", `${dropped} log lines were dropped: more than ${linesPerSecond} per second`);
-    }
-    dropped = 0;
     const text = parts.map(show).join(" ");
     writeLine(level, cut(text), scopes.getStore()?.request?.requestId);
   }

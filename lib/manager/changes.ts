@@ -1,6 +1,8 @@
 /** The API's changes, put together from deployments, accounts and the registry; each leaves an event. */
 import type { Agents } from "../cluster/agents.ts";
+import { drainWarnings } from "../deployment/drain.ts";
 import { SqwishError } from "../errors.ts";
+import type { Revision } from "../protocol/revision.ts";
 import type { AgentStore } from "../store/agents.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Changes } from "./api/changes.ts";
@@ -14,6 +16,8 @@ export interface ChangesOptions {
   agentStore: AgentStore;
   createToken: Changes["createToken"];
   record: RecordEvent;
+  /** What shall run on an agent now. */
+  runningOn(agent: string): Revision[];
   /** The registry changed. */
   changed(): void;
   /** Someone was removed or has another password. */
@@ -22,15 +26,20 @@ export interface ChangesOptions {
 
 export function createChanges(options: ChangesOptions): Changes {
   const { deployments, accounts, agents, agentStore, record } = options;
+  // Stored first: what a restart would forget must not be in force.
+  function setFlags(agent: string, flags: { cordoned: boolean; draining: boolean }): void {
+    if (!agents.get(agent)) throw new SqwishError("not_found", `There is no agent named ${agent}`);
+    agentStore.setFlags(agent, flags);
+    agents.setFlags(agent, flags);
+  }
   return {
     deploy: (request, by) => deployments.deploy(request, by.name),
     scale: (name, replicas, by) => deployments.scale(name, replicas, by.name),
+    pause: (name, paused, by) => deployments.pause(name, paused, by.name),
     undo: (name, toRevision, by) => deployments.undo(name, toRevision, by.name),
     remove: (name, by) => deployments.remove(name, by.name),
     cordon(agent, cordoned, by) {
-      // Stored first: what a restart would forget must not be in force.
-      agentStore.setCordoned(agent, cordoned);
-      agents.setCordoned(agent, cordoned);
+      setFlags(agent, { cordoned, draining: false });
       const what = cordoned ? "takes no new replicas" : "takes new replicas again";
       record(
         "info",
@@ -39,6 +48,14 @@ export function createChanges(options: ChangesOptions): Changes {
         `${by.name}: agent ${agent} ${what}`,
       );
       options.changed();
+    },
+    drain(agent, by) {
+      const warnings = drainWarnings(agent, options.runningOn(agent), agents.list());
+      setFlags(agent, { cordoned: true, draining: true });
+      const words = [`${by.name}: agent ${agent} is drained, its replicas move to others`, ...warnings];
+      record(warnings.length > 0 ? "warn" : "info", "agent_drained", agent, words.join("; "));
+      options.changed();
+      return { warnings };
     },
     removeAgent(agent, by) {
       agents.forget(agent);

@@ -11,6 +11,7 @@ import { buildInWorker } from "../deployment/module_builder.ts";
 import { describeError, SqwishError } from "../errors.ts";
 import { createSystemRandom } from "../random.ts";
 import { isRole, roles } from "../security/access.ts";
+import { checkpoint } from "../store/checkpoint.ts";
 import { requireStore } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { restoreStore } from "../store/backup.ts";
@@ -19,6 +20,8 @@ import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
+import { diffConfiguration } from "./configuration_diff.ts";
+import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {
   type CreateManager,
@@ -36,6 +39,10 @@ interface DataOptions {
 export async function main(argv: string[], createManager: CreateManager): Promise<number> {
   if (argv[0] === buildArgument) {
     await answerBuildTask();
+    return 0;
+  }
+  if (argv[0] === checkpointArgument) {
+    checkpoint(argv[1]);
     return 0;
   }
   const terminal = createTerminal();
@@ -59,6 +66,7 @@ export async function main(argv: string[], createManager: CreateManager): Promis
     .option("--log-json", "log lines as JSON")
     .action((options: ServeOptions) => serve(options, terminal, createManager));
   addCheck(program, terminal);
+  addDiff(program, terminal);
   addToken(program, terminal);
   addUser(program, terminal);
   addBackup(program, terminal);
@@ -89,6 +97,19 @@ function addCheck(program: Command, terminal: Terminal): void {
       terminal.writeOut(
         `${config} is good: ${await requireGoodConfiguration(config, terminal, buildInWorker)}\n`,
       );
+    });
+}
+
+function addDiff(program: Command, terminal: Terminal): void {
+  withData(
+    program.command("diff").description("Prints what a configuration file would change; changes nothing."),
+  )
+    .action((options: DataOptions) => {
+      const { config } = options;
+      if (config === undefined) throw new UsageError("diff needs --config FILE");
+      return withStore(options, async (store) => {
+        terminal.writeOut(await diffConfiguration(config, store.deployments, buildInWorker));
+      });
     });
 }
 

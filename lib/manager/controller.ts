@@ -6,18 +6,23 @@
 import type { AgentRecord, Agents } from "../cluster/agents.ts";
 import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { routedSplits } from "../deployment/canary.ts";
 import {
   type Assignment,
   type Assignments,
   type DeploymentStep,
+  type Move,
   type RolloutRecord,
+  type SetFacts,
   stepDeployments,
 } from "../deployment/plan.ts";
+import { wantedReplicas } from "../deployment/scale.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import { findBroken, type WasCalled } from "./endpoint_guard.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
 
@@ -30,6 +35,10 @@ export interface ControllerOptions {
   transaction: Store["transaction"];
   /** Generations must grow over restarts of the manager, so they start at a number of the start. */
   bootEpoch: number;
+  /** Whether an endpoint was called lately. */
+  wasCalled: WasCalled;
+  /** Whether the current revision must answer more requests before its replicas stand in for others. */
+  isUndecided(set: StoredSet, rollout: Readonly<RolloutRecord>): boolean;
   /** The next routing table, whole. */
   publish(routes: RoutingTable): void;
 }
@@ -50,6 +59,9 @@ export class Controller {
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
   #pending: ReadonlyMap<string, string> = new Map();
+  /** Why a current revision must not go on, found by others than the plan. */
+  #objections = new Map<string, { revision: number; reason: string }>();
+  #move: Move | undefined;
   #generation: number;
   #handles = new Map<string, number>();
   /** Older ones that some agent still runs; the store may have dropped them meanwhile. */
@@ -91,6 +103,13 @@ export class Controller {
     return this.#assignments.get(agent) ?? [];
   }
 
+  /** The revisions an agent shall run. */
+  revisionsOn(agent: string): Revision[] {
+    return this.assignments(agent).map(({ replicaSet, revision }) =>
+      this.#findRevision(replicaSet, revision)!
+    );
+  }
+
   set(name: string): StoredSet | undefined {
     return this.#sets.get(name);
   }
@@ -108,7 +127,26 @@ export class Controller {
   /** Stored sets were changed. */
   reload(): void {
     this.#sets = byName(this.#options.deployments.loadAll());
+    for (const { name, rollout } of this.#sets.values()) {
+      const known = this.#rollouts.get(name);
+      if (!known || known.toRevision !== rollout?.toRevision || known.state === rollout.state) continue;
+      // Only people pause a rollout and let it go on; everything else is said by a step.
+      if (isUnderWay(known.state) && isUnderWay(rollout.state)) {
+        this.#rollouts.set(name, { ...known, state: rollout.state });
+      }
+    }
     this.changed();
+  }
+
+  /** This revision must not go on, for a reason that planning doesn't see: it is undone where there is something to go back to. */
+  object(name: string, revision: number, reason: string): void {
+    this.#objections.set(name, { revision, reason });
+    this.changed();
+  }
+
+  /** With what a step knows of it beyond what is stored. */
+  rollout(name: string): Readonly<RolloutRecord> | undefined {
+    return this.#rollouts.get(name);
   }
 
   /** The agent has been welcomed on a new connection: it is sent everything it shall run. */
@@ -131,22 +169,19 @@ export class Controller {
   #step(): void {
     const { clock, agents } = this.#options;
     const known = agents.list();
+    this.#guardEndpoints(known);
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
-      sets: this.sets.map((set) => ({
-        name: set.name,
-        current: set.current,
-        good: set.good,
-        replicas: set.replicasOverride ?? set.current.specification.replicas,
-        rollout: this.#rollouts.get(set.name),
-      })),
+      sets: this.sets.map((set) => this.#setFacts(set)),
       agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
       assigned: this.#assignments,
+      move: this.#move,
       placeAfterMs: known.every(hasJoined) ? undefined : this.#placeAfterMs,
     });
     this.#assignments = step.assignments;
     this.#pending = step.pending;
+    this.#move = step.move;
     this.#persist(step);
     this.#sendDesired();
     this.#applyRoutes();
@@ -157,12 +192,45 @@ export class Controller {
     this.#cancelWake = clock.after(Math.max(1, wakeAtMs - clock.monotonicMs()), () => this.changed());
   }
 
+  /** Before a new replica gets its first request. */
+  #guardEndpoints(agents: readonly AgentRecord[]): void {
+    const { wasCalled } = this.#options;
+    for (const { name, current } of this.#sets.values()) {
+      const rollout = this.#rollouts.get(name);
+      const reason = findBroken({ current, rollout, agents, routes: this.#routes, wasCalled });
+      if (reason !== undefined) this.#objections.set(name, { revision: current.revision, reason });
+    }
+  }
+
+  #setFacts(set: StoredSet): SetFacts {
+    const { name, current, good, previous } = set;
+    const objection = this.#objections.get(name);
+    const rollout = this.#rollouts.get(name);
+    return {
+      name,
+      current,
+      good,
+      previous,
+      replicas: wantedReplicas(
+        set.replicasOverride ?? current.specification.replicas,
+        set.scaledTo,
+        rollout?.toRevision !== current.revision || isUnderWay(rollout.state),
+      ),
+      rollout,
+      ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
+      ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),
+    };
+  }
+
   /** Stores what became of rollouts; counts of ready replicas are reported anew and not worth a write. */
   #persist(step: DeploymentStep): void {
     const { record } = this.#options;
     const changed = [...step.rollouts].filter(([name, rollout]) => {
       const before = this.#rollouts.get(name);
-      const isKnown = before?.state === rollout.state && before.toRevision === rollout.toRevision;
+      const isSame = before?.toRevision === rollout.toRevision;
+      const isKnown = isSame && before.state === rollout.state && before.step === rollout.step;
+      // A revision that is rolled out once more is judged anew.
+      if (!isSame || before.startedAtMs !== rollout.startedAtMs) this.#objections.delete(name);
       return !isKnown || this.#unsaved.has(name);
     });
     this.#rollouts = step.rollouts;
@@ -188,10 +256,13 @@ export class Controller {
   /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */
   #save(name: string, rollout: RolloutRecord): boolean {
     const { deployments } = this.#options;
-    const { progressAtMs: _at, readyBest: _best, ready: _ready, total: _total, ...kept } = rollout;
     try {
-      deployments.saveRollout(kept);
-      if (rollout.state === "done") deployments.setGood(name, rollout.toRevision);
+      deployments.saveRollout(rollout);
+      const { state, toRevision, fallback } = rollout;
+      if (state === "done") deployments.setGood(name, toRevision);
+      // It had been taken for good too early.
+      const wasGood = this.set(name)?.good?.revision === toRevision;
+      if (state === "failed" && wasGood && fallback !== undefined) deployments.setGood(name, fallback);
       this.#unsaved.delete(name);
       return true;
     } catch (thrown) {
@@ -249,6 +320,7 @@ export class Controller {
     const set = this.set(replicaSet);
     if (set?.current.revision === revision) return set.current;
     if (set?.good?.revision === revision) return set.good;
+    if (set?.previous?.revision === revision) return set.previous;
     const key = `${replicaSet} ${revision}`;
     const found = this.#revisions.get(key) ?? this.#options.deployments.revision(replicaSet, revision);
     if (set && found) this.#revisions.set(key, found);
@@ -285,7 +357,13 @@ export class Controller {
       ),
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
-    this.#routes = buildRoutes(this.sets.map((set) => set.current), agents, this.#routes);
+    const current = this.sets.map((set) => set.current);
+    this.#routes = buildRoutes(
+      current,
+      agents,
+      this.#routes,
+      routedSplits(this.#sets.values(), this.#rollouts),
+    );
     this.#options.publish(this.#routes);
   }
 
@@ -300,6 +378,10 @@ export class Controller {
       this.#findRevision(replicaSet, revision) !== undefined
     );
   }
+}
+
+function isUnderWay(state: RolloutRecord["state"]): boolean {
+  return state === "progressing" || state === "paused";
 }
 
 /** False for an agent that only the store remembers: what it runs is not known before it has joined again. */

@@ -1,18 +1,24 @@
 /**
- * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, and the
- * tick that judges liveness. It has no network; sessions and the API are put on top of it.
+ * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
+ * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
 import { Agents } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import { createDispatcher, type Dispatcher } from "../scheduling/dispatcher.ts";
 import type { Store } from "../store/store.ts";
+import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { findDropped } from "./endpoint_guard.ts";
+import { Judge } from "./judge.ts";
+import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { ModuleLogs } from "./module_logs.ts";
 
 export interface CoreOptions {
   clock: Clock;
@@ -29,6 +35,11 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
+  /** How long the last waking of a set took. */
+  coldStartMs(replicaSet: string): number | undefined;
+  /** What a set with these functions would take away from those who called it lately, in words. */
+  dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  readonly logs: ModuleLogs;
   close(): void;
 }
 
@@ -36,40 +47,62 @@ export function createCore(options: CoreOptions): Core {
   const { clock, random, log, store, bootEpoch } = options;
   const events = createEventLog(store.events, clock, log);
   const agents = new Agents(clock);
-  agents.restore(
-    store.agents.list().map((agent) => ({
-      name: agent.name,
-      identity: agent.identity,
-      labels: agent.labels,
-      cordoned: agent.cordoned,
-      joinedAtMs: agent.firstJoinedMs,
-      lastSeenAtMs: agent.lastSeenMs,
-    })),
-  );
+  restoreAgents(agents, store);
   let routes: RoutingTable = emptyRoutes;
   const dispatcher = createDispatcher({
     clock,
     random,
     bootEpoch,
     routes: () => routes,
-    onOutcome: (outcome) => metrics.observeRequest(outcome),
+    onStarved: (name) => scaler.starved(name),
+    onOutcome(outcome) {
+      metrics.observeRequest(outcome);
+      // What an agent took with it is no fault of what it ran.
+      const isLost = outcome.code === "agent_lost" && !agents.get(outcome.agent)?.connection;
+      if (!isLost) traffic.observe(outcome);
+    },
   });
+  const traffic = new Traffic();
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
   const metrics = createMetrics({ store, clock, log }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const controller = new Controller({
+  const scaler: Scaler = new Scaler({
+    clock,
+    store: store.deployments,
+    sets: () => controller.sets,
+    load: () => dispatcher.snapshot(),
+    record: events.record,
+    changed: () => controller.reload(),
+  });
+  const revisions: Judge = createJudge(clock, traffic, () => controller);
+  const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
     transaction: store.transaction,
     bootEpoch,
+    wasCalled: lately,
+    isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
+      scaler.routed(table);
     },
   });
-  const stopJudging = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const logs = new ModuleLogs(store.logs);
+  const flushLogs = () => {
+    try {
+      logs.flush();
+    } catch (thrown) {
+      log.warn("what modules printed could not be stored; it is kept and tried again", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
   controller.changed();
   return {
     agents,
@@ -77,13 +110,57 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    coldStartMs: (name) => scaler.coldStartMs(name),
+    logs,
+    dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     close() {
-      stopJudging();
+      stopWatching();
+      scaler.close();
+      revisions.close();
+      stopFlushing();
+      flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();
     },
   };
+}
+
+function restoreAgents(agents: Agents, store: Store): void {
+  agents.restore(
+    store.agents.list().map((agent) => ({
+      name: agent.name,
+      identity: agent.identity,
+      labels: agent.labels,
+      cordoned: agent.cordoned,
+      draining: agent.draining,
+      joinedAtMs: agent.firstJoinedMs,
+      lastSeenAtMs: agent.lastSeenMs,
+    })),
+  );
+}
+
+function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+  const setOf = (name: string) => controller().routes.sets.get(name);
+  return new Judge({
+    clock,
+    traffic,
+    sets: () => controller().sets,
+    rollout: (name) => controller().rollout(name),
+    endpoints: (name) => [...setOf(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller().object(name, revision, reason),
+    decided: () => controller().changed(),
+  });
+}
+
+/** By what this manager has seen, and by what an earlier one has stored. */
+function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
+  const fromMs = nowMs - limits.calledLatelyMs;
+  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
+  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
+  return store.samples.read(range).length > 0;
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

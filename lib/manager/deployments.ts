@@ -4,12 +4,14 @@
  */
 import type { Clock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
+import { differences } from "../deployment/difference.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
 import {
   configurationRefused,
   type ConfiguredReplicaSet,
   parseReplicaSet,
+  type ReplicaSetSettings,
 } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -27,6 +29,8 @@ export interface DeploymentsOptions {
   transaction: Store["transaction"];
   build: BuildModuleSets;
   record: RecordEvent;
+  /** What a set with these functions would take away from those who called it lately, in words; absent: nobody asks. */
+  dropped?(replicaSet: string, functions: readonly string[]): string | undefined;
   /** Stored sets changed. */
   changed(): void;
 }
@@ -47,9 +51,11 @@ export class Deployments {
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
     this.#requireNotOfFile(store.find(name), name, "deployed by a client");
-    const { specification, blobs } = await this.#inTurn(() =>
-      buildSet(this.#options.build, parsed.replicaSet, request.modules.map(sourceOf))
+    const settings = request.force ? withConsent(parsed.replicaSet) : parsed.replicaSet;
+    const built = await this.#inTurn(() =>
+      buildSet(this.#options.build, settings, request.modules.map(sourceOf))
     );
+    const { specification } = built;
     const before = store.find(name);
     this.#requireNotOfFile(before, name, "deployed by a client");
     if (!before && store.loadAll().length >= limits.replicaSetsMax) {
@@ -62,9 +68,29 @@ export class Deployments {
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
     ) {
-      return { replicaSet: name, revision: before.current.revision, changed: false };
+      return {
+        replicaSet: name,
+        revision: before.current.revision,
+        changed: false,
+        ...(request.dryRun ? { changes: [] } : {}),
+      };
     }
-    return this.#add({ specification, blobs }, "api", by);
+    const refusal = this.#refusalOf(built);
+    if (request.dryRun) {
+      return {
+        replicaSet: name,
+        revision: before?.current.revision ?? 0,
+        changed: true,
+        changes: differences(before?.current.specification, specification),
+        ...(refusal === undefined ? {} : { refusal }),
+      };
+    }
+    if (refusal !== undefined) throw new SqwishError("conflict", refusal);
+    return this.#add(built, "api", by);
+  }
+
+  #refusalOf({ specification: { name, rollout }, functions }: BuiltSet): string | undefined {
+    return rollout.breaking === "allow" ? undefined : this.#options.dropped?.(name, functions);
   }
 
   /**
@@ -78,6 +104,7 @@ export class Deployments {
     const { built, errors, files } = await this.#inTurn(() =>
       buildSets(this.#options.build, sets, baseFolder)
     );
+    errors.push(...built.filter((one) => !this.#isStored(one)).flatMap((one) => this.#refusalOf(one) ?? []));
     if (errors.length > 0) return { errors, files };
     const { store } = this.#options;
     const named = new Set(sets.map((set) => set.name));
@@ -91,13 +118,40 @@ export class Deployments {
   }
 
   /** Throws `not_found` or `conflict`. */
-  scale(name: string, replicas: number | "all", by: string): void {
+  scale(name: string, replicas: number | "all" | "auto", by: string): void {
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "scaled by a client");
     const { store, record } = this.#options;
+    const what = replicas === "auto"
+      ? `lets the specification say how ${name} is scaled`
+      : `scaled ${name} to ${replicas}`;
     this.#options.transaction(() => {
-      store.setReplicasOverride(name, replicas);
-      record("info", "scaled", name, `${by} scaled ${name} to ${replicas}`);
+      store.setReplicasOverride(name, replicas === "auto" ? null : replicas);
+      record("info", "scaled", name, `${by} ${what}`);
+    }, "durable");
+    this.#options.changed();
+  }
+
+  /** Holds the rollout under way, or lets a held one go on. Throws `not_found`, or `conflict` when there is none. */
+  pause(name: string, paused: boolean, by: string): void {
+    const { store, record } = this.#options;
+    const { rollout } = this.#known(name);
+    const [from, to] = paused ? ["progressing", "paused"] as const : ["paused", "progressing"] as const;
+    if (rollout?.state === to) return;
+    if (rollout?.state !== from) {
+      const now = rollout
+        ? `its rollout to revision ${rollout.toRevision} is ${rollout.state}`
+        : "it has none";
+      throw new SqwishError(
+        "conflict",
+        `Only a rollout that is ${from} can be ${paused ? "paused" : "resumed"}; ${name}: ${now}`,
+      );
+    }
+    const kind = paused ? "rollout_paused" : "rollout_resumed";
+    const what = paused ? "paused" : "resumed";
+    this.#options.transaction(() => {
+      store.saveRollout({ ...rollout, state: to });
+      record("info", kind, name, `${by} ${what} the rollout of ${name} to revision ${rollout.toRevision}`);
     }, "durable");
     this.#options.changed();
   }
@@ -148,15 +202,16 @@ export class Deployments {
   #addWhenNew(built: BuiltSet): void {
     const { store } = this.#options;
     const name = built.specification.name;
-    const newest = store.revisions(name).reduce<StoredSet["current"] | undefined>(
-      (best, revision) => best === undefined || revision.revision > best.revision ? revision : best,
-      undefined,
-    );
-    if (newest && sameSpecification(newest.specification, built.specification)) {
+    if (this.#isStored(built)) {
       if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
       return;
     }
     this.#add(built, "file", "configuration file");
+  }
+
+  #isStored({ specification }: BuiltSet): boolean {
+    const [newest] = this.#options.store.revisions(specification.name);
+    return newest !== undefined && sameSpecification(newest.specification, specification);
   }
 
   #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
@@ -200,6 +255,10 @@ export class Deployments {
       `ReplicaSet ${name} belongs to the configuration file and can't be ${what}; change the file`,
     );
   }
+}
+
+function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {
+  return { ...settings, rollout: { ...settings.rollout, breaking: "allow" } };
 }
 
 function sourceOf(module: DeployRequest["modules"][number]): ModuleSource {

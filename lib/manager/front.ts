@@ -4,6 +4,7 @@
  */
 import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
+import type { AgentRecord } from "../cluster/agents.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter } from "../metrics/process_meter.ts";
@@ -15,7 +16,7 @@ import type { Accounts, TokenWish } from "./accounts.ts";
 import { type AgentSessionOptions, openAgentSession } from "./agent_session.ts";
 import { createApi } from "./api/app.ts";
 import type { InvokePort } from "./api/invoke.ts";
-import { InvokeDoor } from "./api/invoke_connection.ts";
+import { openInvokeExchange } from "./api/invoke_door.ts";
 import { createLive } from "./api/live.ts";
 import { createChanges } from "./changes.ts";
 import { type ClientSessionOptions, openClientSession } from "./client_session.ts";
@@ -24,7 +25,6 @@ import type { Deployments } from "./deployments.ts";
 import type { Identity } from "./identity.ts";
 import { awaitHello, createJoin, type JoinOptions, refuse } from "./join.ts";
 import type { ListenerOptions } from "./listener.ts";
-import { ModuleLogs } from "./module_logs.ts";
 import { describeOverview, type OverviewFacts } from "./overview.ts";
 import { Peers } from "./peers.ts";
 import { createReads } from "./reads.ts";
@@ -46,8 +46,7 @@ export interface FrontOptions {
   dashboard: Hono;
 }
 
-export interface Front
-  extends Pick<ListenerOptions, "handle" | "join">, Required<Pick<ListenerOptions, "invokeDoor">> {
+export interface Front extends Pick<ListenerOptions, "handle" | "openExchange" | "join"> {
   /** What a join is from its channel on: the peer has been authenticated and has not said hello. */
   enter(channel: Channel, principal: Principal): void;
   close(): void;
@@ -55,12 +54,11 @@ export interface Front
 
 export function createFront(options: FrontOptions): Front {
   const { clock, log, version, identity, core, accounts, signIn } = options;
-  const logs = new ModuleLogs();
   const clients = { count: 0, everCount: 0 };
   const state = { stopping: false };
-  const agentSession = agentSessionOptions(options, logs, state);
+  const agentSession = agentSessionOptions(options, state);
   const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
-  const { api, live } = createSurface(options, createFacts(options, clients), logs, peers);
+  const { api, live } = createSurface(options, createFacts(options, clients), peers);
   const clientSession: ClientSessionOptions = {
     dispatcher: core.dispatcher,
     call: async (request, principal, remoteAddress) => await api.fetch(request, { principal, remoteAddress }),
@@ -75,25 +73,27 @@ export function createFront(options: FrontOptions): Front {
     addresses: options.addresses,
     authenticate: signIn.authenticate,
     peers,
-    enroll: (by, machine, requirePresent) =>
-      accounts.enroll(by, machine, (token) => {
+    async enroll(by, machine, requirePresent) {
+      const credentials = await accounts.enroll(by, machine, (token) => {
         requirePresent();
         signIn.consume(token);
-      }),
+      });
+      await options.store.synced();
+      return credentials;
+    },
     openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
     openClient: (channel, principal) =>
       openClientSession(clientSession, channel, principal, ++clients.everCount),
   };
-  const invokeDoor = new InvokeDoor({ clock, log, port: invokePort(core, clock), signIn: signIn.signIn });
+  const invokeDoor = { log, port: invokePort(core, clock), signIn: signIn.signIn };
   return {
-    invokeDoor,
+    openExchange: (responder) => openInvokeExchange(invokeDoor, responder),
     handle: (request, remoteAddress) => api.fetch(request, { remoteAddress }),
     join: createJoin(join),
     enter: (channel, principal) => awaitHello(join, channel, principal),
     close() {
       for (const agent of core.agents.list()) if (agent.connection) agentSession.observeSeen(agent.name);
       state.stopping = true;
-      invokeDoor.close();
       live.close();
       peers.close();
     },
@@ -101,10 +101,10 @@ export function createFront(options: FrontOptions): Front {
 }
 
 /** The HTTP API over what is known now, and its live view. */
-function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: ModuleLogs, peers: Peers) {
+function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers: Peers) {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
   const metrics = core.metrics.query;
-  const reads = createReads({ store, accounts, logs, facts, metrics, nowMs: () => clock.nowMs() });
+  const reads = createReads({ store, accounts, logs: core.logs, facts, metrics, nowMs: () => clock.nowMs() });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
   const changes = createChanges({
     deployments: options.deployments,
@@ -113,6 +113,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
     agentStore: store.agents,
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
+    runningOn: (agent) => core.controller.revisionsOn(agent),
     changed: () => core.controller.changed(),
     usersChanged: () => peers.check(),
   });
@@ -125,6 +126,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
     reads,
     changes,
     invoke: invokePort(core, clock),
+    synced: () => store.synced(),
     live,
     prometheus: () => {
       const now = facts();
@@ -144,10 +146,9 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, logs: 
 /** While `state.stopping`, nothing is noted of agents: it is this manager that goes, not they. */
 function agentSessionOptions(
   { clock, log, store, core }: FrontOptions,
-  logs: ModuleLogs,
   state: { stopping: boolean },
 ): AgentSessionOptions {
-  const { agents, controller, dispatcher, metrics, events } = core;
+  const { agents, controller, dispatcher, metrics, events, logs } = core;
   /** A full disk must keep no agent out; the registry knows what matters now. */
   function noted<Result>(what: string, write: () => Result): Result | undefined {
     if (state.stopping) return undefined;
@@ -172,10 +173,14 @@ function agentSessionOptions(
     },
     remember: (hello) =>
       noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
-        { cordoned: agents.get(hello.name)?.cordoned ?? false },
+        flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),
   };
+}
+
+function flagsOf(agent: AgentRecord | undefined): { cordoned: boolean; draining: boolean } {
+  return { cordoned: agent?.cordoned ?? false, draining: agent?.draining ?? false };
 }
 
 function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {
@@ -192,6 +197,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),
+    coldStartMs: core.coldStartMs,
     routes: controller.routes,
     load: dispatcher.snapshot(),
     endpointRates: metrics.endpointRates,

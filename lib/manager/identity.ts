@@ -35,7 +35,7 @@ interface StoredCertificate extends ServerCertificate {
 
 /** `names`: what the certificate must be good for now. */
 export async function openIdentity(
-  settings: SettingStore,
+  { settings, synced }: { settings: SettingStore; synced(): Promise<void> },
   options: { cluster?: string; names: readonly string[]; clock: Clock; random: Random },
 ): Promise<Identity> {
   const known = settings.get<Authority>("authority");
@@ -49,12 +49,15 @@ export async function openIdentity(
   if (settings.get<string>("cluster") !== cluster) settings.set("cluster", cluster);
   const bootEpoch = ((settings.get<number>("bootEpoch") ?? 0) + 1) >>> 0;
   settings.set("bootEpoch", bootEpoch);
+  const certificate = await renewCertificate(settings, authority, options) ??
+    settings.get<StoredCertificate>("certificate")!;
+  // Keys made twice would lock every agent out, and an epoch given twice would make two requests one.
+  await synced();
   return {
     cluster,
     authority,
     fingerprint: fingerprintOf(authority.caCertPem),
-    certificate: await renewCertificate(settings, authority, options) ??
-      settings.get<StoredCertificate>("certificate")!,
+    certificate,
     sessionKey: Uint8Array.from(sessionKey),
     bootEpoch,
     firstStart: !known,

@@ -2,13 +2,12 @@
  * The join: an upgrade request is authenticated, becomes a channel, says `hello` in time and is handed to the agent
  * or client session. Whoever fails on the way gets one clear error and costs nothing more.
  */
-import type { IncomingMessage } from "node:http";
-import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { asSqwishError, describeError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Channel, ChannelHandlers } from "../protocol/channel.ts";
+import type { RequestHead } from "../protocol/http_head.ts";
 import {
   type AgentHello,
   byeOf,
@@ -19,7 +18,6 @@ import {
   type Welcome,
 } from "../protocol/messages.ts";
 import { CloseCode } from "../protocol/rfc6455.ts";
-import { acceptUpgrade, refuseUpgrade } from "../protocol/websocket_accept.ts";
 import { type Principal, requireAllowed } from "../security/access.ts";
 import { parseBasic } from "./api/sign_in.ts";
 import type { Peers } from "./peers.ts";
@@ -54,35 +52,30 @@ export interface JoinOptions {
   openClient(channel: Channel, principal: Principal): Session;
 }
 
-/** The listener's join handler. */
+/** The listener's join handler: resolves with what takes the channel of who has shown who it is. */
 export function createJoin(options: JoinOptions) {
-  return (request: IncomingMessage, socket: Duplex, head: Uint8Array, remoteAddress: string): void => {
-    void authenticate(options, request, remoteAddress).then(
-      (principal) => {
-        if (socket.destroyed) return;
-        awaitHello(options, acceptUpgrade(request, socket, head, remoteAddress), principal);
-      },
-      (thrown) => {
-        const error = asSqwishError(thrown, "Joining");
-        options.log.info("join refused", { address: remoteAddress, code: error.code, reason: error.message });
-        refuseUpgrade(request, socket, error);
-      },
-    );
+  return async (request: RequestHead, remoteAddress: string): Promise<(channel: Channel) => void> => {
+    try {
+      const principal = await authenticate(options, request, remoteAddress);
+      return (channel) => awaitHello(options, channel, principal);
+    } catch (thrown) {
+      const error = asSqwishError(thrown, "Joining");
+      options.log.info("join refused", { address: remoteAddress, code: error.code, reason: error.message });
+      throw error;
+    }
   };
 }
 
-function authenticate(options: JoinOptions, request: IncomingMessage, address: string): Promise<Principal> {
-  const [scheme, value] = String(request.headers.authorization ?? "").split(" ", 2);
+async function authenticate(
+  options: JoinOptions,
+  request: RequestHead,
+  address: string,
+): Promise<Principal> {
+  const [scheme, value] = (request.headers.get("authorization") ?? "").split(" ", 2);
   if (!/^basic$/i.test(scheme) || value === undefined) {
-    return Promise.reject(
-      new SqwishError("unauthenticated", "A join needs Authorization: Basic with user and password"),
-    );
+    throw new SqwishError("unauthenticated", "A join needs Authorization: Basic with user and password");
   }
-  try {
-    return options.authenticate({ ...parseBasic(value), address });
-  } catch (thrown) {
-    return Promise.reject(thrown);
-  }
+  return await options.authenticate({ ...parseBasic(value), address });
 }
 
 /** Starts the channel. Until the session is open it only takes one `hello`. */

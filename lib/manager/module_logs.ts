@@ -1,49 +1,116 @@
-/** What modules printed lately: a bounded ring per replicaSet, in memory. */
+/**
+ * What modules printed lately: a bounded ring per replicaSet, in memory and, at most once a minute, on the disk.
+ * From agents' `logs` messages → here → `/v1/logs` and the store. What is printed and gone within a minute never
+ * reaches the disk, so a chatty module costs no more than the ring once a minute.
+ */
 import { limits } from "../limits.ts";
 import type { LogLine } from "../protocol/messages.ts";
+import type { LogLineView } from "../protocol/views.ts";
 
-export type StoredLine = LogLine & { id: number; agent: string };
+export interface LogStorage {
+  loadAll(): LogLineView[];
+  write(lines: readonly LogLineView[]): void;
+  remove(replicaSet: string): void;
+}
+
+export interface LogQuery {
+  /** Those next after it, oldest first; missing or 0: the newest. */
+  afterId?: number;
+  agent?: string;
+  revision?: number;
+  sinceMs?: number;
+  /** At least so grave. */
+  level?: LogLine["level"];
+  requestId?: string;
+  /** Within the line's text, whatever the case. */
+  contains?: string;
+  limit: number;
+}
 
 interface Ring {
-  lines: StoredLine[];
+  lines: LogLineView[];
   characters: number;
 }
+
+export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLine["level"][];
 
 /** What one replicaSet's lines may take, however long they are. */
 const charactersKept = 1024 * 1024;
 
 export class ModuleLogs {
+  readonly #storage: LogStorage;
   #rings = new Map<string, Ring>();
   #lastId = 0;
+  /** Lines up to this one are stored, or were gone before they could be. */
+  #writtenId: number;
+
+  constructor(storage: LogStorage) {
+    this.#storage = storage;
+    for (const line of storage.loadAll()) {
+      this.#add(this.#rings.get(line.replicaSet) ?? this.#addRing(line.replicaSet), line);
+      this.#lastId = line.id;
+    }
+    this.#writtenId = this.#lastId;
+  }
 
   /** Keeps the lines; those of sets that `exists` denies are dropped. */
   push(agent: string, lines: readonly LogLine[], exists: (set: string) => boolean): void {
     for (const line of lines) {
       if (!exists(line.replicaSet)) continue;
-      const ring = this.#rings.get(line.replicaSet) ?? this.#addRing(line.replicaSet, exists);
+      const ring = this.#rings.get(line.replicaSet) ?? this.#makeRing(line.replicaSet, exists);
       const text = line.text.slice(0, limits.logLineBytesMax);
-      ring.lines.push({ ...line, text, id: ++this.#lastId, agent });
-      ring.characters += text.length;
-      if (ring.lines.length > 2 * limits.logLinesKept || ring.characters > 2 * charactersKept) trim(ring);
+      this.#add(ring, { ...line, text, id: ++this.#lastId, agent });
     }
   }
 
-  /** A set's lines, oldest first: those next after `afterId`, so that a reader who follows misses none; else the newest. */
-  list(replicaSet: string, query: { afterId?: number; agent?: string; limit: number }): StoredLine[] {
-    const { afterId = 0, agent, limit } = query;
-    const lines = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) =>
-      line.id > afterId && (agent === undefined || line.agent === agent)
-    );
+  /** A set's lines that match, oldest first: those next after `afterId`, so that a reader who follows misses none; else the newest. */
+  list(replicaSet: string, query: LogQuery): LogLineView[] {
+    const { afterId = 0, limit } = query;
+    const lines = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) => matches(line, query));
     return afterId === 0 ? lines.slice(Math.max(0, lines.length - limit)) : lines.slice(0, limit);
   }
 
+  /** Writes what is new in one transaction; nothing when nothing is. What the storage throws passes through. */
+  flush(): void {
+    if (this.#writtenId === this.#lastId) return;
+    const fresh = [...this.#rings.values()].flatMap(({ lines }) =>
+      lines.slice(-limits.logLinesKept).filter((line) => line.id > this.#writtenId)
+    );
+    this.#storage.write(fresh.sort((left, right) => left.id - right.id));
+    this.#writtenId = this.#lastId;
+  }
+
   /** Sets come and go; whoever adds one clears away what is left of those that went. */
-  #addRing(replicaSet: string, exists: (set: string) => boolean): Ring {
-    for (const name of this.#rings.keys()) if (!exists(name)) this.#rings.delete(name);
+  #makeRing(replicaSet: string, exists: (set: string) => boolean): Ring {
+    for (const name of this.#rings.keys()) {
+      if (exists(name)) continue;
+      this.#rings.delete(name);
+      this.#storage.remove(name);
+    }
+    return this.#addRing(replicaSet);
+  }
+
+  #addRing(replicaSet: string): Ring {
     const ring: Ring = { lines: [], characters: 0 };
     this.#rings.set(replicaSet, ring);
     return ring;
   }
+
+  #add(ring: Ring, line: LogLineView): void {
+    ring.lines.push(line);
+    ring.characters += line.text.length;
+    if (ring.lines.length > 2 * limits.logLinesKept || ring.characters > 2 * charactersKept) trim(ring);
+  }
+}
+
+function matches(line: LogLineView, query: LogQuery): boolean {
+  const { afterId = 0, agent, revision, sinceMs = 0, level, requestId, contains } = query;
+  return line.id > afterId && line.atMs >= sinceMs &&
+    (agent === undefined || line.agent === agent) &&
+    (revision === undefined || line.revision === revision) &&
+    (level === undefined || logLevels.indexOf(line.level) >= logLevels.indexOf(level)) &&
+    (requestId === undefined || line.requestId === requestId) &&
+    (contains === undefined || line.text.toLowerCase().includes(contains.toLowerCase()));
 }
 
 /** Drops the oldest lines, half of all or more, so that it happens seldom. */

@@ -4,6 +4,9 @@
  */
 import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
+import { differences } from "../deployment/difference.ts";
+import { currentStep } from "../deployment/canary.ts";
+import { wantedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -15,6 +18,7 @@ import type {
   OverviewView,
   ReplicaSetView,
   ReplicaView,
+  RevisionDetailView,
   RevisionView,
   RolloutView,
 } from "../protocol/views.ts";
@@ -37,6 +41,8 @@ export interface OverviewFacts {
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
+  /** How long the last waking from no replicas took. */
+  coldStartMs(set: string): number | undefined;
   routes: RoutingTable;
   load: DispatcherSnapshot;
   endpointRates(endpoint: string): EndpointRates;
@@ -103,6 +109,7 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     name: agent.name,
     health: agent.health,
     cordoned: agent.cordoned,
+    draining: agent.draining,
     address: agent.address,
     version: agent.version,
     labels: agent.labels,
@@ -185,7 +192,9 @@ function versionOf(set: StoredSet, revision: number): string {
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
   const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const wanted = replicas === "all" ? facts.assignedAgents.get(set.name) ?? 0 : replicas;
+  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
+  const count = wantedReplicas(replicas, set.scaledTo, isRollingOut);
+  const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
   );
@@ -202,13 +211,22 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     queued: load?.queued ?? 0,
     outstanding: load?.outstanding ?? 0,
     endpoints: [...facts.routes.sets.get(set.name)?.endpoints.keys() ?? []].sort(),
-    ...(set.rollout ? { rollout: rolloutView(set.rollout, placements, wanted) } : {}),
+    ...(set.rollout ? { rollout: rolloutView(set, set.rollout, placements, wanted) } : {}),
     placements,
     ...(pendingReason ? { pendingReason } : {}),
+    ...optional("coldStartMs", facts.coldStartMs(set.name)),
   };
 }
 
+function optional<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): Partial<Record<Key, Value>> {
+  return value === undefined ? {} : { [key]: value } as Record<Key, Value>;
+}
+
 function rolloutView(
+  { current }: StoredSet,
   rollout: NonNullable<StoredSet["rollout"]>,
   placements: readonly ReplicaView[],
   wanted: number,
@@ -216,7 +234,13 @@ function rolloutView(
   const ready = placements.filter((replica) =>
     replica.revision === rollout.toRevision && replica.state === "ready"
   );
-  return { ...rollout, ready: ready.length, total: wanted };
+  const weight = currentStep(rollout, current.specification.rollout)?.weight;
+  return {
+    ...rollout,
+    ready: ready.length,
+    total: wanted,
+    ...(weight === undefined ? {} : { weight }),
+  };
 }
 
 function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointView {
@@ -298,6 +322,20 @@ export function revisionView(revision: Revision, current: number): RevisionView 
     memoryMb: specification.memoryMb,
     timeoutMs: specification.timeoutMs,
     modules: specification.modules.map(({ docs: _docs, ...module }) => module),
+  };
+}
+
+/** `before`: the kept revision before it. */
+export function revisionDetail(
+  revision: Revision,
+  before: Revision | undefined,
+  current: number,
+): RevisionDetailView {
+  return {
+    ...revisionView(revision, current),
+    specification: differences(undefined, revision.specification),
+    ...(before ? { before: before.revision } : {}),
+    changes: before ? differences(before.specification, revision.specification) : [],
   };
 }
 

@@ -4,13 +4,16 @@ import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import type { Configuration } from "../deployment/specification.ts";
-import { createLog } from "../log.ts";
+import { limits } from "../limits.ts";
+import { createLog, type Log } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
 import { databasePath, fileExists } from "../store/data_folder.ts";
-import { openStore } from "../store/store.ts";
+import { openStore, type Store } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
+import { connectionsMaxFor, parseOpenFilesMax } from "./open_files.ts";
 import { createProcessBuilder } from "./build_process.ts";
+import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
 
@@ -49,8 +52,12 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
   if (options.config !== undefined && !fileExists(databasePath(folder))) {
     await requireGoodConfiguration(options.config, terminal, build);
   }
-  const store = openStore({ folder });
+  const store = openStore({ folder, serving: true });
   let manager: Manager | undefined;
+  const stopKeeping = keepLogShort({
+    ...{ clock, log, store },
+    checkpoint: () => checkpointInProcess(databasePath(folder), Deno.mainModule),
+  });
   try {
     manager = await create({
       clock,
@@ -58,14 +65,14 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       log,
       store,
       build,
-      listen,
+      listen: { ...listen, connectionsMax: await connectionsMaxHere(log) },
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
       configurationFile: options.config,
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());
-    await greet(options, terminal, started);
+    await greet(options, terminal, started, store);
     log.info("serving", {
       listen: `${listen.host}:${started.port}`,
       addresses: started.addresses().join(" "),
@@ -77,9 +84,29 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     terminal.onInterrupt(() => Deno.exit(1));
     log.info("stopping");
   } finally {
+    stopKeeping();
     await manager?.close();
     store.close();
   }
+}
+
+/** What the limit on open files leaves room for; says so when that is less than the manager would take. */
+async function connectionsMaxHere(log: Log): Promise<number> {
+  // Elsewhere than on Linux nobody tells.
+  const text = await Deno.readTextFile("/proc/self/limits").catch(() => "");
+  const openFilesMax = parseOpenFilesMax(text);
+  const openFiles = text === "" ? 0 : [...Deno.readDirSync("/proc/self/fd")].length;
+  const connectionsMax = connectionsMaxFor(openFilesMax, openFiles);
+  if (connectionsMax < limits.connectionsMax) {
+    log.warn(
+      "the limit on open files leaves room for few connections; raise it with LimitNOFILE= or ulimit -n",
+      {
+        openFilesMax,
+        connectionsMax,
+      },
+    );
+  }
+  return connectionsMax;
 }
 
 /** The errors of a refused configuration, a line for each, before the one line of the failure itself. */
@@ -109,7 +136,12 @@ export async function requireGoodConfiguration(
 }
 
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
-async function greet(options: ServeOptions, terminal: Terminal, manager: Manager): Promise<void> {
+async function greet(
+  options: ServeOptions,
+  terminal: Terminal,
+  manager: Manager,
+  store: Pick<Store, "synced">,
+): Promise<void> {
   const [address] = manager.addresses();
   // Not only at the first start: one that was cut short right here has left nobody who could sign in.
   const needsAdmin = !manager.accounts.list().some((user) => user.role === "admin");
@@ -119,6 +151,7 @@ async function greet(options: ServeOptions, terminal: Terminal, manager: Manager
     : undefined;
   const agentToken = await manager.createToken({ role: "agent", once: false });
   const clientToken = await manager.createToken({ role: "client", access: "operator", once: false });
+  await store.synced();
   if (admin) terminal.writeOut(welcome(manager, address, admin.password, agentToken, clientToken));
   if (options.readyFile === undefined) return;
   const ready = {

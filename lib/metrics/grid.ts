@@ -66,6 +66,14 @@ export function latencyColumns(rows: readonly SpanRow[], grid: Grid): Columns {
   return columns;
 }
 
+/** p95 in ms, a column per subject; a step without requests is null. */
+export function p95Columns(rows: readonly SpanRow[], grid: Grid): Columns {
+  const bySubject = Map.groupBy(rows, (row) => row.subject);
+  return new Map(
+    [...bySubject].map(([subject, own]) => [subject, latencyColumns(own, grid).get("p95")!]),
+  );
+}
+
 /** The deepest queue of each step, a column per replicaSet; a step without rows is 0. */
 export function queueColumns(rows: readonly SpanRow[], grid: Grid): Columns {
   const columns: Columns = new Map();

@@ -65,6 +65,15 @@ export class Histogram {
     return bucketValues[this.#high];
   }
 
+  /** How many values are above `us`, by what their buckets are read as. */
+  countAbove(us: number): number {
+    let above = 0;
+    for (let bucket = this.#high; bucket >= this.#low && bucketValues[bucket] > us; bucket--) {
+      above += this.#counts[bucket];
+    }
+    return above;
+  }
+
   clear(): void {
     if (this.#high >= 0) this.#counts.fill(0, this.#low, this.#high + 1);
     this.#count = 0;

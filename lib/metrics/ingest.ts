@@ -10,6 +10,7 @@ import type { Telemetry } from "../protocol/messages.ts";
 import { Histogram } from "./histogram.ts";
 import { type AgentGauges, type AgentValue, isWorthWriting, type QueueValue, type Sample } from "./sample.ts";
 import { type SampleStorage, SampleWriter } from "./sample_writer.ts";
+import { RunWindows } from "./runs.ts";
 import { AgentSeries, endpointRing, EndpointSeries, QueueSeries, ringSeconds } from "./series.ts";
 
 /** The end of one request, as the dispatcher tells it. */
@@ -51,6 +52,7 @@ export class Ingest {
   readonly cluster = new EndpointSeries();
   /** Endpoints beyond the bound, and names that were refused. */
   readonly other = new EndpointSeries();
+  readonly #runs = new RunWindows();
   readonly #writer: SampleWriter;
   readonly #onWriteFailure: (cause: unknown) => void;
   readonly #scratch = new Histogram();
@@ -92,6 +94,7 @@ export class Ingest {
     const gauges = [host.cpu, host.memoryUsedBytes, host.temperatureC ?? null, outstanding];
     series.observe(Math.floor(nowMs / 1000), gauges);
     series.lastSeenMs = nowMs;
+    this.#runs.observe(agent, telemetry.endpoints);
     for (const { count, errors } of telemetry.endpoints) {
       series.hasRun ||= count > 0;
       series.runsTotal += count;
@@ -224,7 +227,7 @@ export class Ingest {
 
   #closeWindow(atMs: number): void {
     this.#isFull = false;
-    const rows: Sample[] = [];
+    const rows: Sample[] = this.#runs.close(atMs);
     for (const [subject, series] of this.endpoints) {
       if (series.isWindowTouched) {
         rows.push({ kind: "endpoint", subject, atMs, value: series.closeWindow(atMs) });

@@ -12,11 +12,13 @@ import {
   gaugeColumns,
   type Grid,
   latencyColumns,
+  p95Columns,
   queueColumns,
   rateColumns,
   type SpanRow,
 } from "./grid.ts";
 import type { Ingest } from "./ingest.ts";
+import { revisionSubject } from "./runs.ts";
 import { agentColumns, type Sample, type SampleKind } from "./sample.ts";
 import type { SampleStorage } from "./sample_writer.ts";
 import { endpointRing, ringSeconds, type SecondRing } from "./series.ts";
@@ -24,7 +26,10 @@ import { endpointRing, ringSeconds, type SecondRing } from "./series.ts";
 export interface MetricsQuery {
   /** One of `seriesKinds`. */
   series: string;
-  /** An endpoint, an agent or a replicaSet; missing: a column for each, and for latency one over all. */
+  /**
+   * An endpoint, an agent or a replicaSet; missing: a column for each, and for latency one over all. Of series by
+   * revision it is the endpoint, and there is a column for each of its revisions: "revision 3".
+   */
   subject?: string;
   fromMs: number;
   toMs: number;
@@ -45,6 +50,12 @@ export const seriesKinds = {
   memory: "agent",
   temperature: "agent",
   outstanding: "agent",
+  revisionRequests: "revision",
+  revisionErrors: "revision",
+  revisionLatency: "revision",
+  agentRequests: "agentRuns",
+  agentErrors: "agentRuns",
+  agentLatency: "agentRuns",
 } as const satisfies Record<string, SampleKind>;
 export type SeriesName = keyof typeof seriesKinds;
 
@@ -59,7 +70,7 @@ const clockSlackMs = 10_000;
 
 /**
  * Answers a query. Units: requests and errors per second, latency and its p50, p95, p99 in ms, queue in requests,
- * cpu as a share, memory in bytes, temperature in degrees Celsius, outstanding in requests.
+ * by revision and by agent the same of runs in modules, latency as p95 alone; cpu as a share, memory in bytes, temperature in degrees Celsius, outstanding in requests.
  * Throws `invalid_request` for an unknown series or an empty span.
  */
 export function queryMetrics(query: MetricsQuery, sources: MetricsSources): MetricsView {
@@ -77,10 +88,11 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
       `fromMs must be before toMs, they are ${query.fromMs} and ${query.toMs}`,
     );
   }
-  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs);
+  const isOfRuns = hasRuns(series);
+  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs, isOfRuns);
   const columns = columnsOf(series, readRows(series, query.subject, grid, sources), grid);
   // A subject that was asked for has its column also when there is nothing to say of it.
-  if (query.subject !== undefined && series !== "latency") {
+  if (query.subject !== undefined && series !== "latency" && !isOfRuns) {
     columnOf(columns, query.subject, grid, emptyOf(series));
   }
   if (grid.stepMs === liveStepMs) overlayLive(series, query.subject, columns, grid, sources.ingest);
@@ -88,14 +100,24 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
     series,
     resolutionMs: grid.stepMs,
     timesMs: Array.from({ length: grid.points }, (_, at) => grid.startMs + at * grid.stepMs),
-    columns: largest(columns).map(([label, values]) => ({ label, values })),
+    columns: largest(columns).map(([label, values]) => ({
+      label: seriesKinds[series] === "revision" && query.subject !== undefined
+        ? `revision ${label.slice(query.subject.length + 1)}`
+        : label,
+      values,
+    })),
   };
 }
 
+/** Runs are known by 10 s and coarser only. */
+function hasRuns(series: SeriesName): boolean {
+  return seriesKinds[series] === "revision" || seriesKinds[series] === "agentRuns";
+}
+
 /** The finest resolution that is still kept for `fromMs` and needs at most 1500 points; longer steps beyond 5 days. */
-function planGrid(fromMs: number, toMs: number, nowMs: number): Grid {
+function planGrid(fromMs: number, toMs: number, nowMs: number, isCoarse: boolean): Grid {
   const ringMs = ringSeconds * 1000;
-  if (fromMs >= nowMs - ringMs - clockSlackMs) {
+  if (!isCoarse && fromMs >= nowMs - ringMs - clockSlackMs) {
     return gridOf(liveStepMs, Math.max(fromMs, nowMs - ringMs), Math.min(toMs, nowMs));
   }
   // Stored rows end with a whole 10 s window; what is newer would look like a dip.
@@ -131,7 +153,9 @@ function readRows(
     : grid.startMs - limits.sampleMs + 1;
   const read = (resolutionMs: number, subject: string, fromMs: number, toMs: number) =>
     withSpan(resolutionMs, samples.read({ resolutionMs, kind, subject, fromMs, toMs }));
-  const subjects = subject === undefined ? chooseSubjects(kind, grid, endMs, sources) : [subject];
+  const subjects = subject === undefined || kind === "revision"
+    ? chooseSubjects(kind, grid, endMs, sources, subject === undefined ? "" : revisionSubject(subject, ""))
+    : [subject];
   return subjects.flatMap((each) => [
     ...(kind === "agent" ? readHeld(each, grid, samples) : []),
     ...(isCoarse ? read(limits.rolledUpMs, each, grid.startMs, Math.min(fineFromMs, endMs)) : []),
@@ -143,17 +167,19 @@ function readRows(
   ]);
 }
 
-/** All subjects of a kind, or as many of the busiest as can be read without stalling the manager; it has one thread. */
+/** All subjects of a kind that begin with `prefix`, or as many of the busiest as can be read without stalling the manager; it has one thread. */
 function chooseSubjects(
   kind: SampleKind,
   grid: Grid,
   endMs: number,
   { ingest, samples }: MetricsSources,
+  prefix: string,
 ): string[] {
   const stored = [limits.sampleMs, limits.rolledUpMs]
     .flatMap((resolutionMs) => samples.lastBefore(resolutionMs, kind, undefined, endMs));
   const pending = ingest.pending.filter((row) => row.kind === kind);
-  const subjects = [...new Set([...stored, ...pending].map((row) => row.subject))].sort();
+  const subjects = [...new Set([...stored, ...pending].map((row) => row.subject))]
+    .filter((subject) => subject.startsWith(prefix)).sort();
   const rowMs = grid.stepMs >= limits.rolledUpMs ? limits.rolledUpMs : limits.sampleMs;
   const subjectsMax = Math.max(1, Math.floor(rowsMax * rowMs / (endMs - grid.startMs)));
   if (subjects.length <= subjectsMax) return subjects;
@@ -182,6 +208,15 @@ function columnsOf(series: SeriesName, rows: readonly SpanRow[], grid: Grid): Co
     case "requests":
     case "errors":
       return rateColumns(series, rows, grid);
+    case "revisionRequests":
+    case "agentRequests":
+      return rateColumns("requests", rows, grid);
+    case "revisionErrors":
+    case "agentErrors":
+      return rateColumns("errors", rows, grid);
+    case "revisionLatency":
+    case "agentLatency":
+      return p95Columns(rows, grid);
     case "latency":
       return latencyColumns(rows, grid);
     case "queue":

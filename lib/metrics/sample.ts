@@ -5,9 +5,19 @@
  */
 import { Histogram, type HistogramBuckets } from "./histogram.ts";
 
-/** "cluster" has the form of an endpoint and is the sum of all, so that a chart of the whole reads one row per step. */
-export type SampleKind = "endpoint" | "cluster" | "agent" | "replicaSet";
-export const sampleKinds: readonly SampleKind[] = ["endpoint", "cluster", "agent", "replicaSet"];
+/**
+ * "cluster" has the form of an endpoint and is the sum of all, so that a chart of the whole reads one row per step.
+ * "revision" and "agentRuns" have it too, but their latency is the run time in the module, as agents measure it.
+ */
+export type SampleKind = "endpoint" | "cluster" | "agent" | "replicaSet" | "revision" | "agentRuns";
+export const sampleKinds: readonly SampleKind[] = [
+  "endpoint",
+  "cluster",
+  "agent",
+  "replicaSet",
+  "revision",
+  "agentRuns",
+];
 
 /** A row as the store keeps it; its value's form follows from its kind. */
 export interface Sample {
@@ -73,6 +83,8 @@ export function mergeSamples(kind: SampleKind, rows: readonly Sample[], endMs: n
   switch (kind) {
     case "endpoint":
     case "cluster":
+    case "revision":
+    case "agentRuns":
       return mergeEndpointValues(rows.map((row) => row.value as EndpointValue));
     case "replicaSet":
       return { m: Math.max(...rows.map((row) => (row.value as QueueValue).m)) } satisfies QueueValue;

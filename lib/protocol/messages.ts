@@ -10,6 +10,8 @@ import { isErrorCode, SqwishError } from "../errors.ts";
 export const protocolName = "sqwish.1";
 export const protocolVersion = 1;
 export const joinPath = "/v1/join";
+/** In the answer to a join: the manager's writes wait for acknowledgements (docs/protocol.md, "Connecting"). */
+export const acknowledgeHeader = "sqwish-acknowledge";
 /** The name every manager certificate carries, so that a manager may change its address (docs/decisions/0002). */
 export const managerServerName = "manager.sqwish";
 

@@ -1,6 +1,6 @@
 /**
  * The WebSocket wire format (RFC 6455, sections 5 and 7.4) without I/O: bytes in, messages out.
- * Our own because the built-in server socket can't switch off Nagle's algorithm over TLS (docs/decisions/0001).
+ * Our own because a write of the built-in server socket can't be awaited, so nothing tells when to gather more.
  * Texts are delivered whole, binary messages piece by piece as they arrive, since they hold frames of their own.
  * Invariant: a message is at most `messageBytesMax` long, or the connection fails.
  */

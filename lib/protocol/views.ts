@@ -2,7 +2,8 @@
  * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
  * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
  */
-import type { EndpointDescription, HostSample, Permissions } from "./messages.ts";
+import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
+import type { LabelRule, ReplicaCount } from "./revision.ts";
 
 export type AgentHealth = "ready" | "suspect" | "lost";
 
@@ -11,6 +12,8 @@ export interface AgentView {
   health: AgentHealth;
   /** Takes no new replicas. */
   cordoned: boolean;
+  /** What it runs is moved to others; it is cordoned too. */
+  draining: boolean;
   address: string;
   version: string;
   labels: Record<string, string>;
@@ -49,7 +52,14 @@ export interface RolloutView {
   /** 0: nothing before. */
   fromRevision: number;
   toRevision: number;
-  state: "progressing" | "done" | "failed";
+  /** "failed": undone, where there was something to go back to. */
+  state: "progressing" | "paused" | "done" | "failed";
+  /** The revision known to be good that it goes back to; missing when there was none. */
+  fallback?: number;
+  /** The canary's stage, from 0; missing for other rollouts and after the last stage. */
+  step?: number;
+  /** The share of requests that goes to the new revision in this stage, in per cent. */
+  weight?: number;
   ready: number;
   total: number;
   reason?: string;
@@ -63,7 +73,8 @@ export interface ReplicaSetView {
   revision: number;
   /** "file": the configuration file owns it; "api": deployed by a client. */
   owner: "file" | "api";
-  replicas: number | "all";
+  /** What was asked for: by the specification, or by a `scale` since. */
+  replicas: ReplicaCount;
   ready: number;
   wanted: number;
   queued: number;
@@ -73,6 +84,8 @@ export interface ReplicaSetView {
   placements: ReplicaView[];
   /** Why replicas are pending, in words. */
   pendingReason?: string;
+  /** Of a set that sleeps without requests: from the last first request to a ready replica. */
+  coldStartMs?: number;
 }
 
 export interface EndpointView extends EndpointDescription {
@@ -108,8 +121,8 @@ export interface RevisionView {
   current: boolean;
   createdAtMs: number;
   createdBy: string;
-  replicas: number | "all";
-  placement: Record<string, string | string[]>;
+  replicas: ReplicaCount;
+  placement: Record<string, LabelRule>;
   permissions: Permissions;
   memoryMb: number;
   timeoutMs: number;
@@ -125,6 +138,13 @@ export interface EventView {
   /** What it is about: an agent's or a replicaSet's name, or "". */
   subject: string;
   message: string;
+}
+
+/** A line that a module printed. */
+export interface LogLineView extends LogLine {
+  /** Grows; `afterId` of the next question. */
+  id: number;
+  agent: string;
 }
 
 export interface UserView {
@@ -186,6 +206,28 @@ export interface DeployRequest {
     entry: boolean;
     base64: string;
   }[];
+  /** Endpoints that were called in the last hour may go or take less. */
+  force?: boolean;
+  /** Nothing is done; the answer says what would be. */
+  dryRun?: boolean;
+}
+
+/** One key that differs between two specifications, as text. */
+export interface ChangeView {
+  path: string;
+  /** Missing: it was not there. */
+  before?: string;
+  /** Missing: it is gone. */
+  after?: string;
+}
+
+/** `GET /v1/revisions/NAME/REVISION`. */
+export interface RevisionDetailView extends RevisionView {
+  /** Its whole specification, key by key; values of `env` are not told. */
+  specification: ChangeView[];
+  /** The kept revision before it, and what differs from that. */
+  before?: number;
+  changes: ChangeView[];
 }
 
 /** Answer to a deployment. */
@@ -194,4 +236,7 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** Of a dry run: what would change, and why it would be refused, if it would. */
+  changes?: ChangeView[];
+  refusal?: string;
 }

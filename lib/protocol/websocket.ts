@@ -1,5 +1,5 @@
 /**
- * The channel over a WebSocket: server side on an upgraded `node:https` socket, dialling side on `Deno.startTls`.
+ * The channel over a WebSocket (RFC 6455), on either side of a TLS connection.
  * Frames gather while one write is under way and leave together as one binary message, so batches grow with the
  * load by themselves. The manager does not read from a peer that does not read; one that never catches up is dropped.
  */
@@ -21,7 +21,7 @@ import {
   writeHeader,
 } from "./rfc6455.ts";
 
-/** A connected, encrypted byte stream; what differs between the two sides. */
+/** A connected, encrypted byte stream. */
 export interface ByteStream {
   readonly remoteAddress: string;
   /** Delivers chunks, which become the receiver's, until `onEnd`, which is called once. */
@@ -31,6 +31,13 @@ export interface ByteStream {
   pause(): void;
   resume(): void;
   destroy(): void;
+}
+
+export interface WebSocketSide {
+  /** A client masks, a server demands it. */
+  side: "client" | "server";
+  /** The peer's writes wait for acknowledgements: each is answered at once, with a pong where nothing else goes. */
+  acknowledges?: boolean;
 }
 
 /**
@@ -51,6 +58,7 @@ export class WebSocketChannel implements Channel, MessageSink {
   readonly #stream: ByteStream;
   readonly #masks: boolean;
   readonly #sheds: boolean;
+  readonly #acknowledges: boolean;
   readonly #parser: MessageParser;
   readonly #inbox = new Inbox({
     deliver: (frames) => this.#deliverFrames(frames),
@@ -82,12 +90,10 @@ export class WebSocketChannel implements Channel, MessageSink {
   #ended = false;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /**
-   * `side` decides masking: a client masks, a server demands it. Only the server stops reading from who does not
-   * read: if both sides did, each could wait for the other.
-   */
-  constructor(stream: ByteStream, side: "client" | "server") {
+  /** Only the server stops reading from who does not read: if both sides did, each could wait for the other. */
+  constructor(stream: ByteStream, { side, acknowledges = false }: WebSocketSide) {
     this.#stream = stream;
+    this.#acknowledges = acknowledges;
     this.#masks = side === "client";
     this.#sheds = side === "server";
     this.#parser = new MessageParser({
@@ -262,6 +268,8 @@ export class WebSocketChannel implements Channel, MessageSink {
       if (!(thrown instanceof WireError)) throw thrown;
       this.close(thrown.closeCode, thrown.message);
     }
+    if (!this.#acknowledges || this.#flushScheduled || this.#writingBytes > 0 || this.closed) return;
+    this.#sendUrgent(Opcode.pong, noBytes);
   }
 
   /** Of the parser. */

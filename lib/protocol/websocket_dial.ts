@@ -6,9 +6,10 @@ import { randomBytes } from "node:crypto";
 import { isErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "./channel.ts";
+import { closeQuietly, ConnStream } from "./conn_stream.ts";
 import { concatBytes } from "./frame.ts";
-import { managerServerName, protocolName } from "./messages.ts";
-import { type ByteStream, describeLoss, WebSocketChannel } from "./websocket.ts";
+import { acknowledgeHeader, managerServerName, protocolName } from "./messages.ts";
+import { WebSocketChannel } from "./websocket.ts";
 
 export interface DialOptions {
   host: string;
@@ -78,8 +79,11 @@ async function open(options: DialOptions, where: string, attempt: Attempt): Prom
     await Deno.startTls(tcp, { hostname: managerServerName, caCerts: [options.caPem] }),
   );
   await tls.handshake();
-  const rest = await upgrade(tls, options, where);
-  return new WebSocketChannel(new ConnStream(tls, where, rest), "client");
+  const { head, rest } = await upgrade(tls, options, where);
+  const stream = new ConnStream(tls, where);
+  stream.handOver(rest);
+  const acknowledges = head.toLowerCase().includes(`\r\n${acknowledgeHeader}:`);
+  return new WebSocketChannel(stream, { side: "client", acknowledges });
 }
 
 function describeFailure(where: string, timedOutMs: number, thrown: unknown): string {
@@ -91,8 +95,12 @@ function describeFailure(where: string, timedOutMs: number, thrown: unknown): st
   return `The manager at ${where} can't be reached`;
 }
 
-/** Sends the upgrade request; resolves with the bytes that came after the response's head. */
-async function upgrade(connection: Deno.Conn, options: DialOptions, where: string): Promise<Uint8Array> {
+/** Sends the upgrade request; resolves with the response's head and the bytes that came after it. */
+async function upgrade(
+  connection: Deno.Conn,
+  options: DialOptions,
+  where: string,
+): Promise<{ head: string; rest: Uint8Array }> {
   const lines = [
     `GET ${options.path} HTTP/1.1`,
     `Host: ${where}`,
@@ -106,7 +114,7 @@ async function upgrade(connection: Deno.Conn, options: DialOptions, where: strin
   await writeAll(connection, new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"));
   const chunks: Uint8Array[] = [];
   const buffer = new Uint8Array(16 * 1024);
-  for (let length = 0; length < limits.upgradeHeaderBytesMax + limits.frameMetaBytesMax;) {
+  for (let length = 0; length < limits.httpHeadBytesMax + limits.frameMetaBytesMax;) {
     const count = await connection.read(buffer);
     if (count === null) break;
     chunks.push(buffer.slice(0, count));
@@ -116,7 +124,7 @@ async function upgrade(connection: Deno.Conn, options: DialOptions, where: strin
     const headEnd = text.indexOf("\r\n\r\n");
     if (headEnd < 0) continue;
     const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1]);
-    if (status === 101) return bytes.slice(headEnd + 4);
+    if (status === 101) return { head: text.slice(0, headEnd), rest: bytes.slice(headEnd + 4) };
     const bodyLength = Number(/\r\ncontent-length: *(\d+)/i.exec(text.slice(0, headEnd))?.[1] ?? 0);
     if (bytes.length >= headEnd + 4 + bodyLength) throw refusal(status, bytes.slice(headEnd + 4), where);
   }
@@ -145,86 +153,4 @@ function refusal(status: number, body: Uint8Array, where: string): SqwishError {
 
 async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-function closeQuietly(connection: Deno.Conn | undefined): void {
-  try {
-    connection?.close();
-  } catch {
-    // Already closed: by the timer, or by `startTls`, which takes the TCP connection over.
-  }
-}
-
-/** A quiet connection holds no more than this; one that reads much at once gets `busyReadBytes`. */
-const readBytes = 16 * 1024;
-const busyReadBytes = 256 * 1024;
-/** With less room than this left, the next read goes into a new buffer. */
-const roomBytesMin = 8 * 1024;
-
-/** A `Deno.Conn` as a byte stream: one pending read, stopped while paused. */
-class ConnStream implements ByteStream {
-  readonly remoteAddress: string;
-  readonly #connection: Deno.Conn;
-  #first: Uint8Array;
-  #paused: Promise<void> | null = null;
-  #unpause: () => void = () => {};
-  #destroyed = false;
-
-  constructor(connection: Deno.Conn, remoteAddress: string, first: Uint8Array) {
-    this.#connection = connection;
-    this.remoteAddress = remoteAddress;
-    this.#first = first;
-  }
-
-  start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void {
-    void this.#read(onData).then(onEnd);
-  }
-
-  async #read(onData: (chunk: Uint8Array) => void): Promise<string> {
-    if (this.#first.length > 0) onData(this.#first);
-    this.#first = new Uint8Array(0);
-    let buffer = new Uint8Array(readBytes);
-    let filled = 0;
-    let count: number | null = 0;
-    while (!this.#destroyed) {
-      if (this.#paused) await this.#paused;
-      try {
-        // What was read belongs to the receiver; the next goes behind it, or into a new buffer.
-        if (buffer.length - filled < roomBytesMin) {
-          buffer = new Uint8Array(count * 2 > roomBytesMin ? busyReadBytes : readBytes);
-          filled = 0;
-        }
-        count = await this.#connection.read(filled === 0 ? buffer : buffer.subarray(filled));
-      } catch (thrown) {
-        return thrown instanceof Error ? describeLoss(thrown) : String(thrown);
-      }
-      if (count === null) return "the manager closed the connection";
-      onData(buffer.subarray(filled, filled + count));
-      filled += count;
-    }
-    return "closed here";
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    return writeAll(this.#connection, bytes);
-  }
-
-  pause(): void {
-    if (this.#paused || this.#destroyed) return;
-    this.#paused = new Promise((resolve) => {
-      this.#unpause = resolve;
-    });
-  }
-
-  resume(): void {
-    this.#paused = null;
-    this.#unpause();
-  }
-
-  destroy(): void {
-    if (this.#destroyed) return;
-    this.#destroyed = true;
-    this.resume();
-    closeQuietly(this.#connection);
-  }
 }

@@ -30,10 +30,10 @@ import {
   refuseShare,
 } from "./admission.ts";
 import type { DispatcherOptions } from "./dispatcher_options.ts";
-import { Fleet } from "./fleet.ts";
+import { chooseFor, Fleet } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
 import * as outcomes from "./outcomes.ts";
-import { choose, smoothRunUs } from "./policy.ts";
+import { smoothRunUs } from "./policy.ts";
 import { type DispatcherSnapshot, snapshotOf } from "./snapshot.ts";
 import {
   type FrameSink,
@@ -100,7 +100,7 @@ export class Dispatcher {
     // Those that wait for the same endpoint go first; those that wait for another could not use a slot free for it.
     const mayRun = target && (set.queue.size === 0 || set.queue.waiting(endpoint) === 0) &&
       !isCongested(requester.sink);
-    const replica = mayRun ? choose(target.replicas, nowMs, this.#random) : null;
+    const replica = mayRun ? chooseFor(target, nowMs, this.#random) : null;
     const full = refuseShare(inFlight.size) ??
       (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs));
     if (full) return this.#refuse(requester, id, number, full, endpoint);
@@ -219,6 +219,7 @@ export class Dispatcher {
   #enqueue(pending: Pending, nowMs: number): void {
     pending.wait(nowMs);
     pending.node = pending.set.queue.push(pending.requester.id, pending.endpoint, pending);
+    if (pending.set.replicas.length === 0) this.#options.onStarved?.(pending.set.routed.name);
   }
 
   /** Back to the front of the queue; what it is for may have gone while it was at the agent. */
@@ -245,10 +246,10 @@ export class Dispatcher {
         const pending = set.queue.shift((endpoint) => this.#fleet.canServe(endpoint));
         if (!pending) break;
         pending.node = null;
-        const candidates = this.#fleet.targets.get(pending.endpoint)!.replicas;
+        const target = this.#fleet.targets.get(pending.endpoint)!;
         // The timer may be late when there is much to do: no slot for what nobody waits for any more.
         if (pending.deadlineMs <= nowMs) this.#expireQueued(pending, nowMs);
-        else this.#run(pending, choose(candidates, nowMs, this.#random)!, nowMs);
+        else this.#run(pending, chooseFor(target, nowMs, this.#random)!, nowMs);
       }
     } finally {
       set.pumping = false;

@@ -16,4 +16,6 @@ export interface DispatcherOptions {
    * Must not call back into the dispatcher.
    */
   onOutcome(outcome: RequestOutcome): void;
+  /** A request waits for a set of which nothing is ready. Must not call back into the dispatcher. */
+  onStarved?(replicaSet: string): void;
 }

@@ -6,7 +6,9 @@
 import { lookup, type RoutedEndpoint, type RoutedSet, type RoutingTable } from "../cluster/routing.ts";
 import { frameName } from "../protocol/frame.ts";
 import { NameCache } from "../protocol/name_cache.ts";
-import { isFree } from "./policy.ts";
+import type { Random } from "../random.ts";
+import { choose, isFree } from "./policy.ts";
+import { Split } from "./split.ts";
 import { AgentLink, type FrameSink, type Pending, Replica, SetState } from "./state.ts";
 
 /** An endpoint of the table and its candidates. */
@@ -14,12 +16,19 @@ export interface Target {
   readonly routed: RoutedEndpoint;
   readonly set: SetState;
   readonly replicas: readonly Replica[];
+  /** How two revisions share its requests. */
+  readonly split: Split | null;
 }
 
 /** What an endpoint's name in a frame leads to; without a target for a name that the table doesn't have. */
 export interface Named {
   readonly endpoint: string;
   readonly target: Target | undefined;
+}
+
+/** The replica a request for `target` runs on next; null: none is free. */
+export function chooseFor({ replicas, split }: Target, nowMs: number, random: Random): Replica | null {
+  return split === null ? choose(replicas, nowMs, random) : split.choose(nowMs, random);
 }
 
 export class Fleet {
@@ -116,7 +125,9 @@ export class Fleet {
     });
     for (const endpoint of routed.endpoints.values()) {
       const replicas = endpoint.replicas.map((entry) => byRouted.get(entry)!);
-      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas });
+      const split = routed.split ? new Split(routed.split.revision, routed.split.share, replicas) : null;
+      split?.follow(this.targets.get(endpoint.endpoint)?.split);
+      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, split });
     }
   }
 

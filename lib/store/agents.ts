@@ -13,6 +13,8 @@ export interface StoredAgent {
   labels: Record<string, string>;
   /** Takes no new replicas. */
   cordoned: boolean;
+  /** What it runs is moved to others; it is cordoned too. */
+  draining: boolean;
   firstJoinedMs: number;
   lastSeenMs: number;
 }
@@ -24,13 +26,14 @@ export class AgentStore {
     this.#database = database;
   }
 
-  /** Notes a join: a new agent, or a known one with its identity and labels of now. `cordoned` and the first join stay. */
+  /** Notes a join: a new agent, or a known one with its identity and labels of now. Flags and the first join stay. */
   observeJoin(
     agent: { name: string; identity: string; labels: Record<string, string> },
     nowMs: number,
   ): StoredAgent {
     const { name, identity, labels } = agent;
-    const row = { name, identity, labels, cordoned: false, firstJoinedMs: nowMs, lastSeenMs: nowMs };
+    const flags = { cordoned: false, draining: false };
+    const row = { name, identity, labels, ...flags, firstJoinedMs: nowMs, lastSeenMs: nowMs };
     return this.#database.orm.insert(agents).values(row)
       .onConflictDoUpdate({ target: agents.name, set: { identity, labels, lastSeenMs: nowMs } })
       .returning().get();
@@ -51,11 +54,11 @@ export class AgentStore {
   }
 
   /** Whether there is such an agent. On the disk at return: a person asked for it. */
-  setCordoned(name: string, cordoned: boolean): boolean {
+  setFlags(name: string, flags: { cordoned: boolean; draining: boolean }): boolean {
     return this.#database.transaction(
       () =>
         Number(
-          this.#database.orm.update(agents).set({ cordoned }).where(eq(agents.name, name)).run().changes,
+          this.#database.orm.update(agents).set(flags).where(eq(agents.name, name)).run().changes,
         ) > 0,
       "durable",
     );

@@ -9,6 +9,7 @@ import { SqwishError } from "../errors.ts";
 /** SQLite's primary result codes (sqlite.org/rescode.html); extended ones carry them in the low byte. */
 const sqliteBusy = 5;
 const sqliteReadOnly = 8;
+const sqliteIoError = 10;
 const sqliteCorrupt = 11;
 const sqliteFull = 13;
 const sqliteCannotOpen = 14;
@@ -20,6 +21,11 @@ export const applicationId = 1399945075;
 /** Where the database of a data folder is. */
 export function databasePath(folder: string): string {
   return `${folder}/sqwish.db`;
+}
+
+/** Where SQLite keeps what was committed and is not in the database yet. */
+export function logPath(database: string): string {
+  return `${database}-wal`;
 }
 
 /** Throws `not_found` when there is no cluster's data in `folder`; makes nothing. */
@@ -64,6 +70,17 @@ export function fileExists(path: string): boolean {
     if (thrown instanceof Deno.errors.NotFound) return false;
     throw thrown;
   }
+}
+
+/** Resolves when all that was written to the file is on the disk; no thread of ours waits for it. */
+export async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.syncData();
+}
+
+/** 0 when there is no such file. */
+export function fileBytes(path: string): number {
+  return fileExists(path) ? Deno.statSync(path).size : 0;
 }
 
 /**
@@ -129,6 +146,32 @@ function isFileError(thrown: Error): boolean {
     /read-only file system|not a directory|file exists/i.test(thrown.message);
 }
 
+/** A failed write as the one error to show; what is not the disk's fault passes unchanged. */
+export function explainWrite(thrown: unknown): unknown {
+  const fail = (message: string) => new SqwishError("internal", message, { cause: thrown });
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    switch (resultCode(error)) {
+      case sqliteFull:
+        return fail(
+          "The change could not be stored, the manager's disk is full; free some space there and try again",
+        );
+      case sqliteReadOnly:
+        return fail(
+          "The change could not be stored, the manager's disk has become read-only; look at its log",
+        );
+      case sqliteIoError:
+        return fail(
+          "The change could not be stored, the manager's disk fails; look at its log and copy the data away",
+        );
+      case sqliteCorrupt:
+        return fail(
+          "The change could not be stored, the manager's database is damaged; stop it and restore a backup",
+        );
+    }
+  }
+  return thrown;
+}
+
 /** SQLite's primary result code of an error; undefined for other errors. `exec` gives only the words. */
 function resultCode(thrown: unknown): number | undefined {
   if (!(thrown instanceof Error)) return undefined;
@@ -136,6 +179,7 @@ function resultCode(thrown: unknown): number | undefined {
   if (typeof code === "number") return code & 0xff;
   if (thrown.message.includes("database is locked")) return sqliteBusy;
   if (thrown.message.includes("readonly database")) return sqliteReadOnly;
+  if (thrown.message.includes("disk I/O error")) return sqliteIoError;
   if (thrown.message.includes("malformed")) return sqliteCorrupt;
   if (thrown.message.includes("disk is full")) return sqliteFull;
   if (thrown.message.includes("unable to open database")) return sqliteCannotOpen;

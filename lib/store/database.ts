@@ -7,6 +7,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { BetterSQLiteSession } from "drizzle-orm/better-sqlite3/session";
 import { BaseSQLiteDatabase, SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { SqwishError } from "../errors.ts";
+import { explainWrite, logPath, syncFile } from "./data_folder.ts";
 
 /** What a write statement answers. */
 export interface WriteResult {
@@ -16,7 +17,10 @@ export interface WriteResult {
 
 export type Orm = BaseSQLiteDatabase<"sync", WriteResult>;
 
-/** "relaxed" writes may be lost in a power cut, never torn; "durable" ones are on the card at return. */
+/**
+ * "relaxed" writes may be lost in a power cut, never torn; "durable" ones are on the card at return, or, in a database
+ * that is `deferred`, once `synced()` has resolved.
+ */
 export type Durability = "relaxed" | "durable";
 
 /** How long a statement waits for another process that is writing, e.g. `manager user add`. */
@@ -67,16 +71,27 @@ class Client {
 export class Database {
   readonly orm: Orm;
   readonly #sqlite: DatabaseSync;
+  readonly #path: string;
+  readonly #deferred: boolean;
   #depth = 0;
+  /** A durable transaction was committed and is not known to be on the card. */
+  #isUnsynced = false;
 
-  /** Opens or creates the file at `path`; ":memory:" keeps everything in memory. Throws SQLite's own errors. */
-  constructor(path: string) {
+  /**
+   * Opens or creates the file at `path`; ":memory:" keeps everything in memory. Throws SQLite's own errors.
+   * `deferred`: no write waits for the card (docs/decisions/0015). Whoever must know awaits `synced()`, and the log is
+   * brought into the database by another process.
+   */
+  constructor(path: string, deferred = false) {
+    this.#path = path;
+    this.#deferred = deferred;
     this.#sqlite = new DatabaseSync(path);
     try {
       this.#sqlite.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
       // Reading the schema first makes a damaged file fail here, before anything is written beside it.
       this.#sqlite.prepare("SELECT count(*) FROM sqlite_schema").get();
       this.#sqlite.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+      if (deferred) this.#sqlite.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0");
     } catch (thrown) {
       this.#sqlite.close();
       throw thrown;
@@ -90,11 +105,12 @@ export class Database {
   /**
    * Runs `work` in one transaction and returns its value; whatever it throws rolls everything back. Inside
    * another transaction it becomes a savepoint of that one, whose durability then counts.
-   * Throws `internal` when `work` returns a promise: a commit can't wait.
+   * Throws `internal` when `work` returns a promise, for a commit can't wait, and when the disk refuses, in words.
    */
   transaction<T>(work: () => T, durability: Durability = "relaxed"): T {
     const nested = this.#depth > 0;
-    if (!nested && durability === "durable") this.#sqlite.exec("PRAGMA synchronous = FULL");
+    const syncs = !nested && durability === "durable" && !this.#deferred;
+    if (syncs) this.#sqlite.exec("PRAGMA synchronous = FULL");
     try {
       this.#sqlite.exec(nested ? `SAVEPOINT depth_${this.#depth}` : "BEGIN IMMEDIATE");
       this.#depth += 1;
@@ -104,6 +120,7 @@ export class Database {
           throw new SqwishError("internal", "A transaction must be synchronous, its work returned a promise");
         }
         this.#end(nested, "commit");
+        this.#isUnsynced ||= this.#deferred && durability === "durable";
         return value;
       } catch (thrown) {
         this.#end(nested, "rollback");
@@ -111,9 +128,30 @@ export class Database {
       } finally {
         this.#depth -= 1;
       }
+    } catch (thrown) {
+      throw nested ? thrown : explainWrite(thrown);
     } finally {
-      if (!nested && durability === "durable") this.#sqlite.exec("PRAGMA synchronous = NORMAL");
+      if (syncs) this.#sqlite.exec("PRAGMA synchronous = NORMAL");
     }
+  }
+
+  /** Resolves when every durable transaction so far is on the card. Rejects with what the system says. */
+  async synced(): Promise<void> {
+    if (!this.#isUnsynced) return;
+    this.#isUnsynced = false;
+    try {
+      // Whoever syncs a file, all that was written to it is synced; nothing holds a lock on the log that closing it
+      // here could drop (sqlite.org/howtocorrupt.html, 2.2).
+      await syncFile(logPath(this.#path));
+    } catch (thrown) {
+      this.#isUnsynced = true;
+      throw thrown;
+    }
+  }
+
+  /** Rows changed since it was opened. */
+  get changes(): number {
+    return Number(this.scalar("SELECT total_changes()"));
   }
 
   /** Runs SQL that drizzle has no words for: migrations, pragmas, VACUUM. */

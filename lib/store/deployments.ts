@@ -14,7 +14,7 @@ import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./sc
 export type SetOwner = "file" | "api";
 
 /** A rollout as it is kept; how many replicas are ready is not, for that is what agents report. */
-export type RolloutRecord = Omit<RolloutView, "ready" | "total">;
+export type RolloutRecord = Omit<RolloutView, "ready" | "total" | "weight">;
 
 export interface StoredSet {
   name: string;
@@ -23,8 +23,12 @@ export interface StoredSet {
   current: Revision;
   /** The last one that was fully rolled out. */
   good?: Revision;
+  /** The rollout's `fallback`, while it is kept. */
+  previous?: Revision;
   /** Set by `scale`; overrules the specification's number. */
   replicasOverride?: number | "all";
+  /** How many the load needed last; says something only where the load decides. */
+  scaledTo?: number;
   rollout?: RolloutRecord;
   createdAtMs: number;
 }
@@ -62,7 +66,8 @@ export class DeploymentStore {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before && before.current.specification.replicas !== specification.replicas;
+      const isRescaled = before &&
+        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas);
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
         .onConflictDoUpdate({
@@ -122,6 +127,11 @@ export class DeploymentStore {
     this.#database.transaction(() => this.#updateSet(name, { replicasOverride: replicas }), "durable");
   }
 
+  /** Notes how many replicas the load needs. Throws `not_found`. */
+  setScaledTo(name: string, replicas: number): void {
+    this.#database.transaction(() => this.#updateSet(name, { scaledTo: replicas }));
+  }
+
   /** Says who may change the set from now on. Throws `not_found`. */
   setOwner(name: string, owner: SetOwner): void {
     this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
@@ -131,7 +141,12 @@ export class DeploymentStore {
   saveRollout(rollout: RolloutRecord): void {
     const { replicaSet, fromRevision, toRevision, state, startedAtMs } = rollout;
     const columns = { fromRevision, toRevision, state, startedAtMs };
-    const optional = { reason: rollout.reason ?? null, endedAtMs: rollout.endedAtMs ?? null };
+    const optional = {
+      reason: rollout.reason ?? null,
+      endedAtMs: rollout.endedAtMs ?? null,
+      fallback: rollout.fallback ?? null,
+      step: rollout.step ?? null,
+    };
     this.#database.transaction(() => {
       if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
       this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
@@ -163,13 +178,16 @@ export class DeploymentStore {
     const { name, owner, createdAtMs } = row;
     const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
     const good = row.goodRevision === 0 ? undefined : this.revision(name, row.goodRevision);
+    const previous = rollout?.fallback ? this.revision(name, rollout.fallback) : undefined;
     return {
       name,
       owner,
       createdAtMs,
+      ...(previous ? { previous } : {}),
       current: this.#require(name, row.currentRevision),
       ...(good ? { good } : {}),
       ...(row.replicasOverride === null ? {} : { replicasOverride: row.replicasOverride }),
+      ...(row.scaledTo === null ? {} : { scaledTo: row.scaledTo }),
       ...(rollout ? { rollout: toRollout(rollout) } : {}),
     };
   }
@@ -217,6 +235,7 @@ export class DeploymentStore {
       set?.goodRevision,
       rollout?.fromRevision,
       rollout?.toRevision,
+      rollout?.fallback,
     ]);
     const numbers = this.#database.orm.select({ revision: revisions.revision }).from(revisions)
       .where(eq(revisions.replicaSet, name)).orderBy(desc(revisions.revision)).all();
@@ -266,6 +285,12 @@ function toRevision(row: typeof revisions.$inferSelect): Revision {
 }
 
 function toRollout(row: typeof rollouts.$inferSelect): RolloutRecord {
-  const { reason, endedAtMs, ...rest } = row;
-  return { ...rest, ...(reason === null ? {} : { reason }), ...(endedAtMs === null ? {} : { endedAtMs }) };
+  const { reason, endedAtMs, fallback, step, ...rest } = row;
+  return {
+    ...rest,
+    ...(reason === null ? {} : { reason }),
+    ...(endedAtMs === null ? {} : { endedAtMs }),
+    ...(fallback === null ? {} : { fallback }),
+    ...(step === null ? {} : { step }),
+  };
 }

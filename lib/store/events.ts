@@ -2,7 +2,7 @@
  * What the cluster decided and noticed, for people: appended one by one, read newest last, the oldest dropped.
  * Appending is one insert without a disk sync (write-ahead log), so callers need no batching.
  */
-import { and, asc, desc, eq, gt, gte, lte, type SQL } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, inArray, lt, lte, or, type SQL } from "drizzle-orm";
 import { limits } from "../limits.ts";
 import type { EventView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
@@ -14,6 +14,10 @@ export interface EventFilter {
   /** Only events after this id, for following; then the oldest of those come first. */
   afterId?: number;
   sinceMs?: number;
+  /** Only events before it. */
+  untilMs?: number;
+  /** At least so grave. */
+  level?: EventView["level"];
   kind?: string;
   subject?: string;
 }
@@ -39,7 +43,7 @@ export class EventStore {
     const message = event.message.slice(0, messageCharactersMax);
     const stored = this.#database.orm.insert(events).values({ atMs, level, kind, subject, message })
       .returning().get();
-    if (stored.id % pruneEvery === 0) this.prune();
+    if (stored.id % pruneEvery === 0) this.prune(atMs);
     return stored;
   }
 
@@ -49,6 +53,8 @@ export class EventStore {
     const conditions: SQL[] = [];
     if (filter.afterId !== undefined) conditions.push(gt(events.id, filter.afterId));
     if (filter.sinceMs !== undefined) conditions.push(gte(events.atMs, filter.sinceMs));
+    if (filter.untilMs !== undefined) conditions.push(lt(events.atMs, filter.untilMs));
+    if (filter.level !== undefined) conditions.push(inArray(events.level, levelsFrom(filter.level)));
     if (filter.kind !== undefined) conditions.push(eq(events.kind, filter.kind));
     if (filter.subject !== undefined) conditions.push(eq(events.subject, filter.subject));
     const isFollowing = filter.afterId !== undefined;
@@ -62,10 +68,16 @@ export class EventStore {
     return this.#database.orm.select({ id: events.id }).from(events).orderBy(desc(events.id)).get()?.id ?? 0;
   }
 
-  /** Drops all but the newest; returns how many went. Happens by itself while appending. */
-  prune(): number {
-    const dropUpTo = this.lastId() - this.#keptMax;
-    if (dropUpTo <= 0) return 0;
-    return Number(this.#database.orm.delete(events).where(lte(events.id, dropUpTo)).run().changes);
+  /** Drops what is older than 30 days, and all but the newest; returns how many went. Happens by itself while appending. */
+  prune(nowMs: number): number {
+    const isGone = or(
+      lte(events.id, this.lastId() - this.#keptMax),
+      lt(events.atMs, nowMs - limits.eventsKeptMs),
+    );
+    return Number(this.#database.orm.delete(events).where(isGone).run().changes);
   }
+}
+
+function levelsFrom(level: EventView["level"]): EventView["level"][] {
+  return level === "info" ? ["info", "warn", "error"] : level === "warn" ? ["warn", "error"] : ["error"];
 }

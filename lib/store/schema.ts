@@ -5,7 +5,7 @@
  */
 import { customType, index, integer, primaryKey, sqliteTable, text, unique } from "drizzle-orm/sqlite-core";
 import type { RevisionSpecification } from "../protocol/revision.ts";
-import type { EventView, RolloutView, UserView } from "../protocol/views.ts";
+import type { EventView, LogLineView, RolloutView, UserView } from "../protocol/views.ts";
 
 /** Bytes as they come from `node:sqlite`: drizzle's own blob column would copy each into a Buffer. */
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
@@ -39,6 +39,7 @@ export const agents = sqliteTable("agents", {
   cordoned: integer("cordoned", { mode: "boolean" }).notNull(),
   firstJoinedMs: integer("first_joined_ms").notNull(),
   lastSeenMs: integer("last_seen_ms").notNull(),
+  draining: integer("draining", { mode: "boolean" }).notNull(),
 });
 
 export const replicaSets = sqliteTable("replica_sets", {
@@ -49,6 +50,8 @@ export const replicaSets = sqliteTable("replica_sets", {
   goodRevision: integer("good_revision").notNull(),
   replicasOverride: text("replicas_override", { mode: "json" }).$type<number | "all">(),
   createdAtMs: integer("created_at_ms").notNull(),
+  /** How many the load needed last, where that decides. */
+  scaledTo: integer("scaled_to"),
 });
 
 export const revisions = sqliteTable("revisions", {
@@ -74,6 +77,8 @@ export const rollouts = sqliteTable("rollouts", {
   reason: text("reason"),
   startedAtMs: integer("started_at_ms").notNull(),
   endedAtMs: integer("ended_at_ms"),
+  fallback: integer("fallback"),
+  step: integer("step"),
 });
 
 /** Module files by content; shared by every revision that names them. */
@@ -92,6 +97,13 @@ export const events = sqliteTable("events", {
   subject: text("subject").notNull(),
   message: text("message").notNull(),
 }, (table) => [index("events_subject").on(table.subject, table.id)]);
+
+/** The newest lines of each replicaSet; ids only grow, also over restarts, so that who follows misses none. */
+export const moduleLogs = sqliteTable("module_logs", {
+  id: integer("id").primaryKey(),
+  replicaSet: text("replica_set").notNull(),
+  line: text("line", { mode: "json" }).$type<Omit<LogLineView, "id" | "replicaSet">>().notNull(),
+}, (table) => [index("module_logs_set").on(table.replicaSet, table.id)]);
 
 /** What samples are about, so that each sample row carries a small number instead of two words. */
 export const sampleSubjects = sqliteTable("sample_subjects", {

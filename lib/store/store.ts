@@ -1,14 +1,23 @@
 /**
- * The manager's whole memory in one SQLite file: users, keys, agents, replicaSets with their modules, events
- * and samples. `manager.ts` opens it once; everything else is handed the repository it needs.
+ * The manager's whole memory in one SQLite file: users, keys, agents, replicaSets with their modules, events,
+ * logs and samples. `manager.ts` opens it once; everything else is handed the repository it needs.
  * Invariant: every write is a synchronous transaction, so what a method did is committed when it returns.
  */
 import { AgentStore } from "./agents.ts";
 import { backUp } from "./backup.ts";
-import { databasePath, explain, lockFolder, makeDatabaseFile, makeFolder } from "./data_folder.ts";
+import {
+  databasePath,
+  explain,
+  fileBytes,
+  lockFolder,
+  logPath,
+  makeDatabaseFile,
+  makeFolder,
+} from "./data_folder.ts";
 import { Database, type Durability } from "./database.ts";
 import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
+import { LogStore } from "./logs.ts";
 import { isCurrentFormat, migrate } from "./migrate.ts";
 import { SampleStore } from "./samples.ts";
 import { SettingStore } from "./settings.ts";
@@ -20,9 +29,14 @@ export interface Store {
   readonly agents: AgentStore;
   readonly deployments: DeploymentStore;
   readonly events: EventStore;
+  readonly logs: LogStore;
   readonly samples: SampleStore;
   /** All of `work`'s writes, over any repositories, or none. `work` must be synchronous. */
   transaction<T>(work: () => T, durability?: Durability): T;
+  /** Resolves when what durable writes did is on the disk. Before that nobody must be told that it is done. */
+  synced(): Promise<void>;
+  /** The log that a checkpoint must bring into the database: its size, and the rows changed since the start. */
+  log(): { bytes: number; changes: number };
   /** Writes the whole cluster into the new file `path` (mode 0600) while everything goes on; see `backup.ts`. */
   backup(path: string): void;
   /** Ends all use; calling it again does nothing. */
@@ -37,6 +51,8 @@ export interface StoreOptions {
    * first be brought to this program's format, which needs the folder alone.
    */
   shared?: boolean;
+  /** True for a manager that serves: its thread must not wait for a disk. See `checkpoint.ts`. */
+  serving?: boolean;
 }
 
 /**
@@ -49,21 +65,22 @@ export function openStore(options: StoreOptions): Store {
   if (folder === null) {
     const database = new Database(":memory:");
     migrate(database, "memory");
-    return assemble(database, () => {});
+    return assemble(database, null, () => {});
   }
   makeFolder(folder);
   let release = options.shared ? undefined : lockFolder(folder);
   let database: Database | undefined;
   try {
     makeDatabaseFile(folder);
-    database = new Database(databasePath(folder));
+    database = new Database(databasePath(folder), options.serving);
     if (options.shared && !isCurrentFormat(database)) release = lockFolder(folder);
+    if (options.serving) requireIntact(database);
     migrate(database, folder);
     if (options.shared) {
       release?.();
       release = undefined;
     }
-    return assemble(database, release ?? (() => {}));
+    return assemble(database, databasePath(folder), release ?? (() => {}));
   } catch (thrown) {
     database?.close();
     release?.();
@@ -71,7 +88,13 @@ export function openStore(options: StoreOptions): Store {
   }
 }
 
-function assemble(database: Database, release: () => void): Store {
+/** Reads the whole database once: half a cluster that seems to be a whole one would be worse than none. */
+function requireIntact(database: Database): void {
+  const found = database.scalar("PRAGMA quick_check(1)");
+  if (found !== "ok") throw new Error(`database disk image is malformed: ${found}`);
+}
+
+function assemble(database: Database, path: string | null, release: () => void): Store {
   let open = true;
   return {
     settings: new SettingStore(database),
@@ -79,8 +102,11 @@ function assemble(database: Database, release: () => void): Store {
     agents: new AgentStore(database),
     deployments: new DeploymentStore(database),
     events: new EventStore(database),
+    logs: new LogStore(database),
     samples: new SampleStore(database),
     transaction: (work, durability) => database.transaction(work, durability),
+    synced: () => database.synced(),
+    log: () => ({ bytes: path === null ? 0 : fileBytes(logPath(path)), changes: database.changes }),
     backup: (path) => backUp(database, path),
     close() {
       if (!open) return;

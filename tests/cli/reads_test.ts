@@ -14,6 +14,7 @@ const agent: AgentView = {
   name: "attic-pi",
   health: "ready",
   cordoned: true,
+  draining: false,
   address: "10.0.0.2:4711",
   version: "0.1.0",
   labels: { arch: "aarch64" },
@@ -212,4 +213,38 @@ Deno.test("`events` prints the oldest first, and `-f` goes on with new ones only
   });
   assert.equal(code, 0);
   assert.equal(out.match(/event \d/g)?.join(), "event 1,event 2,event 3");
+});
+
+Deno.test("`logs -f` asks by its filters and goes on with new lines only", async () => {
+  const line = {
+    atMs: 0,
+    agent: "attic-pi",
+    revision: 3,
+    replicaSet: "images",
+    level: "warn",
+    requestId: "ab",
+  };
+  let extra: unknown[] = [];
+  const { code, out } = await runClient(
+    ["logs", "images", "-f", "--agent", "attic-pi", "--since", "5m", "--level", "warn"],
+    {
+      answers: {
+        "GET /v1/logs/images?agent=attic-pi&level=warn&lastMs=300000&limit=200": {
+          lines: [{ ...line, id: 7, text: "first" }],
+        },
+        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=7": () => ({ lines: extra }),
+        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=8": { lines: [] },
+      },
+      async meanwhile({ terminal }) {
+        await eventually("the old line", () => terminal.out.includes("first"));
+        extra = [{ ...line, id: 8, text: "second\u001b[2J\nline" }];
+        await eventually("the new line", () => terminal.out.includes("second"));
+        terminal.interrupt();
+      },
+    },
+  );
+  assert.equal(code, 0);
+  assert.match(out, /attic-pi {2}r3 {2}warn {3}ab {2}first\n/);
+  assert.ok(!out.includes("\u001b"), "a module can't write to the terminal");
+  assert.equal(out.split("first").length, 2, "nothing twice");
 });

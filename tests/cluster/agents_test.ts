@@ -213,6 +213,7 @@ Deno.test("restored agents are lost from the start, keep their cordon, and retur
     identity: "a".padEnd(16, "-"),
     labels: {},
     cordoned: true,
+    draining: false,
     joinedAtMs: 5,
     lastSeenAtMs: 9,
   }]);
@@ -228,9 +229,9 @@ Deno.test("cordon and removal name an unknown agent, and a connected one isn't r
   agents.join(helloOf("pi-2", "b"), connection);
   agents.join(helloOf("pi-1", "a"), connectionFrom("10.0.0.2"));
   assert.deepEqual(agents.list().map(({ name }) => name), ["pi-1", "pi-2"]);
-  agents.setCordoned("pi-2", true);
+  agents.setFlags("pi-2", { cordoned: true, draining: false });
   assert.equal(agents.get("pi-2")!.cordoned, true);
-  assert.equal(codeOf(() => agents.setCordoned("pi-9", true)), "not_found");
+  assert.equal(codeOf(() => agents.setFlags("pi-9", { cordoned: true, draining: false })), "not_found");
   assert.equal(codeOf(() => agents.forget("pi-2")), "conflict");
   agents.disconnect("pi-2", connection);
   agents.forget("pi-2");

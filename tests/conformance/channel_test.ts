@@ -40,7 +40,8 @@ const frame = (id: number, bytes = 0) => encodeFrame({ op: Op.reply, id, body: n
 const implementations: Record<string, () => Promise<Pairs>> = {
   memory: () =>
     Promise.resolve({ open: () => Promise.resolve(createMemoryChannelPair()), close: async () => {} }),
-  websocket: openWebSocketPairs,
+  websocket: () => openWebSocketPairs(),
+  "acknowledging websocket": () => openWebSocketPairs({ sockets: null }),
 };
 
 for (const [name, openPairs] of Object.entries(implementations)) {

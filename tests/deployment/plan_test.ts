@@ -21,7 +21,7 @@ Deno.test("`stepDeployments()` gives new replicas to the agents with the fewest 
   world.deploy("b", 1);
   world.deploy("c", 1);
   world.settle();
-  assert.equal(world.layout, "big: a@1 c@1; small: b@1");
+  assert.equal(world.layout, "big: a@1 b@1; small: c@1");
 });
 
 Deno.test("`stepDeployments()` never puts two replicas of one set on one agent", () => {

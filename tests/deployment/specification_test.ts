@@ -125,7 +125,7 @@ const refusals: [name: string, text: string, expected: RegExp][] = [
     /modules must name at least one/,
   ],
   ["half a replica", setWith(`"replicas": 1.5`), /replicas must be a whole number from 0 to 1000, is 1\.5/],
-  ["a word for a number", setWith(`"replicas": "two"`), /or "all", is "two"/],
+  ["a word for a number", setWith(`"replicas": "two"`), /"all", or an object with min and max, is "two"/],
   ["too many replicas", setWith(`"replicas": 1001`), /from 0 to 1000, is 1001/],
   ["too little memory", setWith(`"memoryMb": 15`), /from 16 to 1048576 MB, is 15/],
   ["no time at all", setWith(`"timeoutMs": 0`), /timeoutMs must be a whole number from 1 /],
@@ -148,7 +148,43 @@ const refusals: [name: string, text: string, expected: RegExp][] = [
     setWith(`"rollout": {"minReadyMs": 2000, "deadlineMs": 1000}`),
     /1000 and 2000/,
   ],
-  ["a rollback section", setWith(`"rollout": {"rollback": {}}`), /rollback is not a known key/],
+  [
+    "a rollback without a number",
+    setWith(`"rollout": {"rollback": {"errorRate": 2}}`),
+    /errorRate must be a share from 0 to 1/,
+  ],
+  [
+    "a canary's weight over 100",
+    setWith(`"rollout": {"strategy": "canary", "steps": [{"weight": 101}]}`),
+    /steps\[0\]\.weight must be a whole number from 1 to 99/,
+  ],
+  [
+    "weights that shrink",
+    setWith(`"rollout": {"strategy": "canary", "steps": [{"weight": 50}, {"weight": 20}]}`),
+    /weights grow/,
+  ],
+  ["stages without a canary", setWith(`"rollout": {"steps": [{"weight": 50}]}`), /need "strategy": "canary"/],
+  [
+    "a canary without surge",
+    setWith(`"rollout": {"strategy": "canary", "maxSurge": 0}`),
+    /maxSurge above 0 for a canary/,
+  ],
+  [
+    "a placement that contradicts itself",
+    setWith(`"placement": {"zone": {"in": ["attic"], "not": ["attic"]}}`),
+    /placement\.zone can fit no agent/,
+  ],
+  [
+    "a spread over one value",
+    setWith(`"placement": {"zone": "attic"}, "spread": "zone"`),
+    /spreads over zone/,
+  ],
+  [
+    "bounds the wrong way round",
+    setWith(`"replicas": {"min": 3, "max": 2}`),
+    /min up to max, they are 3 and 2/,
+  ],
+  ["a part of a core that is none", setWith(`"cores": 0`), /cores must be a number from 0\.01 to 1024/],
   ["a port out of range", `{"listen": "0.0.0.0:70000"}`, /listen must be HOST:PORT/],
   [
     "an address with a port",

@@ -210,7 +210,7 @@ async function refusedChanges(cluster: Cluster): Promise<void> {
       "/v1/replicasets/probe/replicas",
       { replicas: -1 },
       400,
-      /^replicas: must be a whole number from 0 to 1000 or "all"$/,
+      /^replicas: must be a whole number from 0 to 1000, "all" or "auto"$/,
     ],
     ["PUT", "/v1/replicasets/probe/replicas", { replicas: 1, now: true }, 400, /^now: is not a known key$/],
     ["PUT", "/v1/replicasets/prob/replicas", { replicas: 1 }, 404, /did you mean probe/],

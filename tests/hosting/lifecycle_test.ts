@@ -99,6 +99,17 @@ Deno.test("what still runs when the time to drain is over is aborted, and has it
   await eventually("it is gone", () => hosted.hosting.reports().length === 0);
 });
 
+Deno.test("closing lets what runs end, takes nothing new, and says so before", async () => {
+  await using hosted = await Hosted.ready({ "m.js": counter });
+  const slow = hosted.value("set/slow", 300);
+  await eventually("it runs", () => hosted.logs.length === 1);
+  const closed = hosted.hosting.close(30_000);
+  assert.equal(hosted.states.at(-1)![0].state, "stopping");
+  assert.equal(failure(await hosted.invoke("set/born")).code, "no_ready_replica");
+  assert.equal(await slow, "done");
+  await closed;
+});
+
 Deno.test("ready() that never resolves fails the replica in time, with the reason", async () => {
   await using hosted = await Hosted.create({ readyMsMax: 500 });
   hosted.deploy({

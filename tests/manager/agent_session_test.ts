@@ -122,7 +122,8 @@ Deno.test("a newer connection of the same agent takes over, and the old one's en
   assert.equal(before.frames.length, 1);
 
   const after = await joined(rig);
-  assert.equal(before.close!.code, 1006);
+  assert.equal(before.close!.code, 1008);
+  assert.match(JSON.stringify(before.messages.at(-1)), /bye.*conflict.*taken its place/);
   assert.equal(JSON.parse(lost.of(Op.error)[0].meta).code, "agent_lost");
   assert.equal(rig.core.agents.get("pi-1")!.health, "ready");
   assert.equal(after.of("desired").length, 1);
@@ -232,8 +233,8 @@ Deno.test("a cordoned agent stays cordoned when it returns, and what it says of 
   const peer = await joined(rig, { version: "1\n2023-01-01 error forged" });
   assert.equal(rig.logged.filter((line) => line.includes("forged")).length, 1);
   assert.ok(rig.logged.every((line) => !line.includes("\n")));
-  rig.core.agents.setCordoned("pi-1", true);
-  rig.store.agents.setCordoned("pi-1", true);
+  rig.core.agents.setFlags("pi-1", { cordoned: true, draining: false });
+  rig.store.agents.setFlags("pi-1", { cordoned: true, draining: false });
   peer.channel.close();
   await settle();
   await joined(rig);

@@ -120,7 +120,15 @@ Deno.test("an agent that is gone for good can be removed, one that is connected 
   const password = "long enough";
   await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
   rig.core.agents.restore([
-    { name: "pi-9", identity: "x".repeat(16), labels: {}, cordoned: false, joinedAtMs: 0, lastSeenAtMs: 0 },
+    {
+      name: "pi-9",
+      identity: "x".repeat(16),
+      labels: {},
+      cordoned: false,
+      draining: false,
+      joinedAtMs: 0,
+      lastSeenAtMs: 0,
+    },
   ]);
   const remove = () => rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
   const first = await remove();

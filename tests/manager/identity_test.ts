@@ -20,7 +20,7 @@ async function withStore(work: (store: Store, clock: ManualClock) => Promise<voi
 }
 
 const open = (store: Store, clock: ManualClock, names: string[] = ["attic.local"]) =>
-  openIdentity(store.settings, { names, clock, random });
+  openIdentity(store, { names, clock, random });
 
 Deno.test("a cluster's authority, certificate and session key survive a restart; the start's number grows", () =>
   withStore(async (store, clock) => {

@@ -2,16 +2,19 @@ import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
 import { ModuleLogs } from "../../lib/manager/module_logs.ts";
 import type { LogLine } from "../../lib/protocol/messages.ts";
+import type { LogLineView } from "../../lib/protocol/views.ts";
+import { openStore } from "../../lib/store/store.ts";
 
 const line = (text: string, replicaSet = "images"): LogLine => (
   { atMs: 1, replicaSet, revision: 1, level: "info", text }
 );
+const noStorage = { loadAll: () => [], write: () => {}, remove: () => {} };
 const always = () => true;
 const texts = (logs: ModuleLogs, query: Parameters<ModuleLogs["list"]>[1], set = "images") =>
   logs.list(set, query).map(({ text }) => text);
 
 Deno.test("`list()` gives the newest lines, and to who follows those next after the last one seen", () => {
-  const logs = new ModuleLogs();
+  const logs = new ModuleLogs(noStorage);
   logs.push("pi-1", ["a", "b", "c", "d"].map((text) => line(text)), always);
   assert.deepEqual(texts(logs, { limit: 2 }), ["c", "d"]);
   assert.deepEqual(texts(logs, { limit: 0 }), []);
@@ -20,7 +23,7 @@ Deno.test("`list()` gives the newest lines, and to who follows those next after 
 });
 
 Deno.test("lines are told apart by agent and by set, and those of unknown sets are dropped", () => {
-  const logs = new ModuleLogs();
+  const logs = new ModuleLogs(noStorage);
   logs.push("pi-1", [line("one"), line("other", "sums")], (set) => set === "images");
   logs.push("pi-2", [line("two")], always);
   assert.deepEqual(texts(logs, { limit: 9, agent: "pi-2" }), ["two"]);
@@ -29,7 +32,7 @@ Deno.test("lines are told apart by agent and by set, and those of unknown sets a
 });
 
 Deno.test("what is kept of a set is bounded in lines, and in characters however long they are", () => {
-  const logs = new ModuleLogs();
+  const logs = new ModuleLogs(noStorage);
   const short = Array.from({ length: 5 * limits.logLinesKept }, (_, index) => line(String(index)));
   logs.push("pi-1", short, always);
   const kept = logs.list("images", { limit: Infinity });
@@ -46,9 +49,63 @@ Deno.test("what is kept of a set is bounded in lines, and in characters however 
 });
 
 Deno.test("lines of sets that were deleted go when another set prints its first", () => {
-  const logs = new ModuleLogs();
+  const logs = new ModuleLogs(noStorage);
   logs.push("pi-1", [line("old")], always);
   logs.push("pi-1", [line("new", "sums")], (set) => set === "sums");
   assert.deepEqual(texts(logs, { limit: 9 }), []);
   assert.deepEqual(texts(logs, { limit: 9 }, "sums"), ["new"]);
+});
+
+Deno.test("lines can be asked for by gravity, request, revision, time and text together", () => {
+  const logs = new ModuleLogs(noStorage);
+  logs.push("pi-1", [
+    { ...line("all well"), requestId: "r1", atMs: 10 },
+    { ...line("Low disk"), level: "warn", requestId: "r1", atMs: 20 },
+    { ...line("no disk"), level: "error", requestId: "r2", revision: 2, atMs: 30 },
+  ], always);
+  assert.deepEqual(texts(logs, { limit: 9, level: "warn" }), ["Low disk", "no disk"]);
+  assert.deepEqual(texts(logs, { limit: 9, requestId: "r1", sinceMs: 15 }), ["Low disk"]);
+  assert.deepEqual(texts(logs, { limit: 9, revision: 2 }), ["no disk"]);
+  assert.deepEqual(texts(logs, { limit: 9, contains: "DISK", level: "error" }), ["no disk"]);
+});
+
+Deno.test("a manager that starts anew still has the lines that were flushed, and goes on with their ids", () => {
+  const store = openStore({ folder: null });
+  try {
+    const before = new ModuleLogs(store.logs);
+    before.push("pi-1", [line("one"), line("two")], always);
+    before.flush();
+    before.push("pi-1", [line("lost with the last minute")], always);
+    const after = new ModuleLogs(store.logs);
+    assert.deepEqual(texts(after, { limit: 9 }), ["one", "two"]);
+    const lastId = after.list("images", { limit: 1 })[0].id;
+    after.push("pi-1", [line("three")], always);
+    assert.deepEqual(texts(after, { limit: 9, afterId: lastId }), ["three"]);
+  } finally {
+    store.close();
+  }
+});
+
+Deno.test("a set that is gone leaves no lines behind, in memory or on the disk", () => {
+  const store = openStore({ folder: null });
+  try {
+    const logs = new ModuleLogs(store.logs);
+    logs.push("pi-1", [line("old")], always);
+    logs.flush();
+    logs.push("pi-1", [line("new", "sums")], (set) => set === "sums");
+    logs.flush();
+    assert.deepEqual(store.logs.loadAll().map(({ text }) => text), ["new"]);
+  } finally {
+    store.close();
+  }
+});
+
+Deno.test("of a flood only what is kept goes to the disk, and nothing when nothing was printed", () => {
+  const written: LogLineView[][] = [];
+  const logs = new ModuleLogs({ ...noStorage, write: (lines) => void written.push([...lines]) });
+  logs.push("pi-1", Array.from({ length: 9 * limits.logLinesKept }, (_, at) => line(String(at))), always);
+  logs.flush();
+  logs.flush();
+  assert.equal(written.length, 1);
+  assert.ok(written[0].length <= limits.logLinesKept);
 });

@@ -114,7 +114,9 @@ Deno.test("an overview of 50 agents and 200 endpoints takes a small part of the 
   rig.core.controller.reload();
   const peers = Array.from({ length: 50 }, (_, index) => {
     const peer = rig.enter(agentPrincipal);
-    peer.send(agentHello({ name: `agent-${index}`, identity: `identity-of-${index}-000` }));
+    peer.send(
+      agentHello({ name: `agent-${index}`, identity: `identity-of-${index}-000`, memoryBytes: 2 ** 36 }),
+    );
     return peer;
   });
   await settle();

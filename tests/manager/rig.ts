@@ -100,7 +100,7 @@ export async function openRig(): Promise<ManagerRig> {
   const log = createLog({ clock, write: (line) => logged.push(line), level: "debug" });
   const store = openStore({ folder: null });
   const names = ["attic.local"];
-  const identity = await openIdentity(store.settings, { cluster: "attic", names, clock, random });
+  const identity = await openIdentity(store, { cluster: "attic", names, clock, random });
   const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
   const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });

@@ -249,5 +249,5 @@ const buildSimulated: BuildModuleSets = ({ sets }) =>
       blobs.set(sha256, bytes);
       return { path, source, sha256, sizeBytes: bytes.length, kind: "js" as const, entry: true };
     });
-    return { files: [], result: { ok: true, modules, blobs } };
+    return { files: [], result: { ok: true, modules, blobs, functions: [] } };
   }));

@@ -170,8 +170,9 @@ export class World {
   cordon(agent: string, cordoned: boolean): void {
     const { core, store } = this.manager;
     if (core.agents.get(agent) === undefined) return;
-    store.agents.setCordoned(agent, cordoned);
-    core.agents.setCordoned(agent, cordoned);
+    const flags = { cordoned, draining: false };
+    store.agents.setFlags(agent, flags);
+    core.agents.setFlags(agent, flags);
     core.controller.changed();
     this.trace.note("cordon", agent, cordoned ? "on" : "off");
   }

@@ -8,7 +8,7 @@ Deno.test("a joining agent is remembered; a return updates it and keeps the firs
   try {
     store.agents.observeJoin({ name: "pi-2", identity: "one", labels: { arch: "aarch64" } }, nowMs);
     store.agents.observeJoin({ name: "pi-1", identity: "two", labels: {} }, nowMs);
-    assert.equal(store.agents.setCordoned("pi-2", true), true);
+    assert.equal(store.agents.setFlags("pi-2", { cordoned: true, draining: false }), true);
     store.agents.observeJoin({ name: "pi-2", identity: "three", labels: { zone: "attic" } }, nowMs + 10);
     store.agents.observeSeen("pi-2", nowMs + 20);
     assert.deepEqual(store.agents.find("pi-2"), {
@@ -16,6 +16,7 @@ Deno.test("a joining agent is remembered; a return updates it and keeps the firs
       identity: "three",
       labels: { zone: "attic" },
       cordoned: true,
+      draining: false,
       firstJoinedMs: nowMs,
       lastSeenMs: nowMs + 20,
     });
@@ -28,7 +29,7 @@ Deno.test("a joining agent is remembered; a return updates it and keeps the firs
 Deno.test("changes to an unknown agent say that there is none", () => {
   const store = openStore({ folder: null });
   try {
-    assert.equal(store.agents.setCordoned("pi-9", true), false);
+    assert.equal(store.agents.setFlags("pi-9", { cordoned: true, draining: false }), false);
     assert.equal(store.agents.remove("pi-9"), false);
     assert.equal(store.agents.find("pi-9"), undefined);
   } finally {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { sql } from "drizzle-orm";
+import { checkpoint } from "../../lib/store/checkpoint.ts";
+import { fileBytes, logPath } from "../../lib/store/data_folder.ts";
 import { Database } from "../../lib/store/database.ts";
+import { withFolder } from "./support.ts";
 
 function withTable(work: (database: Database, names: () => unknown[]) => void): void {
   const database = new Database(":memory:");
@@ -94,6 +97,63 @@ Deno.test("durable transactions sync the disk, and the relaxed mode is back afte
         throw new Error("broken");
       }, "durable"), /broken/);
     assert.equal(database.scalar("PRAGMA synchronous"), normal);
+  });
+});
+
+Deno.test("a full disk is told in words, and nothing of the transaction remains", () => {
+  withTable((database, names) => {
+    insert(database, "ant");
+    database.execute(`PRAGMA max_page_count = ${database.scalar("PRAGMA page_count")}`);
+    const fill = () => database.transaction(() => insert(database, "x".repeat(100_000)));
+    assert.throws(fill, { code: "internal", message: /disk is full; free some space/ });
+    assert.deepEqual(names(), ["ant"]);
+  });
+});
+
+Deno.test("a deferred database commits without a sync, and `synced()` waits for what is durable", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/deferred.db`;
+    const [database, beside] = [new Database(path, true), new Database(path)];
+    try {
+      database.execute("CREATE TABLE names (name TEXT UNIQUE)");
+      const normal = 1;
+      assert.equal(database.transaction(() => database.scalar("PRAGMA synchronous"), "durable"), normal);
+      database.transaction(() => insert(database, "ant"), "durable");
+      await database.synced();
+      await Deno.rename(`${path}-wal`, `${path}-moved`);
+      await database.synced();
+      database.transaction(() => insert(database, "bee"), "durable");
+      await assert.rejects(database.synced(), Deno.errors.NotFound);
+      await assert.rejects(database.synced(), Deno.errors.NotFound, "what failed is not taken for done");
+      await Deno.rename(`${path}-moved`, `${path}-wal`);
+      await database.synced();
+    } finally {
+      beside.close();
+      database.close();
+    }
+  });
+});
+
+Deno.test("the log of a deferred database grows until `checkpoint()` brings it in, beside those who write", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/deferred.db`;
+    const database = new Database(path, true);
+    try {
+      database.execute("CREATE TABLE names (name TEXT)");
+      const write = (count: number) =>
+        database.transaction(() => {
+          for (let row = 0; row < count; row++) insert(database, "x".repeat(4000));
+        });
+      for (let batch = 0; batch < 12; batch++) write(100);
+      assert.ok(fileBytes(logPath(path)) > 4_000_000, "no commit brings it in");
+      checkpoint(path);
+      write(1);
+      assert.ok(fileBytes(logPath(path)) < 100_000, "the next write starts it over");
+      const rows = database.orm.values(sql`SELECT count(*) FROM names`);
+      assert.deepEqual(rows, [[1201]]);
+    } finally {
+      database.close();
+    }
   });
 });
 

@@ -64,10 +64,29 @@ Deno.test("old events are dropped while new ones are appended", () => {
   });
 });
 
+Deno.test("events older than 30 days are dropped, however few there are", () => {
+  withEvents(100, (events) => {
+    append(events, 10);
+    assert.equal(events.prune(nowMs + 5 + 30 * 24 * 3600_000), 5);
+    assert.deepEqual(events.list().map((event) => event.id), [6, 7, 8, 9, 10]);
+  });
+});
+
+Deno.test("`list()` filters by gravity and by an end", () => {
+  withEvents(100, (events) => {
+    for (const [at, level] of (["info", "warn", "error", "warn"] as const).entries()) {
+      events.append({ atMs: nowMs + at, level, kind: "agent_lost", subject: "attic", message: level });
+    }
+    assert.deepEqual(events.list({ level: "warn" }).map((event) => event.id), [2, 3, 4]);
+    assert.deepEqual(events.list({ level: "error" }).map((event) => event.id), [3]);
+    assert.deepEqual(events.list({ level: "warn", untilMs: nowMs + 3 }).map((event) => event.id), [2, 3]);
+  });
+});
+
 Deno.test("an event's id is not given again after its event was dropped", () => {
   withEvents(0, (events) => {
     append(events, 3);
-    events.prune();
+    events.prune(nowMs);
     append(events, 1);
     assert.deepEqual(events.list().map((event) => event.id), [4]);
   });

@@ -14,6 +14,19 @@ export interface ClusterOptions {
   binaries?: string;
   /** Extra arguments of every agent. */
   agentArguments?: string[];
+  /** The manager's data folder; one of its own when absent. */
+  managerFolder?: string;
+  /** The host the manager listens on; loopback when absent. */
+  host?: string;
+  /** Addresses in the certificate and the tokens, when there is no configuration. */
+  advertise?: string[];
+  /** What a program is started under: a command in front of it, and its environment. By "manager" or an agent's name. */
+  under?(name: string): Under;
+}
+
+export interface Under {
+  prefix?: string[];
+  env?: Record<string, string>;
 }
 
 interface ReadyFile {
@@ -31,6 +44,12 @@ const root = new URL("../../", import.meta.url).pathname;
 export function programCommand(name: "manager" | "agent" | "client", binaries?: string): [string, string[]] {
   if (binaries) return [`${binaries}/${name}`, []];
   return [Deno.execPath(), ["run", "-A", "--no-prompt", "--quiet", `${root}${name}.ts`]];
+}
+
+/** The command with another in front of it, which must end in an exec: the process id is the program's. */
+function prefixed([program, args]: [string, string[]], prefix: string[] = []): [string, string[]] {
+  const [first, ...rest] = [...prefix, program];
+  return [first, [...rest, ...args]];
 }
 
 /** A running program and all that it said. */
@@ -93,15 +112,17 @@ export class Cluster {
   manager!: Program;
   ready!: ReadyFile;
   readonly agents = new Map<string, Program>();
+  readonly managerFolder: string;
   #connections: Sqwish[] = [];
 
   constructor(folder: string, options: ClusterOptions) {
     this.folder = folder;
     this.options = options;
+    this.managerFolder = options.managerFolder ?? `${folder}/manager`;
   }
 
   get url(): string {
-    return this.ready.url;
+    return this.options.host === undefined ? this.ready.url : `https://127.0.0.1:${this.port}`;
   }
 
   get port(): number {
@@ -119,10 +140,10 @@ export class Cluster {
   /** Starts the manager; again after `manager.end()`, on the port it had. */
   async startManager(extra: string[] = []): Promise<void> {
     const readyFile = `${this.folder}/ready-${crypto.randomUUID()}.json`;
-    const listen = `127.0.0.1:${this.ready?.port ?? 0}`;
+    const listen = `${this.options.host ?? "127.0.0.1"}:${this.ready?.port ?? 0}`;
     const args = [
       "--data",
-      `${this.folder}/manager`,
+      this.managerFolder,
       "--listen",
       listen,
       "--ready-file",
@@ -130,7 +151,7 @@ export class Cluster {
       ...extra,
     ];
     if (this.options.configuration !== undefined) args.push("--config", this.configurationFile);
-    const manager = new Program(programCommand("manager", this.options.binaries), args);
+    const manager = this.#start("manager", "manager", args);
     this.manager = manager;
     await eventually("the manager is ready", async () => {
       if (manager.status) throw new Error(`the manager ended:\n${manager.output}`);
@@ -145,9 +166,14 @@ export class Cluster {
     const args = ["--data", `${this.folder}/${name}`, ...extra, ...(this.options.agentArguments ?? [])];
     const known = this.agents.has(name);
     if (!known) args.push("--join", this.ready.agentToken, "--name", name);
-    const agent = new Program(programCommand("agent", this.options.binaries), args);
+    const agent = this.#start("agent", name, args);
     this.agents.set(name, agent);
     return agent;
+  }
+
+  #start(program: "manager" | "agent", name: string, args: string[]): Program {
+    const { prefix, env } = this.options.under?.(name) ?? {};
+    return new Program(prefixed(programCommand(program, this.options.binaries), prefix), args, env);
   }
 
   /** Runs the client with the admin's profile and waits for its end. */
@@ -240,6 +266,7 @@ export class Cluster {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const cluster = new Cluster(await Deno.makeTempDir({ prefix: "sqwish-test-" }), options);
   try {
+    options.configuration ??= options.advertise && JSON.stringify({ advertise: options.advertise });
     if (options.configuration !== undefined) {
       await Deno.writeTextFile(cluster.configurationFile, options.configuration);
     }

@@ -5,11 +5,11 @@ import { createSystemRandom } from "../../lib/random.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Channel } from "../../lib/protocol/channel.ts";
 import { joinPath } from "../../lib/protocol/messages.ts";
-import { acceptUpgrade } from "../../lib/protocol/websocket_accept.ts";
 import { dialWebSocket } from "../../lib/protocol/websocket_dial.ts";
-import { openListener } from "../../lib/manager/listener.ts";
+import { type ListenerOptions, openListener } from "../../lib/manager/listener.ts";
 
-export async function openWebSocketPairs() {
+/** `options`: of the listener, in place of its usual ones. */
+export async function openWebSocketPairs(options: Pick<ListenerOptions, "sockets"> = {}) {
   const authority = await createAuthority({ cluster: "test", random: createSystemRandom() });
   const { certPem, keyPem } = await issueServerCertificate(authority, { names: ["127.0.0.1"] });
   let accepted: (channel: Channel) => void = () => {};
@@ -20,8 +20,9 @@ export async function openWebSocketPairs() {
     keyPem,
     clock: createSystemClock(),
     log: silentLog,
+    ...options,
     handle: () => new Response("not here", { status: 404 }),
-    join: (request, socket, head, address) => accepted(acceptUpgrade(request, socket, head, address)),
+    join: () => Promise.resolve((channel) => accepted(channel)),
   });
   return {
     port: listener.port,

@@ -1,14 +1,18 @@
 /** `client events`: what the cluster decided, and with `-f` what it decides from now on. */
+import { Option } from "commander";
 import type { EventView } from "../../protocol/views.ts";
-import { addExamples, type Command, wholeNumber } from "../arguments.ts";
+import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
+import { follow } from "../follow.ts";
 import { formatMoment, formatTable, paint, printable } from "../tables.ts";
 import { eventKind, eventTone } from "../views.ts";
-import { type CommandContext, formatJson, lookOf, pause, readJson, withConnection } from "./context.ts";
-
-const pollMs = 500;
+import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
 
 interface Options {
   follow?: boolean;
+  since?: number;
+  level?: string;
+  kind?: string;
+  subject?: string;
   limit: number;
   json?: boolean;
 }
@@ -17,41 +21,50 @@ export function addEvents(program: Command, context: CommandContext): void {
   const command = program.command("events")
     .description("print what the cluster decided and why")
     .option("-f, --follow", "go on with new ones until Ctrl-C")
+    .option("--since <duration>", "no older ones, e.g. 8h", durationMs())
+    .addOption(
+      new Option("--level <level>", "only those at least so grave").choices(["info", "warn", "error"]),
+    )
+    .option("--kind <kind>", "only of this kind, e.g. agent_lost")
+    .option("--subject <name>", "only of this agent, replicaSet or user")
     .option("-n, --limit <count>", "how many old ones", wholeNumber({ min: 1, max: 1000 }), 50)
     .option("--json", "JSON for machines; with --follow one line for each")
     .action((options: Options) => events(context, options));
-  addExamples(command, ["client events", "client events -f", "client events -n 500 --json"]);
+  addExamples(command, [
+    "client events",
+    "client events -f",
+    "client events --since 8h --level warn",
+    "client events -n 500 --json",
+  ]);
 }
 
 async function events(context: CommandContext, options: Options): Promise<void> {
   const { terminal, clock } = context;
   await withConnection(context, async (sqwish, signal) => {
-    const read = async (query: string): Promise<EventView[]> => {
+    const read = async (more: Record<string, string>): Promise<EventView[]> => {
+      const query = new URLSearchParams({ ...filtersOf(options), ...more });
       const answer = await readJson<{ events: EventView[] }>(sqwish, `/v1/events?${query}`, signal);
       return answer.events.toSorted((left, right) => left.id - right.id);
     };
-    let batch = await read(`limit=${options.limit}`);
+    const first = await read({ limit: String(options.limit) });
     if (!options.follow) {
       const text = options.json
-        ? formatJson({ events: batch }, terminal)
-        : formatTable(batch, eventKind.columns, lookOf(terminal), eventKind.empty);
+        ? formatJson({ events: first }, terminal)
+        : formatTable(first, eventKind.columns, lookOf(terminal), eventKind.empty);
       return terminal.writeOut(text);
     }
-    let lastId = 0;
-    while (!signal.aborted) {
-      for (const event of batch) {
-        if (event.id <= lastId) continue;
-        lastId = event.id;
-        terminal.writeOut(options.json ? JSON.stringify(event) + "\n" : eventLine(event, terminal.colours));
-      }
-      await pause(clock, pollMs, signal);
-      // Ctrl-C while the manager is asked is as good an end as between two questions.
-      batch = await read(`limit=1000&afterId=${lastId}`).catch((thrown) => {
-        if (signal.aborted) return [];
-        throw thrown;
-      });
-    }
+    const readAfter = (id: number) => read({ limit: "1000", afterId: String(id) });
+    const write = (event: EventView) =>
+      terminal.writeOut(options.json ? JSON.stringify(event) + "\n" : eventLine(event, terminal.colours));
+    await follow({ first, readAfter, write }, clock, signal);
   });
+}
+
+function filtersOf({ since, level, kind, subject }: Options): Record<string, string> {
+  const filters = { lastMs: since?.toString(), level, kind, subject };
+  return Object.fromEntries(
+    Object.entries(filters).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 function eventLine(event: EventView, colours: boolean): string {

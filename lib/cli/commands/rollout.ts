@@ -1,9 +1,12 @@
-/** `client rollout`: where a rollout stands, and back to an earlier revision. Also `scale` and `delete`. */
+/** `client rollout`: where a rollout stands, held, let go on, or taken back. Also `scale` and `delete`. */
 import type { DeployView } from "../../protocol/views.ts";
 import { InvalidArgumentError } from "commander";
-import { addExamples, type Command, wholeNumber } from "../arguments.ts";
+import { addExamples, type Command, UsageError, wholeNumber } from "../arguments.ts";
+import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
+
+const deletable = new Set(["replicaset", "agent"]);
 
 export function setPath(name: string, rest = ""): string {
   return `/v1/replicasets/${encodeURIComponent(name)}${rest}`;
@@ -19,8 +22,12 @@ export function replicaCount(text: string): number | "all" {
   return value;
 }
 
+function scaleCount(text: string): number | "all" | "auto" {
+  return text === "auto" ? text : replicaCount(text);
+}
+
 export function addRollout(program: Command, context: CommandContext): void {
-  const rollout = program.command("rollout").description("follow a rollout, or take it back");
+  const rollout = program.command("rollout").description("follow a rollout, hold it, or take it back");
   addExamples(rollout, ["client rollout status images", "client rollout undo images --to 3"]);
   const status = rollout.command("status")
     .description("wait until the rollout has ended; exit code 1 when it failed")
@@ -29,6 +36,13 @@ export function addRollout(program: Command, context: CommandContext): void {
       withConnection(context, (sqwish, signal) => followRollout(context, sqwish, { name }, signal))
     );
   addExamples(status, ["client rollout status images"]);
+  addHold(
+    rollout,
+    context,
+    "pause",
+    "hold the rollout where it is: nothing more is moved until it is resumed",
+  );
+  addHold(rollout, context, "resume", "let a paused rollout go on");
   const undo = rollout.command("undo")
     .description("roll back to the revision before, or to a given one")
     .argument("<name>", "replicaSet")
@@ -45,32 +59,50 @@ export function addRollout(program: Command, context: CommandContext): void {
   addExamples(undo, ["client rollout undo images", "client rollout undo images --to 3"]);
 }
 
+function addHold(rollout: Command, context: CommandContext, verb: "pause" | "resume", words: string): void {
+  const command = rollout.command(verb).description(words).argument("<name>", "replicaSet")
+    .action((name: string) =>
+      withConnection(context, async (sqwish, signal) => {
+        await sqwish.call("POST", setPath(name, `/${verb}`), {}, { signal });
+        context.terminal.writeOut(`${name}: the rollout is ${verb}d\n`);
+      })
+    );
+  addExamples(command, [`client rollout ${verb} images`]);
+}
+
 export function addScale(program: Command, context: CommandContext): void {
   const command = program.command("scale")
     .description("change how many agents run a replicaSet")
     .argument("<name>", "replicaSet")
-    .argument("<replicas>", 'a number, or "all"', replicaCount)
-    .action((name: string, replicas: number | "all") =>
+    .argument("<replicas>", 'a number, "all", or "auto" for what the specification says', scaleCount)
+    .action((name: string, replicas: number | "all" | "auto") =>
       withConnection(context, async (sqwish, signal) => {
         await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
-        const many = replicas === "all"
+        const many = replicas === "auto"
+          ? "as many replicas as its specification says"
+          : replicas === "all"
           ? "a replica on every agent"
           : `${replicas} replica${replicas === 1 ? "" : "s"}`;
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
       })
     );
-  addExamples(command, ["client scale images 3", "client scale images all", "client scale images 0"]);
+  addExamples(command, ["client scale images 3", "client scale images all", "client scale images auto"]);
 }
 
 export function addDelete(program: Command, context: CommandContext): void {
   const command = program.command("delete")
-    .description("remove a replicaSet with all its revisions")
-    .argument("<name>", "replicaSet")
-    .action((name: string) =>
-      withConnection(context, async (sqwish, signal) => {
-        await sqwish.call("DELETE", setPath(name), undefined, { signal });
+    .description("remove a replicaSet with all its revisions, or forget an agent that never returns")
+    .argument("<name...>", "a replicaSet, or: agent NAME")
+    .action((names: string[]) => {
+      const [kind, name] = names.length === 1 ? ["replicaset", names[0]] : names;
+      if (names.length > 2 || !deletable.has(kind)) {
+        throw new UsageError("delete takes a replicaSet's name, or `agent` and an agent's name");
+      }
+      const path = kind === "agent" ? agentPath(name) : setPath(name);
+      return withConnection(context, async (sqwish, signal) => {
+        await sqwish.call("DELETE", path, undefined, { signal });
         context.terminal.writeOut(`${name}: deleted\n`);
-      })
-    );
-  addExamples(command, ["client delete images"]);
+      });
+    });
+  addExamples(command, ["client delete images", "client delete agent attic-pi"]);
 }

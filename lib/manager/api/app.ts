@@ -27,6 +27,8 @@ export interface ApiOptions {
   changes: Changes;
   invoke: InvokePort;
   live: Live;
+  /** Resolves when every change so far is on the disk. */
+  synced(): Promise<void>;
   /** The Prometheus text. */
   prometheus(): string;
   dashboard: Hono;
@@ -57,6 +59,11 @@ export function createApi(options: ApiOptions): Hono<ApiEnv> {
   });
   app.get("/v1/live", guard("read"), () => options.live.response());
   app.route("/v1", readRoutes(options.reads));
+  app.use("/v1/*", async (c, next) => {
+    await next();
+    // Nobody is told that something is done which a power cut could still undo.
+    if (c.req.method !== "GET") await options.synced();
+  });
   app.route("/v1", changeRoutes(options.changes));
   app.route("/", options.dashboard);
   return app;

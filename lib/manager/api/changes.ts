@@ -9,10 +9,15 @@ import { type ApiEnv, readJson } from "./context.ts";
 
 export interface Changes {
   deploy(request: DeployRequest, by: Principal): Promise<DeployView>;
-  scale(name: string, replicas: number | "all", by: Principal): void;
+  /** "auto": as its specification says. */
+  scale(name: string, replicas: number | "all" | "auto", by: Principal): void;
+  /** Holds a rollout, or lets it go on. */
+  pause(name: string, paused: boolean, by: Principal): void;
   undo(name: string, toRevision: number | undefined, by: Principal): DeployView;
   remove(name: string, by: Principal): void;
   cordon(agent: string, cordoned: boolean, by: Principal): void;
+  /** Cordons an agent and moves what it runs to others; what would be left without a place, in words. */
+  drain(agent: string, by: Principal): { warnings: string[] };
   /** Forgets an agent that is gone for good. */
   removeAgent(agent: string, by: Principal): void;
   addUser(
@@ -33,11 +38,14 @@ const deploySchema = v.strictObject({
       base64: v.string(),
     }),
   ),
+  force: v.optional(v.boolean()),
+  dryRun: v.optional(v.boolean()),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
-const replicasMessage = 'must be a whole number from 0 to 1000 or "all"';
+const replicasMessage = 'must be a whole number from 0 to 1000, "all" or "auto"';
 const replicasSchema = v.union([
   v.literal("all"),
+  v.literal("auto"),
   v.pipe(
     v.number(),
     v.integer(replicasMessage),
@@ -70,6 +78,14 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
     changes.scale(c.req.param("name"), replicas, c.get("principal"));
     return c.json({});
   });
+  app.post("/replicasets/:name/pause", guard("rollout"), (c) => {
+    changes.pause(c.req.param("name"), true, c.get("principal"));
+    return c.json({});
+  });
+  app.post("/replicasets/:name/resume", guard("rollout"), (c) => {
+    changes.pause(c.req.param("name"), false, c.get("principal"));
+    return c.json({});
+  });
   app.post("/replicasets/:name/rollback", guard("rollout"), async (c) => {
     const schema = v.strictObject({ toRevision: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))) });
     const { toRevision } = await readJson(c, schema);
@@ -83,6 +99,9 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
     const { cordoned } = await readJson(c, v.strictObject({ cordoned: v.boolean() }));
     changes.cordon(c.req.param("name"), cordoned, c.get("principal"));
     return c.json({});
+  });
+  app.post("/agents/:name/drain", guard("drain"), (c) => {
+    return c.json(changes.drain(c.req.param("name"), c.get("principal")));
   });
   app.delete("/agents/:name", guard("delete"), (c) => {
     changes.removeAgent(c.req.param("name"), c.get("principal"));

@@ -57,3 +57,19 @@ export function queryNumber(c: ApiContext, name: string): number | undefined {
     `Query parameter ${name} must be a number from 0, is ${JSON.stringify(text)}`,
   );
 }
+
+/** One of some words from the query. Throws `invalid_request` when it is anything else. */
+export function queryWord<Word extends string>(
+  c: ApiContext,
+  name: string,
+  words: readonly Word[],
+): Word | undefined {
+  const text = c.req.query(name);
+  if (text === undefined || text === "") return undefined;
+  const word = words.find((known) => known === text);
+  if (word !== undefined) return word;
+  throw new SqwishError(
+    "invalid_request",
+    `Query parameter ${name} must be one of ${words.join(", ")}, is ${JSON.stringify(text.slice(0, 60))}`,
+  );
+}

@@ -2,22 +2,34 @@
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
 import { nearMisses } from "../../near_miss.ts";
-import type { EventView, MetricsView, OverviewView, RevisionView, UserView } from "../../protocol/views.ts";
+import type {
+  EventView,
+  LogLineView,
+  MetricsView,
+  OverviewView,
+  RevisionDetailView,
+  RevisionView,
+  UserView,
+} from "../../protocol/views.ts";
 import { guard } from "../../security/access.ts";
-import type { StoredLine } from "../module_logs.ts";
-import { type ApiEnv, queryNumber } from "./context.ts";
+import type { EventFilter } from "../../store/events.ts";
+import { logLevels, type LogQuery } from "../module_logs.ts";
+import { type ApiContext, type ApiEnv, queryNumber, queryWord } from "./context.ts";
 
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
-  events(query: { limit?: number; afterId?: number; subject?: string; kind?: string }): EventView[];
-  logs(replicaSet: string, query: { afterId?: number; agent?: string; limit: number }): StoredLine[];
+  /** undefined: it is not kept. */
+  revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
+  events(query: EventFilter): EventView[];
+  logs(replicaSet: string, query: LogQuery): LogLineView[];
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
 }
 
 const eventsMax = 1000;
+const eventLevels = ["info", "warn", "error"] as const satisfies readonly EventView["level"][];
 const defaultWindowMs = 15 * 60_000;
 
 export function readRoutes(reads: Reads): Hono<ApiEnv> {
@@ -28,7 +40,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/agents/*",
       "/replicasets/*",
       "/endpoints/*",
-      "/revisions",
+      "/revisions/*",
       "/events",
       "/metrics",
     ]
@@ -51,11 +63,21 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
   });
   app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/revisions/:name/:revision", (c) => {
+    const { name, revision } = c.req.param();
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const detail = reads.revision(name, Number(revision));
+    if (detail) return c.json(detail);
+    const kept = reads.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  });
   app.get("/events", (c) => {
-    const limit = Math.min(queryNumber(c, "limit") ?? 100, eventsMax);
     const events = reads.events({
-      limit,
+      limit: Math.min(queryNumber(c, "limit") ?? 100, eventsMax),
       afterId: queryNumber(c, "afterId"),
+      sinceMs: sinceOf(c, reads.nowMs()),
+      untilMs: queryNumber(c, "untilMs"),
+      level: queryWord(c, "level", eventLevels),
       subject: c.req.query("subject"),
       kind: c.req.query("kind"),
     });
@@ -70,13 +92,30 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
   app.get("/logs/:name", guard("logs"), (c) => {
     const name = c.req.param("name");
     find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
-    const limit = Math.min(queryNumber(c, "limit") ?? 200, eventsMax);
-    return c.json({
-      lines: reads.logs(name, { afterId: queryNumber(c, "afterId"), agent: c.req.query("agent"), limit }),
-    });
+    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
   });
   app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
   return app;
+}
+
+/** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */
+function sinceOf(c: ApiContext, nowMs: number): number | undefined {
+  const lastMs = queryNumber(c, "lastMs");
+  const sinceMs = queryNumber(c, "sinceMs");
+  return lastMs === undefined ? sinceMs : Math.max(sinceMs ?? 0, nowMs - lastMs);
+}
+
+function logQuery(c: ApiContext, nowMs: number): LogQuery {
+  return {
+    afterId: queryNumber(c, "afterId"),
+    agent: c.req.query("agent"),
+    revision: queryNumber(c, "revision"),
+    sinceMs: sinceOf(c, nowMs),
+    level: queryWord(c, "level", logLevels),
+    requestId: c.req.query("requestId"),
+    contains: c.req.query("contains"),
+    limit: Math.min(queryNumber(c, "limit") ?? 200, eventsMax),
+  };
 }
 
 function find<Item>(kind: string, items: Item[], name: string, nameOf: (item: Item) => string): Item {

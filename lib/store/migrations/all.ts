@@ -3,5 +3,7 @@
  * (`PRAGMA user_version`). Append-only: a released migration is never edited.
  */
 import { initial } from "./0001_initial.ts";
+import { rollouts } from "./0002_rollouts.ts";
+import { moduleLogs } from "./0003_module_logs.ts";
 
-export const migrations: readonly string[] = [initial];
+export const migrations: readonly string[] = [initial, rollouts, moduleLogs];

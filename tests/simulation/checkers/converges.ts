@@ -31,7 +31,12 @@ export function converges(world: World): Checker {
     // Nothing earlier is known to be good: what serves goes on.
     if (rollout?.state === "failed" && !good) return;
     const target = rollout?.state === "failed" ? good! : current;
-    const wanted = set.replicasOverride ?? target.specification.replicas;
+    const asked = set.replicasOverride ?? target.specification.replicas;
+    const [least, most] = asked === "all"
+      ? [Infinity, Infinity]
+      : typeof asked === "number"
+      ? [asked, asked]
+      : [asked.min, asked.max];
     const able = core.agents.list().filter((agent) =>
       fitsPlacement(agent.labels, target.specification.placement)
     );
@@ -41,16 +46,16 @@ export function converges(world: World): Checker {
       )
     );
     const free = able.filter((agent) => !agent.cordoned && !runs.includes(agent));
-    const missing = wanted === "all" ? free.length : Math.min(wanted - runs.length, free.length);
+    const missing = Math.min(least - runs.length, free.length);
     if (missing > 0) {
       fail(
-        `${set.name} lacks ${missing} of ${wanted} replicas of revision ${target.revision}, ${
+        `${set.name} lacks ${missing} of ${least} replicas of revision ${target.revision}, ${
           free[0].name
         } could run one`,
       );
     }
-    if (wanted !== "all" && runs.length > wanted) {
-      fail(`${set.name} runs on ${runs.length} agents, wanted are ${wanted}`);
+    if (runs.length > most) {
+      fail(`${set.name} runs on ${runs.length} agents, wanted are ${most}`);
     }
   }
 

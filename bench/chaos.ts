@@ -1,0 +1,51 @@
+/**
+ * The command line of the faults: `task chaos [fault…]`. Does each to a cluster of compiled programs under load, several
+ * rounds, and with `--out` writes the page and all rounds.
+ */
+import { parseArgs } from "node:util";
+import { faults } from "./chaos/all.ts";
+import { runFault } from "./chaos/fault.ts";
+import { type Records, renderFaults, writeFaults } from "./chaos/report.ts";
+import { describeMachine } from "./machine.ts";
+
+const usage = `task chaos [fault…] [options]
+  faults       ${faults.map(({ name }) => name).join(", ")}; all when left out
+  --rounds N   how often each is done (3)
+  --out DIR    where faults.md and faults/ are written
+  --render DIR only make the page of DIR anew`;
+
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "3" },
+    out: { type: "string" },
+    render: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  if (values.help) return console.log(usage);
+  if (values.render !== undefined) return await writeFaults(values.render, {});
+  const unknown = positionals.find((name) => !faults.some((fault) => fault.name === name));
+  if (unknown !== undefined) throw new Error(`There is no fault ${unknown}; see --help`);
+  const rounds = Number(values.rounds);
+  const machine = await describeMachine();
+  const date = new Date().toISOString().slice(0, 10);
+  const records: Records = {};
+  for (const fault of faults.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+    console.error(`— ${fault.title}`);
+    const done = await runFault(fault, rounds, (round) => console.error(JSON.stringify(round)));
+    records[fault.name] = { date, machine, rounds: done };
+    if (values.out !== undefined) await writeFaults(values.out, { [fault.name]: records[fault.name] });
+  }
+  console.log(renderFaults(records));
+}
+
+try {
+  await main();
+} catch (thrown) {
+  console.error(thrown instanceof Error ? thrown.message : thrown);
+  Deno.exit(1);
+}

@@ -1,0 +1,126 @@
+/** An agent whose network is cut, lossy, slow, silent or renumbered. */
+import { type Done, type Fault, pause, type Scene } from "../fault.ts";
+import { Cable } from "../network.ts";
+import type { Stage } from "../stage.ts";
+
+const victim = "agent-2";
+
+export const networkFaults: Fault[] = [
+  {
+    name: "network-black-hole",
+    title: "an agent's network swallows everything for 8 s (no FIN, no RST)",
+    seen: "its requests wait up to 3 s, then as if it were killed; back with its modules loaded",
+    errors: ["agent_lost"],
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const runners = stage.runnersOf(victim);
+        const atMs = Date.now();
+        await cable.set({ lossPercent: 100 });
+        const noticed = await stage.event("agent_lost", victim, atMs);
+        await pause(Math.max(0, atMs + 8000 - Date.now()));
+        await cable.set({});
+        await stage.whole();
+        requireSame(runners, stage.runnersOf(victim));
+        return { atMs, noticedMs: noticed.atMs - atMs };
+      }),
+  },
+  {
+    name: "network-cut",
+    title: "an agent's network device goes down for 5 s",
+    seen: "as with a black hole",
+    errors: ["agent_lost"],
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const runners = stage.runnersOf(victim);
+        const atMs = Date.now();
+        await cable.setUp(false);
+        const noticed = await stage.event("agent_lost", victim, atMs);
+        await pause(Math.max(0, atMs + 5000 - Date.now()));
+        await cable.setUp(true);
+        await stage.whole();
+        requireSame(runners, stage.runnersOf(victim));
+        return { atMs, noticedMs: noticed.atMs - atMs };
+      }),
+  },
+  {
+    name: "network-loss",
+    title: "30 % of an agent's packets are lost for 10 s",
+    seen: "its replies come late; it may be lost for a while",
+    errors: ["agent_lost"],
+    prepare: (folder) => behindCable(folder, (stage, cable) => worseFor(stage, cable, { lossPercent: 30 })),
+  },
+  {
+    name: "network-delay",
+    title: "an agent's packets take 500 ms each way for 10 s",
+    seen: "its replies come 1 s later; it gets fewer requests",
+    prepare: (folder) => behindCable(folder, (stage, cable) => worseFor(stage, cable, { delayMs: 500 })),
+  },
+  {
+    name: "network-agent-renumbered",
+    title: "an agent gets another address",
+    seen: "as with a black hole; it is back by itself",
+    errors: ["agent_lost"],
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const runners = stage.runnersOf(victim);
+        const atMs = Date.now();
+        await cable.renumberThere();
+        const noticed = await stage.event("agent_lost", victim, atMs);
+        await stage.whole();
+        requireSame(runners, stage.runnersOf(victim));
+        return { atMs, noticedMs: noticed.atMs - atMs };
+      }),
+  },
+  {
+    name: "network-manager-renumbered",
+    title: "the manager gets another address that it has told of before",
+    seen: "as with a black hole; the agent finds it by itself",
+    errors: ["agent_lost"],
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const runners = stage.runnersOf(victim);
+        const atMs = Date.now();
+        await cable.renumberHere();
+        const noticed = await stage.event("agent_lost", victim, atMs);
+        await stage.whole();
+        requireSame(runners, stage.runnersOf(victim));
+        return { atMs, noticedMs: noticed.atMs - atMs };
+      }),
+  },
+];
+
+/** The victim is behind the cable, the others and the manager are not. */
+async function behindCable(
+  folder: string,
+  harm: (stage: Stage, cable: Cable) => Promise<Done>,
+): Promise<Scene> {
+  const cable = await Cable.lay(folder);
+  return {
+    stage: {
+      host: "0.0.0.0",
+      advertise: cable.managerAddresses,
+      under: (name) => name === victim ? { prefix: cable.prefix } : {},
+    },
+    run: (stage) => harm(stage, cable),
+    undo: () => cable.remove(),
+  };
+}
+
+async function worseFor(
+  stage: Stage,
+  cable: Cable,
+  how: { delayMs?: number; lossPercent?: number },
+): Promise<Done> {
+  const atMs = Date.now();
+  await cable.set(how);
+  await pause(10_000);
+  await cable.set({});
+  await stage.whole();
+  return { atMs };
+}
+
+/** An agent that was only cut off must come back with the very processes it had. */
+function requireSame(before: readonly number[], after: readonly number[]): void {
+  if (before.length > 0 && before.every((pid) => after.includes(pid))) return;
+  throw new Error(`the runners must go on, they were ${before.join(" ")} and are ${after.join(" ")}`);
+}

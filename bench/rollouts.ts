@@ -1,0 +1,52 @@
+/**
+ * Repeats each rollout trial and prints a table for docs/rollouts.md: `deno run -A bench/rollouts.ts [--runs 10]
+ * [--only TEXT]`. A cluster of three agents on this machine for each trial; everything is ended afterwards.
+ */
+import { parseArgs } from "node:util";
+import { startCluster } from "../tests/support/cluster.ts";
+import { type Trial, type TrialResult, trials } from "./rollouts/trials.ts";
+
+async function repeat(trial: Trial, runs: number, say: (line: string) => void): Promise<TrialResult[]> {
+  const cluster = await startCluster({ agents: 3 });
+  try {
+    const sqwish = await cluster.connect();
+    const results: TrialResult[] = [];
+    for (let run = 1; run <= runs; run++) {
+      const result = await trial(cluster, sqwish);
+      results.push(result);
+      say(`  ${run}: ${JSON.stringify(result)}`);
+    }
+    return results;
+  } finally {
+    await cluster.close();
+  }
+}
+
+function rowOf(name: string, results: TrialResult[]): string {
+  const sum = (of: (result: TrialResult) => number) => results.reduce((total, each) => total + of(each), 0);
+  const shares = results.map(({ touched, requests }) => touched / requests * 100);
+  const undone = results.flatMap(({ undoneMs }) => undoneMs === undefined ? [] : [undoneMs / 1000])
+    .sort((left, right) => left - right);
+  const times = undone.length === 0
+    ? "–"
+    : `${undone[Math.floor(undone.length / 2)].toFixed(1)} s (${undone[0].toFixed(1)} to ${
+      undone.at(-1)!.toFixed(1)
+    })`;
+  const worst = `${Math.max(...shares).toFixed(2)} %`;
+  return `| ${name} | ${results.length} | ${sum(({ requests }) => requests)} | ${
+    sum(({ failed }) => failed)
+  } | ${worst} | ${times} |`;
+}
+
+const { values } = parseArgs({
+  options: { runs: { type: "string", default: "10" }, only: { type: "string", default: "" } },
+});
+const rows = [];
+for (const [name, trial] of trials) {
+  if (!name.includes(values.only)) continue;
+  console.error(name);
+  rows.push(rowOf(name, await repeat(trial, Number(values.runs), (line) => console.error(line))));
+}
+console.log("| under load | runs | requests | failed | touched in the worst run | undone after |");
+console.log("| --- | --- | --- | --- | --- | --- |");
+for (const row of rows) console.log(row);

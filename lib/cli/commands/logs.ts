@@ -1,0 +1,88 @@
+/** `client logs`: what a replicaSet's modules print, on all agents, and with `-f` what they print from now on. */
+import { Option } from "commander";
+import type { LogLineView } from "../../protocol/views.ts";
+import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
+import { follow } from "../follow.ts";
+import { formatMoment, paint, printable, type Tone } from "../tables.ts";
+import { type CommandContext, formatJson, readJson, withConnection } from "./context.ts";
+
+interface Options {
+  follow?: boolean;
+  agent?: string;
+  since?: number;
+  level?: string;
+  revision?: number;
+  request?: string;
+  grep?: string;
+  limit: number;
+  json?: boolean;
+}
+
+export function addLogs(program: Command, context: CommandContext): void {
+  const command = program.command("logs")
+    .description("print what a replicaSet's modules print")
+    .argument("<name>", "replicaSet")
+    .option("-f, --follow", "go on with new lines until Ctrl-C")
+    .option("--agent <name>", "only this agent's")
+    .option("--since <duration>", "no older ones, e.g. 5m", durationMs())
+    .addOption(
+      new Option("--level <level>", "only lines at least so grave").choices([
+        "debug",
+        "info",
+        "warn",
+        "error",
+      ]),
+    )
+    .option("--revision <number>", "only this revision's", wholeNumber({ min: 1 }))
+    .option("--request <id>", "only lines of this request")
+    .option("--grep <text>", "only lines with this text, whatever the case")
+    .option("-n, --limit <count>", "how many old ones", wholeNumber({ min: 0, max: 1000 }), 200)
+    .option("--json", "JSON for machines; with --follow one line for each")
+    .action((name: string, options: Options) => logs(context, name, options));
+  addExamples(command, [
+    "client logs images",
+    "client logs images -f --agent attic-pi",
+    "client logs images --since 5m --level warn",
+    "client logs images --request 0000001200000a3f",
+  ]);
+}
+
+async function logs(context: CommandContext, name: string, options: Options): Promise<void> {
+  const { terminal, clock } = context;
+  const path = `/v1/logs/${encodeURIComponent(name)}`;
+  const filters = filtersOf(options);
+  await withConnection(context, async (sqwish, signal) => {
+    const read = async (more: Record<string, string>): Promise<LogLineView[]> => {
+      const query = new URLSearchParams({ ...filters, ...more });
+      return (await readJson<{ lines: LogLineView[] }>(sqwish, `${path}?${query}`, signal)).lines;
+    };
+    const old: Record<string, string> = options.since === undefined ? {} : { lastMs: String(options.since) };
+    const first = await read({ ...old, limit: String(options.limit) });
+    const write = (line: LogLineView) =>
+      terminal.writeOut(options.json ? JSON.stringify(line) + "\n" : logLine(line, terminal.colours));
+    if (options.follow) {
+      const readAfter = (id: number) => read({ limit: "1000", afterId: String(id) });
+      return await follow({ first, readAfter, write }, clock, signal);
+    }
+    if (options.json) return terminal.writeOut(formatJson({ lines: first }, terminal));
+    for (const line of first) write(line);
+  });
+}
+
+function filtersOf({ agent, level, revision, request, grep }: Options): Record<string, string> {
+  const filters = { agent, level, revision: revision?.toString(), requestId: request, contains: grep };
+  return Object.fromEntries(
+    Object.entries(filters).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+const tones: Partial<Record<LogLineView["level"], Tone>> = { debug: "faint", warn: "warn", error: "bad" };
+
+function logLine(line: LogLineView, colours: boolean): string {
+  const head = `${formatMoment(line.atMs)}  ${line.agent}  r${line.revision}`;
+  const level = paint(line.level.padEnd(5), tones[line.level], colours);
+  const request = line.requestId ? paint(`  ${line.requestId}`, "faint", colours) : "";
+  // A stack or a table stays readable; only control characters are taken out.
+  const text = line.text.split("\n").map(printable).join("\n    ");
+  return `${paint(head, "faint", colours)}  ${level}${request}  ${text}\n`;
+}

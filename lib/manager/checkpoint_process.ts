@@ -1,0 +1,55 @@
+/**
+ * Keeps the store's log short without ever waiting for the disk: looks at it now and then, and when it has grown lets
+ * another process of the same program bring it into the database (docs/decisions/0015).
+ */
+import { type Clock } from "../clock.ts";
+import { describeError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Log } from "../log.ts";
+import type { Store } from "../store/store.ts";
+
+/** The program's first argument when it is to do this; the database's path follows. */
+export const checkpointArgument = "checkpoint";
+
+const lookMs = 60_000;
+
+export interface LogKeeperOptions {
+  clock: Clock;
+  log: Log;
+  store: Pick<Store, "log">;
+  /** Resolves when the log has been brought in. */
+  checkpoint(): Promise<void>;
+}
+
+/** Returns the stop. */
+export function keepLogShort({ clock, log, store, checkpoint }: LogKeeperOptions): () => void {
+  let underWay = false;
+  /** A log that was brought in keeps its size until the next write, which starts it over. */
+  let broughtIn = 0;
+  return clock.every(lookMs, () => {
+    const { bytes, changes } = store.log();
+    if (underWay || bytes < limits.storeLogBytesMax || changes === broughtIn) return;
+    underWay = true;
+    checkpoint().then(
+      () => broughtIn = changes,
+      (thrown) =>
+        log.warn("the store's log could not be shortened; it is tried again", {
+          error: describeError(thrown),
+        }),
+    ).finally(() => underWay = false);
+  });
+}
+
+/** `mainModule`: of the program, for when it runs from source. */
+export async function checkpointInProcess(databasePath: string, mainModule: string): Promise<void> {
+  const before = Deno.build.standalone ? [] : ["run", "-A", "--no-prompt", mainModule];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...before, checkpointArgument, databasePath],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) {
+    throw new Error(new TextDecoder().decode(stderr).trim() || "its process ended without a word");
+  }
+}

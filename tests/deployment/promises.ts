@@ -1,0 +1,184 @@
+/** What every step of the planner promises, whatever came before it; a broken promise throws with the facts in its message. */
+import assert from "node:assert/strict";
+import { fitsPlacement } from "../../lib/deployment/placement.ts";
+import { stepDeployments } from "../../lib/deployment/plan.ts";
+import type {
+  AgentFacts,
+  DeploymentFacts,
+  DeploymentStep,
+  RolloutRecord,
+} from "../../lib/deployment/plan.ts";
+import { limits } from "../../lib/limits.ts";
+import type { Revision } from "../../lib/protocol/revision.ts";
+
+/** The promises of one step, whatever came before it. */
+export function checkStep(facts: DeploymentFacts, step: DeploymentStep): void {
+  const context = () => JSON.stringify({ facts, step }, replaceMaps, 1);
+  const again = stepDeployments({
+    ...facts,
+    agents: facts.agents.toReversed(),
+    sets: facts.sets.toReversed(),
+  });
+  const [one, other] = [step, again].map((each) => JSON.stringify(each, replaceMaps));
+  assert.equal(other, one, "equal facts give equal steps, whatever order they are told in");
+  for (const agent of facts.agents) {
+    const isGone = agent.health === "lost" &&
+      (agent.lostSinceMs === undefined || facts.nowMs - agent.lostSinceMs >= limits.lostGraceMs);
+    assert.equal(
+      step.assignments.has(agent.name),
+      !isGone,
+      `${agent.name} is planned for unless lost for good`,
+    );
+  }
+  for (const set of facts.sets) checkSet(facts, step, set, context);
+  checkRoom(facts, step, context);
+}
+
+function targetOf(set: DeploymentFacts["sets"][number], record: RolloutRecord | undefined): Revision {
+  if (record?.state !== "failed") return set.current;
+  const isBadAfterAll = set.good?.revision === set.current.revision;
+  return (isBadAfterAll ? set.previous : set.good) ?? set.current;
+}
+
+function checkSet(
+  facts: DeploymentFacts,
+  step: DeploymentStep,
+  set: DeploymentFacts["sets"][number],
+  context: () => string,
+): void {
+  const record = step.rollouts.get(set.name);
+  const isStuck = record?.state === "failed" && set.good === undefined;
+  const target = targetOf(set, record);
+  const { rollout } = target.specification;
+  const agents = facts.agents.filter(({ name }) => step.assignments.has(name));
+  const before = new Map(agents.map((agent) => [agent.name, revisionsBefore(facts, agent, set.name)]));
+  const after = new Map(agents.map(({ name }) => [
+    name,
+    step.assignments.get(name)!.filter(({ replicaSet }) => replicaSet === set.name).map(({ revision }) =>
+      revision
+    ),
+  ]));
+  const fits = (agent: AgentFacts) => fitsPlacement(agent.labels, target.specification.placement);
+  const isOpen = (agent: AgentFacts) => !agent.cordoned && !agent.draining;
+  const possible = agents.filter((agent) =>
+    (before.get(agent.name)!.length > 0 && !agent.draining) || (fits(agent) && isOpen(agent))
+  );
+  const wanted = set.replicas === "all"
+    ? agents.filter((agent) =>
+      fits(agent) && !agent.draining &&
+      (!agent.cordoned || before.get(agent.name)!.includes(target.revision))
+    ).length
+    : set.replicas;
+
+  const total = checkStarts({ set, record, target, isStuck, before, after, agents }, context);
+  // What serves of a set that is stuck goes on wherever it is.
+  const most = isStuck && set.replicas === "all" ? Infinity : wanted + (isStuck ? 0 : rollout.maxSurge);
+  assert.ok(total <= most, `${total} replicas, at most ${most}\n${context()}`);
+
+  const serving = (revisions: Map<string, number[]>) =>
+    agents.filter((agent) =>
+      // With nothing to be started elsewhere, what a drained agent runs just ends.
+      agent.health === "ready" && !(isStuck && agent.draining) &&
+      agent.reports.some((report) =>
+        report.replicaSet === set.name && report.state === "ready" &&
+        before.get(agent.name)!.includes(report.revision) &&
+        revisions.get(agent.name)!.includes(report.revision)
+      )
+    ).length;
+  const reachable =
+    possible.filter((agent) => before.get(agent.name)!.length > 0 || hasRoomFor(facts, agent, target)).length;
+  const least = Math.min(wanted, reachable) - (isStuck ? 0 : rollout.maxUnavailable);
+  assert.ok(
+    serving(after) >= Math.min(serving(before), least),
+    `from ${serving(before)} to ${serving(after)} serving, at least ${least} wanted\n${context()}`,
+  );
+}
+
+/** Who is given what, by one set's step; how many replicas there are then. */
+function checkStarts(
+  { set, record, target, isStuck, before, after, agents }: {
+    set: DeploymentFacts["sets"][number];
+    record: RolloutRecord | undefined;
+    target: Revision;
+    isStuck: boolean;
+    before: Map<string, number[]>;
+    after: Map<string, number[]>;
+    agents: AgentFacts[];
+  },
+  context: () => string,
+): number {
+  const isLimited = record?.state === "paused" || record?.step !== undefined;
+  let total = 0;
+  let started = 0;
+  for (const agent of agents) {
+    const revisions = after.get(agent.name)!;
+    total += revisions.length;
+    assert.equal(new Set(revisions).size, revisions.length, `no revision twice on one agent\n${context()}`);
+    assert.ok(revisions.length <= 2, `at most old and new on one agent\n${context()}`);
+    for (const revision of revisions) {
+      if (before.get(agent.name)!.includes(revision)) continue;
+      started++;
+      const given = [target, ...(isLimited && set.good ? [set.good] : [])].find((each) =>
+        each.revision === revision
+      );
+      const mayStart = agent.health === "ready" && !agent.cordoned && !agent.draining && given &&
+        fitsPlacement(agent.labels, given.specification.placement);
+      assert.ok(mayStart && !isStuck, `${agent.name} may be given revision ${revision}\n${context()}`);
+    }
+  }
+  if (record?.state === "paused" && started > 0) {
+    const ofTarget = (revisions: Map<string, number[]>) =>
+      [...revisions.values()].flat().filter((revision) => revision === target.revision).length;
+    assert.ok(ofTarget(after) <= ofTarget(before), `what is paused does not go on\n${context()}`);
+  }
+
+  return total;
+}
+
+/** What the revisions `of` each set take on one agent, the largest of each; `without` leaves one set out. */
+function usedMb(
+  facts: DeploymentFacts,
+  of: (name: string) => number[],
+  without?: string,
+): number {
+  return facts.sets.filter(({ name }) => name !== without).reduce((sum, set) => {
+    const known = [set.current, set.good, set.previous];
+    const sizes = of(set.name).map((revision) =>
+      (known.find((each) => each?.revision === revision) ?? set.current).specification.memoryMb
+    );
+    return sum + Math.max(0, ...sizes);
+  }, 0);
+}
+
+/** Its other sets leave room on the agent for this revision. */
+export function hasRoomFor(
+  facts: DeploymentFacts,
+  agent: AgentFacts,
+  { replicaSet, specification }: Revision,
+): boolean {
+  if (agent.memoryBytes === 0) return true;
+  const used = usedMb(facts, (name) => revisionsBefore(facts, agent, name), replicaSet);
+  return (used + specification.memoryMb) * 2 ** 20 <= agent.memoryBytes;
+}
+
+/** Nobody is given what does not fit: an agent's sets only ask for more than it has where they did before. */
+function checkRoom(facts: DeploymentFacts, step: DeploymentStep, context: () => string): void {
+  for (const agent of facts.agents) {
+    if (agent.memoryBytes === 0 || !step.assignments.has(agent.name)) continue;
+    const after = (name: string) =>
+      step.assignments.get(agent.name)!.filter(({ replicaSet }) => replicaSet === name)
+        .map(({ revision }) => revision);
+    const before = usedMb(facts, (name) => revisionsBefore(facts, agent, name));
+    const now = usedMb(facts, after);
+    assert.ok(now <= Math.max(before, agent.memoryBytes / 2 ** 20), `${agent.name} has room\n${context()}`);
+  }
+}
+
+function revisionsBefore(facts: DeploymentFacts, agent: AgentFacts, replicaSet: string): number[] {
+  const told = facts.assigned.get(agent.name) ?? agent.reports.filter(({ state }) => state !== "stopping");
+  return told.filter((one) => one.replicaSet === replicaSet).map(({ revision }) => revision);
+}
+
+export function replaceMaps(_key: string, value: unknown): unknown {
+  return value instanceof Map ? Object.fromEntries(value) : value;
+}
