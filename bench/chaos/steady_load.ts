@@ -75,8 +75,7 @@ export class SteadyLoad {
     } catch (thrown) {
       if (!(thrown instanceof SqwishError)) throw thrown;
       const { code, mayHaveRun } = thrown;
-      const saidByClient = thrown.details.saidBy === "client";
-      sent.outcome = { atMs: Date.now(), error: { code, mayHaveRun, saidByClient } };
+      sent.outcome = { atMs: Date.now(), error: { code, mayHaveRun } };
     }
   }
 }

@@ -159,6 +159,12 @@ export class Database {
     this.#sqlite.exec(sql);
   }
 
+  /** The names of all tables. */
+  tables(): string[] {
+    const rows = this.#sqlite.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    return rows.map(({ name }) => String(name));
+  }
+
   /** The one value of the first row, e.g. of a pragma. */
   scalar(sql: string): unknown {
     const row = this.#sqlite.prepare(sql).get();
