@@ -200,7 +200,7 @@ Deno.test("samples that the store refuses are kept and written when it takes the
   withRecording((recording) => {
     const { samples } = recording.store;
     const failures: unknown[] = [];
-    const full = new Error("database or disk is full");
+    const full = new Error("the store refuses");
     let isFull = true;
     const storage: SampleStorage = {
       transaction: (work) => samples.transaction(work),
