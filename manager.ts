@@ -60,14 +60,18 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store, { ...deps, names: names() });
-  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
+  const core = createCore({ ...deps, ...identity, version });
   const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
   const deployments = createDeployments(deps, core);
-  const configuration = deps.configurationFile === undefined
-    ? null
-    : new ConfigurationFile({ file: deps.configurationFile, clock, deployments, record });
+  const configuration = deps.configurationFile === undefined ? null : new ConfigurationFile({
+    file: deps.configurationFile,
+    clock,
+    deployments,
+    record,
+    applied: core.telling.configure,
+  });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -84,20 +88,14 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     configurationErrors: () => configuration?.errors ?? [],
     dashboard: createDashboard(),
   });
-  const listener = await openListener({
-    ...deps.listen,
-    certPem: identity.certificate.certPem,
-    keyPem: identity.certificate.keyPem,
-    clock,
-    log,
-    handle: front.handle,
-    openExchange: front.openExchange,
-    join: front.join,
-  }).catch((thrown) => {
-    front.close();
-    core.close();
-    throw thrown;
-  });
+  const { certificate } = identity;
+  const listener = await openListener({ ...deps.listen, ...certificate, ...front, clock, log }).catch(
+    (thrown) => {
+      front.close();
+      void core.close();
+      throw thrown;
+    },
+  );
   await configuration?.start();
   const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
   return {
@@ -113,7 +111,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       stopRenewing();
       await configuration?.close();
       front.close();
-      core.close();
+      await core.close();
       await listener.close();
     },
   };

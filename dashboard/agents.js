@@ -306,7 +306,7 @@ function createAgentCharts(app, name) {
       kind: "lines",
       colourOf: () => palette.of("agent", name),
       empty: series === "temperature" ? "This machine does not tell its temperature." : "Nothing yet.",
-      window: feed.window,
+      feed,
       bind: () => feed.bind(series, name, () => chart.update()),
     });
     return chart;

@@ -192,15 +192,40 @@ export async function getRevisions(replicaSet) {
   return revisions.sort((/** @type {any} */ a, /** @type {any} */ b) => b.revision - a.revision);
 }
 
-/** @typedef {{ id: number, atMs: number, agent: string, revision: number, level: string, text: string }} LogLineView */
+/** @typedef {import("../lib/protocol/views.ts").LogLineView} LogLineView */
 
 /**
  * @param {string} replicaSet
  * @param {number} afterId 0: the newest lines there are
+ * @param {Record<string, string>} filters `agent`, `level`, `contains`, `requestId`; empty ones count as none
  * @returns {Promise<LogLineView[]>} oldest first
  */
-export async function getLogs(replicaSet, afterId) {
-  return (await call(`/v1/logs/${encodeURIComponent(replicaSet)}?afterId=${afterId}&limit=400`)).lines;
+export async function getLogs(replicaSet, afterId, filters) {
+  const given = Object.entries(filters).filter(([, value]) => value !== "");
+  const query = new URLSearchParams([...given, ["afterId", String(afterId)], ["limit", "400"]]);
+  return (await call(`/v1/logs/${encodeURIComponent(replicaSet)}?${query}`)).lines;
+}
+
+/**
+ * @param {string} endpoint
+ * @returns {Promise<import("../lib/protocol/views.ts").RequestsView>} of the last hour
+ */
+export function getRequests(endpoint) {
+  return call(`/v1/requests?${new URLSearchParams({ endpoint, limit: "10" })}`);
+}
+
+/**
+ * @param {number} fromMs
+ * @param {number} toMs
+ * @param {number} limit
+ * @returns {Promise<import("../lib/protocol/views.ts").EventView[]>} the newest of that time
+ */
+export async function getEventsBetween(fromMs, toMs, limit) {
+  const query = { sinceMs: Math.floor(fromMs), untilMs: Math.ceil(toMs), limit };
+  return (await call(
+    `/v1/events?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`,
+  ))
+    .events;
 }
 
 /**

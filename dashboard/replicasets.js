@@ -189,11 +189,22 @@ function createPlacementRow(app, first, replica) {
   const status = createStatus();
   const reason = h("span", { class: "reason" });
   const pips = createPips();
+  const slotWords = h("span", { class: "dim slot-words" });
   const [revision, cpu, memory, restarts] = [h("td"), h("td"), h("td"), h("td")];
   const stateCell = h("td", {}, status.element, reason);
   const name = h("th", { scope: "row" }, nameTag(app, first, replica[first], link));
   return {
-    element: h("tr", {}, name, stateCell, revision, h("td", {}, pips.element), cpu, memory, restarts),
+    element: h(
+      "tr",
+      {},
+      name,
+      stateCell,
+      revision,
+      h("td", {}, pips.element, slotWords),
+      cpu,
+      memory,
+      restarts,
+    ),
     /** @param {ReplicaView} now */
     update(now) {
       status.update(now.state);
@@ -203,7 +214,9 @@ function createPlacementRow(app, first, replica) {
       const [running, cores, bytes] = now.state === "lost"
         ? [0, undefined, undefined]
         : [now.outstanding, now.cpuCores, now.memoryBytes];
-      pips.update(running, now.slots, `${running} of ${plural(now.slots, "slot")} in use`);
+      const adaptive = now.adaptive ? ", adaptive" : "";
+      pips.update(running, now.slots, `${running} of ${plural(now.slots, "slot")} in use${adaptive}`);
+      setText(slotWords, now.adaptive ? "adaptive" : "");
       setText(cpu, formatNumber(cores));
       setText(memory, formatBytes(bytes));
       setText(restarts, now.restarts);
@@ -290,7 +303,7 @@ function createDetails(app, name) {
     topMin: 4,
     colourOf: () => palette.of("replicaSet", name),
     empty: "Nothing yet.",
-    window: feed.window,
+    feed,
     bind: () => feed.bind("queue", name, () => queue.update()),
   });
   const rows = h("ul", { class: "revisions" });

@@ -146,6 +146,9 @@ export const limits = {
   /** Endpoints with metrics of their own; those beyond are counted together. */
   metricEndpointsMax: 1000,
 
+  /** Addresses that are told of events. */
+  webhooksMax: 20,
+
   // Security
   passwordBytesMin: 8,
   passwordBytesMax: 256,

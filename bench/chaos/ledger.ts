@@ -10,7 +10,7 @@ export interface Sent {
   /** Wall clock, ms. */
   sentAtMs: number;
   /** Missing: no outcome came, long after the deadline. */
-  outcome?: { atMs: number; error?: { code: ErrorCode; mayHaveRun: MayHaveRun; saidByClient: boolean } };
+  outcome?: { atMs: number; error?: { code: ErrorCode; mayHaveRun: MayHaveRun } };
 }
 
 export interface Verdict {
@@ -38,7 +38,6 @@ export function judge(
   sent: readonly Sent[],
   runs: ReadonlyMap<string, number>,
   faultAtMs: number,
-  feltAbove = feltAboveMs,
 ): Verdict {
   const verdict: Verdict = {
     ...{ sent: sent.length, answered: 0, errors: {}, lost: 0, doubled: 0 },
@@ -60,7 +59,7 @@ export function judge(
       verdict.answered++;
       if (ran === 0) verdict.untrue++;
     }
-    const isFelt = error !== undefined || atMs - sentAtMs > feltAbove;
+    const isFelt = error !== undefined || atMs - sentAtMs > feltAboveMs;
     if (isFelt && atMs > faultAtMs) verdict.feltMs = Math.max(verdict.feltMs, atMs - faultAtMs);
   }
   return verdict;

@@ -13,6 +13,7 @@ import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addTop } from "./commands/top.ts";
 import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
@@ -41,6 +42,7 @@ export function createClientProgram(context: CommandContext, version: string): C
     addCordon,
     addLogs,
     addEvents,
+    addTop,
     addWhy,
     addBench,
     addCompletions,

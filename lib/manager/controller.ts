@@ -44,6 +44,8 @@ export interface ControllerOptions {
 }
 
 const generationsPerStart = 1_000_000_000;
+/** Nothing else may happen for hours after the disk has room again. */
+const unsavedRetryMs = 5000;
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -52,7 +54,7 @@ export class Controller {
   #assignments: Assignments = new Map();
   /** With what a step remembers of each; the store keeps only what must survive a restart. */
   #rollouts = new Map<string, RolloutRecord>();
-  /** Rollouts that the store would not take; tried again with the next step. */
+  /** Rollouts that the store would not take; tried again with the next step, which comes soon. */
   #unsaved = new Set<string>();
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
@@ -184,9 +186,10 @@ export class Controller {
     this.#sendDesired();
     this.#applyRoutes();
     this.#cancelWake();
-    if (step.wakeAtMs !== undefined) {
-      this.#cancelWake = clock.after(Math.max(1, step.wakeAtMs - clock.monotonicMs()), () => this.changed());
-    }
+    const retryAtMs = this.#unsaved.size > 0 ? clock.monotonicMs() + unsavedRetryMs : Infinity;
+    const wakeAtMs = Math.min(step.wakeAtMs ?? Infinity, retryAtMs);
+    if (wakeAtMs === Infinity) return;
+    this.#cancelWake = clock.after(Math.max(1, wakeAtMs - clock.monotonicMs()), () => this.changed());
   }
 
   /** Before a new replica gets its first request. */

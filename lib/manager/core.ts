@@ -19,12 +19,16 @@ import { Judge } from "./judge.ts";
 import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
+import { Overload } from "./overload.ts";
+import { createTelling, type Telling } from "./telling.ts";
 
 export interface CoreOptions {
   clock: Clock;
   random: Random;
   log: Log;
   store: Store;
+  version: string;
+  cluster: string;
   /** The number of this start. */
   bootEpoch: number;
 }
@@ -40,7 +44,9 @@ export interface Core {
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
   readonly logs: ModuleLogs;
-  close(): void;
+  readonly telling: Telling;
+  /** Resolves when others have been told the last; all else has ended before. */
+  close(): Promise<void>;
 }
 
 export function createCore(options: CoreOptions): Core {
@@ -48,6 +54,8 @@ export function createCore(options: CoreOptions): Core {
   const events = createEventLog(store.events, clock, log);
   const agents = new Agents(clock);
   restoreAgents(agents, store);
+  const telling = createTelling(options, events);
+  const overload = new Overload(events.record);
   let routes: RoutingTable = emptyRoutes;
   const dispatcher = createDispatcher({
     clock,
@@ -55,8 +63,10 @@ export function createCore(options: CoreOptions): Core {
     bootEpoch,
     routes: () => routes,
     onStarved: (name) => scaler.starved(name),
-    onOutcome(outcome) {
+    onOutcome(outcome, request) {
       metrics.observeRequest(outcome);
+      telling.traces.observe(outcome, request);
+      if (outcome.code === "queue_full") overload.observe(outcome.replicaSet, outcome.message, clock.nowMs());
       // What an agent took with it is no fault of what it ran.
       const isLost = outcome.code === "agent_lost" && !agents.get(outcome.agent)?.connection;
       if (!isLost) traffic.observe(outcome);
@@ -64,7 +74,7 @@ export function createCore(options: CoreOptions): Core {
   });
   const traffic = new Traffic();
   const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
-  const metrics = createMetrics({ store, clock, log }, function* () {
+  const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
   const scaler: Scaler = new Scaler({
@@ -91,7 +101,10 @@ export function createCore(options: CoreOptions): Core {
       scaler.routed(table);
     },
   });
-  const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const stopWatching = clock.every(limits.livenessTickMs, () => {
+    judge(agents, controller, events);
+    overload.tick(clock.nowMs());
+  });
   const logs = new ModuleLogs(store.logs);
   const flushLogs = () => {
     try {
@@ -113,6 +126,7 @@ export function createCore(options: CoreOptions): Core {
     coldStartMs: (name) => scaler.coldStartMs(name),
     logs,
     dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
+    telling,
     close() {
       stopWatching();
       scaler.close();
@@ -122,6 +136,7 @@ export function createCore(options: CoreOptions): Core {
       controller.close();
       dispatcher.close();
       metrics.close();
+      return telling.close();
     },
   };
 }

@@ -2,6 +2,7 @@
  * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
  * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
  */
+import type { ErrorCode } from "../errors.ts";
 import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
 import type { LabelRule, ReplicaCount } from "./revision.ts";
 
@@ -138,6 +139,39 @@ export interface EventView {
   /** What it is about: an agent's or a replicaSet's name, or "". */
   subject: string;
   message: string;
+}
+
+/** One finished request and where its time went, as the manager saw it. */
+export interface RequestView {
+  requestId: string;
+  /** When it ended. */
+  atMs: number;
+  /** Empty for a name that nothing has. */
+  endpoint: string;
+  /** 0: it was on no replica. */
+  revision: number;
+  /** Empty: it was on none. */
+  agent: string;
+  code: "ok" | ErrorCode;
+  /** The user's name. */
+  requester: string;
+  totalMs: number;
+  queueMs: number;
+  /** In the module, and on the way there and back; missing without a reply. */
+  runMs?: number;
+  networkMs?: number;
+  /** What the error says. */
+  message?: string;
+}
+
+/** `GET /v1/requests`: of the last hour. */
+export interface RequestsView {
+  /** The slowest that ended well. */
+  slowest: RequestView[];
+  /** The newest that failed. */
+  failed: RequestView[];
+  /** Failures beyond those that are kept. */
+  failedNotKept: number;
 }
 
 /** A line that a module printed. */

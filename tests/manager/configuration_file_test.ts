@@ -31,7 +31,7 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
       changed() {},
     });
     const path = `${folder}/cluster.jsonc`;
-    const file = new ConfigurationFile({ file: path, clock, deployments, record });
+    const file = new ConfigurationFile({ file: path, clock, deployments, record, applied() {} });
     await Deno.writeTextFile(
       `${folder}/sums.ts`,
       "export function add(input: number): number { return input; }",

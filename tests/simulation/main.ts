@@ -29,11 +29,16 @@ const { values, positionals } = parseArgs({
     seeds: { type: "string", default: seedsDefault },
     /** Of a process that this one has started: every how many seeds it runs one. */
     step: { type: "string" },
+    /** Ends with the first that fails. */
+    first: { type: "boolean" },
+    /** Only what this one finds counts. */
+    checker: { type: "string" },
     agents: { type: "string" },
     clients: { type: "string" },
   },
 });
 const size: RunOptions = {
+  ...(values.checker === undefined ? {} : { checker: values.checker }),
   ...(values.agents === undefined ? {} : { agents: Number(values.agents) }),
   ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
 };
@@ -69,6 +74,7 @@ async function runShare(from: number, to: number, step: number): Promise<void> {
     const { events, failure } = await simulate(seed, size);
     const told: Told = { seed, events, ...failure };
     console.log(JSON.stringify(told));
+    if (failure && values.first) return;
   }
 }
 

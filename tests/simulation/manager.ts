@@ -62,7 +62,15 @@ export class SimulatedManager {
     const { clock } = process;
     const { random } = dice.fork(`manager ${bootEpoch}`);
     const store = this.#guarded(process);
-    this.core = createCore({ clock, random, log: silentLog, store, bootEpoch });
+    this.core = createCore({
+      clock,
+      random,
+      log: silentLog,
+      store,
+      version: "0.0.0",
+      cluster: "simulated",
+      bootEpoch,
+    });
     this.deployments = new Deployments({
       clock,
       store: store.deployments,

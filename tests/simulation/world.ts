@@ -11,7 +11,7 @@ import { scheduleFaults } from "./faults.ts";
 import { SimulatedManager } from "./manager.ts";
 import type { Run } from "./module_host.ts";
 import { type Machine, Network } from "./network.ts";
-import type { Checker, MakeChecker, Operation } from "./observer.ts";
+import type { Checker, Operation } from "./observer.ts";
 import { Operator } from "./operator.ts";
 import { moments, type Plan, planOf } from "./plan.ts";
 import { Timeline } from "./timeline.ts";
@@ -38,7 +38,8 @@ export interface RunOptions {
   trace?: boolean;
   agents?: number;
   clients?: number;
-  checkers?: readonly MakeChecker[];
+  /** Only what this one finds is a failure. */
+  checker?: string;
 }
 
 type Hooks = { [Hook in Exclude<keyof Checker, "name">]-?: NonNullable<Checker[Hook]> };
@@ -65,7 +66,8 @@ export class World {
     this.dice = new Dice(Math.imul(seed, 0x9e3779b1) >>> 0);
     this.plan = planOf(this.dice.fork("plan"), options);
     this.network = new Network(this.timeline, this.trace, this.dice.fork("network"));
-    this.#checkers = (options.checkers ?? allCheckers).map((make) => make(this));
+    this.#checkers = allCheckers.map((make) => make(this))
+      .filter(({ name }) => options.checker === undefined || options.checker === name);
     this.manager = new SimulatedManager(this);
     this.agents = Array.from({ length: this.plan.agents }, (_, at) => new SimulatedAgent(this, `agent${at}`));
     this.clients = Array.from(
