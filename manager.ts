@@ -120,8 +120,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
 function createDeployments({ clock, store, build = buildInWorker }: ManagerDeps, core: Core): Deployments {
   return new Deployments({
     clock,
-    store: store.deployments,
-    transaction: store.transaction,
+    store,
     build,
     record: core.events.record,
     dropped: core.dropped,

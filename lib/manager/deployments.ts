@@ -17,16 +17,15 @@ import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { nearMisses } from "../near_miss.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
-import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface DeploymentsOptions {
   clock: Clock;
-  store: DeploymentStore;
-  /** A change and its event are stored together: none is without the other, whenever this program ends. */
-  transaction: Store["transaction"];
+  /** A change and its event are one transaction: none is without the other, whenever this program ends. */
+  store: Pick<Store, "deployments" | "transaction">;
   build: BuildModuleSets;
   record: RecordEvent;
   /** What a set with these functions would take away from those who called it lately, in words; absent: nobody asks. */
@@ -46,7 +45,7 @@ export class Deployments {
 
   /** A client's deployment. Throws `invalid_request` with every error in `details.errors`, or `conflict`. */
   async deploy(request: DeployRequest, by: string): Promise<DeployView> {
-    const { store } = this.#options;
+    const store = this.#options.store.deployments;
     const parsed = parseReplicaSet(request.replicaSet);
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
@@ -106,7 +105,7 @@ export class Deployments {
     );
     errors.push(...built.filter((one) => !this.#isStored(one)).flatMap((one) => this.#refusalOf(one) ?? []));
     if (errors.length > 0) return { errors, files };
-    const { store } = this.#options;
+    const store = this.#options.store.deployments;
     const named = new Set(sets.map((set) => set.name));
     for (const set of store.loadAll()) {
       if (set.owner !== "file" || named.has(set.name)) continue;
@@ -121,11 +120,11 @@ export class Deployments {
   scale(name: string, replicas: number | "all" | "auto", by: string): void {
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "scaled by a client");
-    const { store, record } = this.#options;
+    const { store: { deployments: store }, record } = this.#options;
     const what = replicas === "auto"
       ? `lets the specification say how ${name} is scaled`
       : `scaled ${name} to ${replicas}`;
-    this.#options.transaction(() => {
+    this.#options.store.transaction(() => {
       store.setReplicasOverride(name, replicas === "auto" ? null : replicas);
       record("info", "scaled", name, `${by} ${what}`);
     }, "durable");
@@ -134,7 +133,7 @@ export class Deployments {
 
   /** Holds the rollout under way, or lets a held one go on. Throws `not_found`, or `conflict` when there is none. */
   pause(name: string, paused: boolean, by: string): void {
-    const { store, record } = this.#options;
+    const { store: { deployments: store }, record } = this.#options;
     const { rollout } = this.#known(name);
     const [from, to] = paused ? ["progressing", "paused"] as const : ["paused", "progressing"] as const;
     if (rollout?.state === to) return;
@@ -149,7 +148,7 @@ export class Deployments {
     }
     const kind = paused ? "rollout_paused" : "rollout_resumed";
     const what = paused ? "paused" : "resumed";
-    this.#options.transaction(() => {
+    this.#options.store.transaction(() => {
       store.saveRollout({ ...rollout, state: to });
       record("info", kind, name, `${by} ${what} the rollout of ${name} to revision ${rollout.toRevision}`);
     }, "durable");
@@ -161,7 +160,7 @@ export class Deployments {
    * it. Throws `not_found` or `conflict`.
    */
   undo(name: string, toRevision: number | undefined, by: string): DeployView {
-    const { store, record } = this.#options;
+    const { store: { deployments: store }, record } = this.#options;
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "undone by a client");
     const kept = store.revisions(name).map((revision) => revision.revision).sort((left, right) =>
@@ -176,7 +175,7 @@ export class Deployments {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
     if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
-    this.#options.transaction(() => {
+    this.#options.store.transaction(() => {
       store.setCurrent(name, target);
       const message = `${by} set ${name} back to revision ${target} from ${set.current.revision}`;
       record("info", "rollout_undone", name, message);
@@ -200,7 +199,7 @@ export class Deployments {
 
   /** A file is read at every start: what was stored last for its sets, even if it failed, is not stored again. */
   #addWhenNew(built: BuiltSet): void {
-    const { store } = this.#options;
+    const store = this.#options.store.deployments;
     const name = built.specification.name;
     if (this.#isStored(built)) {
       if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
@@ -210,14 +209,14 @@ export class Deployments {
   }
 
   #isStored({ specification }: BuiltSet): boolean {
-    const [newest] = this.#options.store.revisions(specification.name);
+    const [newest] = this.#options.store.deployments.revisions(specification.name);
     return newest !== undefined && sameSpecification(newest.specification, specification);
   }
 
   #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
-    const { store, clock, record } = this.#options;
+    const { store: { deployments: store }, clock, record } = this.#options;
     const { name, version } = specification;
-    const { revision } = this.#options.transaction(() => {
+    const { revision } = this.#options.store.transaction(() => {
       const added = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
       record(
         "info",
@@ -232,16 +231,16 @@ export class Deployments {
   }
 
   #delete(name: string, message: string): void {
-    this.#options.transaction(() => {
-      this.#options.store.deleteSet(name);
+    this.#options.store.transaction(() => {
+      this.#options.store.deployments.deleteSet(name);
       this.#options.record("info", "replica_set_deleted", name, message);
     }, "durable");
   }
 
   #known(name: string): StoredSet {
-    const set = this.#options.store.find(name);
+    const set = this.#options.store.deployments.find(name);
     if (set) return set;
-    const near = nearMisses(name, this.#options.store.loadAll().map((at) => at.name));
+    const near = nearMisses(name, this.#options.store.deployments.loadAll().map((at) => at.name));
     const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
     throw new SqwishError("not_found", `There is no replicaSet ${name}${hint}`, {
       details: { nearMisses: near },

@@ -24,8 +24,7 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
     const record = (_level: string, kind: string) => void kinds.push(kind);
     const deployments = new Deployments({
       clock,
-      store: store.deployments,
-      transaction: store.transaction,
+      store,
       build: buildInWorker,
       record,
       changed() {},

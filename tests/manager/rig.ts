@@ -109,8 +109,7 @@ export async function openRig(): Promise<ManagerRig> {
   const changed = () => core.controller.reload();
   const deployments = new Deployments({
     clock,
-    store: store.deployments,
-    transaction: store.transaction,
+    store,
     build,
     record,
     changed,

@@ -4,7 +4,6 @@
  */
 import { Sqwish } from "../../lib/client/sqwish.ts";
 import { SqwishError } from "../../lib/errors.ts";
-import { limits } from "../../lib/limits.ts";
 import { SimulatedChannel } from "./channel.ts";
 import type { Dice } from "./dice.ts";
 import { badEndpoints, goodEndpoints, type OperationInput } from "./modules.ts";
@@ -123,8 +122,8 @@ export class SimulatedClient {
     const isStream = endpoint.endsWith("/count") && dice.chance(0.7);
     // Whoever takes its parts slowly learns of the end last.
     const pauseMs = isStream && dice.chance(0.2) ? 30 : 0;
-    // Without a budget of its own it waits as long as the library lets it for a connection.
-    const budgetMs = (timeoutMs ?? set.timeoutMs + limits.timeoutMsDefault) + pauseMs * partsMax;
+    // Without a budget of its own it is sent anew after each loss, with the endpoint's: it only must end at the end.
+    const budgetMs = timeoutMs === undefined ? Infinity : timeoutMs + pauseMs * partsMax;
     const operation = this.#world.operation(this.name, endpoint, mayRepeat, budgetMs);
     const input: OperationInput = {
       n: operation.n,

@@ -73,8 +73,7 @@ export class SimulatedManager {
     });
     this.deployments = new Deployments({
       clock,
-      store: store.deployments,
-      transaction: store.transaction,
+      store,
       build: buildSimulated,
       record: this.core.events.record,
       changed: () => this.core.controller.reload(),

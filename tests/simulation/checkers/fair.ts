@@ -82,6 +82,8 @@ export function fair(world: World): Checker {
       const n = operationIn(bytes, at);
       const endpoint = frameName(bytes, at);
       const one: Waiting = { connection, endpoint, set: endpoint.split("/")[0] };
+      // Sent again while the manager still believes in the connection before.
+      leave(n);
       waiting.set(n, one);
       asked.get(connection)?.set(frameId(bytes, at), n);
       if (count(one, 1) === 1) forgetTurns(one.set, connection);
