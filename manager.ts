@@ -15,7 +15,7 @@ import {
 } from "./lib/manager/addresses.ts";
 import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
-import { createCore } from "./lib/manager/core.ts";
+import { type Core, createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
@@ -60,21 +60,18 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store, { ...deps, names: names() });
-  const core = createCore({ clock, random, log, store, bootEpoch: identity.bootEpoch });
-  const { controller, events: { record } } = core;
+  const core = createCore({ ...deps, ...identity, version });
+  const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
-  const deployments = new Deployments({
+  const deployments = createDeployments(deps, core);
+  const configuration = deps.configurationFile === undefined ? null : new ConfigurationFile({
+    file: deps.configurationFile,
     clock,
-    store: store.deployments,
-    build: deps.build ?? buildInWorker,
+    deployments,
     record,
-    changed: () => controller.reload(),
+    applied: core.telling.configure,
   });
-  const file = deps.configurationFile;
-  const configuration = file === undefined
-    ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -91,20 +88,14 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     configurationErrors: () => configuration?.errors ?? [],
     dashboard: createDashboard(),
   });
-  const listener = await openListener({
-    ...deps.listen,
-    certPem: identity.certificate.certPem,
-    keyPem: identity.certificate.keyPem,
-    clock,
-    log,
-    handle: front.handle,
-    openExchange: front.openExchange,
-    join: front.join,
-  }).catch((thrown) => {
-    front.close();
-    core.close();
-    throw thrown;
-  });
+  const { certificate } = identity;
+  const listener = await openListener({ ...deps.listen, ...certificate, ...front, clock, log }).catch(
+    (thrown) => {
+      front.close();
+      void core.close();
+      throw thrown;
+    },
+  );
   await configuration?.start();
   const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
   return {
@@ -120,10 +111,22 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       stopRenewing();
       await configuration?.close();
       front.close();
-      core.close();
+      await core.close();
       await listener.close();
     },
   };
+}
+
+function createDeployments({ clock, store, build = buildInWorker }: ManagerDeps, core: Core): Deployments {
+  return new Deployments({
+    clock,
+    store: store.deployments,
+    transaction: store.transaction,
+    build,
+    record: core.events.record,
+    dropped: core.dropped,
+    changed: () => core.controller.reload(),
+  });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, createManager));

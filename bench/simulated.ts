@@ -52,7 +52,7 @@ class Simulation {
     const routes = routesOf(names, agents, job.queued);
     const clock = createSystemClock();
     const store = openStore({ folder: null });
-    const metrics = createMetrics({ store, clock, log: silentLog }, () => []);
+    const metrics = createMetrics({ store, clock, log: silentLog, bootEpoch: 1 }, () => []);
     this.#dispatcher = createDispatcher({
       clock,
       random: createSeededRandom(1),

@@ -129,7 +129,7 @@ export function getMetrics({ series, subject, fromMs, toMs, signal }) {
 
 /**
  * @param {string} replicaSet
- * @param {number | "all"} replicas
+ * @param {number | "all" | "auto"} replicas
  */
 export function scale(replicaSet, replicas) {
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/replicas`, {
@@ -146,6 +146,28 @@ export function scale(replicaSet, replicas) {
 export function undo(replicaSet, toRevision) {
   const body = toRevision === undefined ? {} : { toRevision };
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/rollback`, { method: "POST", body });
+}
+
+/**
+ * Holds a rollout, or lets it go on.
+ * @param {string} replicaSet
+ * @param {"pause" | "resume"} verb
+ */
+export function hold(replicaSet, verb) {
+  return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/${verb}`, { method: "POST", body: {} });
+}
+
+/**
+ * Moves what runs on an agent to others. @param {string} agent
+ * @returns {Promise<{ warnings: string[] }>}
+ */
+export function drain(agent) {
+  return call(`/v1/agents/${encodeURIComponent(agent)}/drain`, { method: "POST", body: {} });
+}
+
+/** Forgets an agent that never returns. @param {string} agent */
+export function removeAgent(agent) {
+  return call(`/v1/agents/${encodeURIComponent(agent)}`, { method: "DELETE" });
 }
 
 /**
@@ -170,15 +192,40 @@ export async function getRevisions(replicaSet) {
   return revisions.sort((/** @type {any} */ a, /** @type {any} */ b) => b.revision - a.revision);
 }
 
-/** @typedef {{ id: number, atMs: number, agent: string, revision: number, level: string, text: string }} LogLineView */
+/** @typedef {import("../lib/protocol/views.ts").LogLineView} LogLineView */
 
 /**
  * @param {string} replicaSet
  * @param {number} afterId 0: the newest lines there are
+ * @param {Record<string, string>} filters `agent`, `level`, `contains`, `requestId`; empty ones count as none
  * @returns {Promise<LogLineView[]>} oldest first
  */
-export async function getLogs(replicaSet, afterId) {
-  return (await call(`/v1/logs/${encodeURIComponent(replicaSet)}?afterId=${afterId}&limit=400`)).lines;
+export async function getLogs(replicaSet, afterId, filters) {
+  const given = Object.entries(filters).filter(([, value]) => value !== "");
+  const query = new URLSearchParams([...given, ["afterId", String(afterId)], ["limit", "400"]]);
+  return (await call(`/v1/logs/${encodeURIComponent(replicaSet)}?${query}`)).lines;
+}
+
+/**
+ * @param {string} endpoint
+ * @returns {Promise<import("../lib/protocol/views.ts").RequestsView>} of the last hour
+ */
+export function getRequests(endpoint) {
+  return call(`/v1/requests?${new URLSearchParams({ endpoint, limit: "10" })}`);
+}
+
+/**
+ * @param {number} fromMs
+ * @param {number} toMs
+ * @param {number} limit
+ * @returns {Promise<import("../lib/protocol/views.ts").EventView[]>} the newest of that time
+ */
+export async function getEventsBetween(fromMs, toMs, limit) {
+  const query = { sinceMs: Math.floor(fromMs), untilMs: Math.ceil(toMs), limit };
+  return (await call(
+    `/v1/events?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`,
+  ))
+    .events;
 }
 
 /**

@@ -23,7 +23,7 @@ import { hasValue, othersLabel, smooth, stackColumns, topColumns } from "./histo
  * @property {number} topMin the smallest top of the value axis, so that an idle cluster does not look busy
  * @property {string} empty said in place of a picture that has no data
  * @property {() => import("./feed.js").Binding} bind
- * @property {() => { fromMs: number, toMs: number }} window
+ * @property {import("./feed.js").Feed} feed
  */
 
 /** uPlot is a classic script: it is there before any module runs. */
@@ -108,7 +108,17 @@ export function createChart(options) {
   function showReadout() {
     legend.update(columns);
     const timeMs = cursorIndex === null ? undefined : binding.history.timesMs[cursorIndex];
-    setText(time, timeMs === undefined ? "" : formatTime(timeMs, options.window().toMs));
+    const mark = timeMs === undefined ? undefined : nearestMark(timeMs);
+    const clock = timeMs === undefined ? "" : formatTime(timeMs, options.feed.window().toMs);
+    setText(time, mark ? `${clock} · ${mark.text}` : clock);
+    setAttribute(time, "title", mark ? mark.text : null);
+  }
+
+  /** The deploy or failure right under the crosshair. @param {number} timeMs */
+  function nearestMark(timeMs) {
+    const { fromMs, toMs } = options.feed.window();
+    const reachMs = (toMs - fromMs) * 8 / Math.max(80, plot.clientWidth);
+    return options.feed.marks().find(({ atMs }) => Math.abs(atMs - timeMs) <= reachMs);
   }
 
   /** @param {Column[]} shown */
@@ -150,7 +160,7 @@ export function createChart(options) {
 
   /** @param {Column[]} shown */
   function draw(shown) {
-    const { fromMs, toMs } = options.window();
+    const { fromMs, toMs } = options.feed.window();
     const drawn = options.kind === "stack" ? stackColumns(shown) : shown;
     const data = [
       binding.history.timesMs.map((timeMs) => timeMs / 1000),
@@ -221,7 +231,7 @@ function plotOptions(options, shown, colours, size, setCursor) {
     cursor: {
       sync: { key: "time", scales: ["x", null] },
       y: false,
-      drag: { x: false, y: false },
+      drag: { x: true, y: false, setScale: false },
       points: { size: 6 },
     },
     scales: {
@@ -273,8 +283,66 @@ function plotOptions(options, shown, colours, size, setCursor) {
         fill: withAlpha(colours[index + 1], 0.28),
       }))
       : [],
-    hooks: { setCursor: [setCursor] },
+    hooks: hooksOf(options.feed, setCursor),
   };
+}
+
+/**
+ * @param {import("./feed.js").Feed} feed
+ * @param {(self: unknown) => void} setCursor
+ */
+function hooksOf(feed, setCursor) {
+  return {
+    setCursor: [setCursor],
+    setSelect: [(/** @type {any} */ self) => zoomTo(self, feed)],
+    draw: [(/** @type {any} */ self) => drawMarks(self, feed.marks())],
+  };
+}
+
+/**
+ * Dragged over: all charts show that time.
+ * @param {any} self uPlot
+ * @param {import("./feed.js").Feed} feed
+ */
+function zoomTo(self, feed) {
+  const { left, width } = self.select;
+  if (width < 4) return;
+  const [fromMs, toMs] = [left, left + width].map((x) => self.posToVal(x, "x") * 1000);
+  self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  feed.zoom(fromMs, toMs);
+}
+
+/**
+ * A thin line for each, with a wedge on top: also who can't tell the colours apart sees which are failures.
+ * @param {any} self uPlot
+ * @param {import("./marks.js").Mark[]} marks
+ */
+function drawMarks(self, marks) {
+  const { ctx, bbox } = self;
+  const size = 4 * devicePixelRatio;
+  const [bad, good] = ["var(--bad)", "var(--accent)"].map(resolveColour);
+  ctx.save();
+  ctx.lineWidth = devicePixelRatio;
+  for (const { atMs, isBad } of marks) {
+    const x = self.valToPos(atMs / 1000, "x", true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = ctx.fillStyle = isBad ? bad : good;
+    ctx.globalAlpha = 0.6;
+    ctx.setLineDash(isBad ? [] : [size, size]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.globalAlpha = 1;
+    ctx.beginPath();
+    // Failures point down, deploys up.
+    const [base, tip] = isBad ? [0, size * 1.6] : [size * 1.6, 0];
+    ctx.moveTo(x - size, bbox.top + base);
+    ctx.lineTo(x + size, bbox.top + base);
+    ctx.lineTo(x, bbox.top + tip);
+    ctx.fill();
+  }
+  ctx.restore();
 }
 
 /**

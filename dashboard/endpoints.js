@@ -6,6 +6,7 @@ import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { formatCount, formatMs, formatNumber } from "./format.js";
 import { latencyChart } from "./overview.js";
 import { emptyState, linkTo, nameTag } from "./parts.js";
+import { createRequests } from "./requests.js";
 import { createSparkline } from "./sparkline.js";
 import { createTryOut } from "./try_out.js";
 
@@ -181,7 +182,8 @@ export function createEndpoint(app, endpoint) {
   const none = emptyState("Unknown endpoint", `Nothing that is deployed exports ${endpoint}.`);
   const top = h("section", { class: "card panel" }, description, facts);
   const grid = h("div", { class: "charts" }, ...charts.map(({ element }) => element));
-  const body = h("div", { class: "stack" }, top, grid);
+  const requests = createRequests(app, endpoint);
+  const body = h("div", { class: "stack" }, top, grid, requests.element);
   /** @type {ReturnType<typeof createTryOut> | null} */
   let tryOut = null;
   return {
@@ -193,8 +195,9 @@ export function createEndpoint(app, endpoint) {
       if (!view) return;
       setText(description, view.description ?? "");
       setVisible(description, Boolean(view.description));
-      showFacts(facts, endpointFacts(view));
+      showFacts(facts, endpointFacts(view, overview.replicaSets));
       for (const chart of charts) chart.update();
+      requests.update();
       if (!tryOut && app.may.invoke(endpoint)) body.append((tryOut = createTryOut(view)).element);
     },
     close() {
@@ -214,7 +217,7 @@ function createEndpointCharts(app, endpoint) {
   const chart = (series, options) => {
     const made = createChart({
       ...options,
-      window: feed.window,
+      feed,
       bind: () => feed.bind(series, endpoint, () => made.update()),
     });
     return made;
@@ -236,16 +239,59 @@ function createEndpointCharts(app, endpoint) {
       colourOf: () => "var(--bad)",
       empty: "No errors in this time.",
     }),
+    chart("revisionRequests", {
+      ...rate,
+      title: "Runs by revision",
+      colourOf: revisionColour,
+      empty: "No runs in this time.",
+    }),
+    chart("revisionLatency", {
+      title: "Run time by revision",
+      note: "p95",
+      kind: "lines",
+      format: formatMs,
+      topMin: 5,
+      colourOf: revisionColour,
+      empty: "No runs in this time.",
+    }),
+    chart("revisionErrors", {
+      ...rate,
+      kind: "lines",
+      title: "Errors by revision",
+      hideZeros: true,
+      colourOf: revisionColour,
+      empty: "No run failed in this time.",
+    }),
   ];
+}
+
+/** Revisions that follow each other differ. @param {string} label "revision 3" */
+function revisionColour(label) {
+  return `var(--series-${Number(label.split(" ")[1] ?? 0) % 8})`;
+}
+
+/**
+ * The slots that its replicaSet's ready replicas have together.
+ * @param {EndpointView} view
+ * @param {import("../lib/protocol/views.ts").ReplicaSetView[]} sets
+ */
+function slotsOf({ replicaSet }, sets) {
+  const set = sets.find(({ name }) => name === replicaSet);
+  const ready = set?.placements.filter(({ state }) => state === "ready") ?? [];
+  const slots = ready.reduce((sum, replica) => sum + replica.slots, 0);
+  const adaptive = ready.some((replica) => replica.adaptive) ? ", adaptive" : "";
+  return `${set?.outstanding ?? 0} of ${slots} in use${adaptive}`;
 }
 
 /**
  * @param {EndpointView} view
+ * @param {import("../lib/protocol/views.ts").ReplicaSetView[]} sets
  * @returns {[string, string][]}
  */
-function endpointFacts(view) {
+function endpointFacts(view, sets) {
   return [
     ["Ready replicas", String(view.readyReplicas)],
+    ["Slots", slotsOf(view, sets)],
     ["Requests", `${formatNumber(view.requestsPerSecond)}/s, ${formatCount(view.totalRequests)} in all`],
     ["Errors", `${formatNumber(view.errorsPerSecond)}/s, ${formatCount(view.totalErrors)} in all`],
     ["p50 · p95 · p99", [view.p50Ms, view.p95Ms, view.p99Ms].map(formatMs).join(" · ")],

@@ -13,12 +13,14 @@ import {
   isEmptyBefore,
   trimHistory,
 } from "./history.js";
+import { createMarks } from "./marks.js";
 
 /**
  * @typedef {import("./history.js").History} History
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
  * @typedef {{ history: History, close(): void }} Binding
- * @typedef {{ label: string, title: string, rangeMs: number, refreshMs: number, live: boolean }} Range
+ * @typedef {{ label: string, title: string, rangeMs: number, refreshMs: number, live: boolean, toMs?: number }} Range
+ * `toMs`: it ends there, and does not move on with the time
  */
 
 /** @type {Range[]} */
@@ -32,6 +34,12 @@ export const ranges = [
 
 /** Percentiles can't be added up from the overview's endpoints, so their newest points are fetched. */
 const fetchedSeries = "latency";
+
+/** Series that the manager knows by 10 s only are fetched whole, this often. */
+const slowRefreshMs = 10_000;
+
+/** A zoom can't be into less than this. */
+export const zoomMsMin = 5000;
 
 /** Of a cluster that was started just now, a minute is shown. */
 const youngMsMin = 60_000;
@@ -55,6 +63,7 @@ class Source {
    */
   constructor(series, subject, changed) {
     this.series = series;
+    this.isSlow = /^(revision|agent)[A-Z]/.test(series);
     this.subject = subject;
     this.changed = changed;
   }
@@ -81,7 +90,7 @@ class Source {
       const { series, subject } = this;
       const view = await getMetrics({ series, subject, fromMs, toMs, signal: aborter.signal });
       // One subject is one line; it goes by the subject's name, as in the overview.
-      if (subject !== undefined && view.columns.length === 1) view.columns[0].label = subject;
+      if (subject !== undefined && !this.isSlow && view.columns.length === 1) view.columns[0].label = subject;
       // The binding object is shared with its chart, so the new data goes into the same history.
       if (whole) {
         this.history.timesMs.length = 0;
@@ -98,6 +107,20 @@ class Source {
     }
   }
 
+  /** Fetches what is due of a range. @param {Range} range @param {number} nowMs */
+  refresh(range, nowMs) {
+    const idleMs = performance.now() - this.refreshedAt;
+    const waitMs = this.loaded ? range.live && this.isSlow ? slowRefreshMs : range.refreshMs : 2000;
+    if (idleMs < waitMs) return;
+    // The second under way is not complete; its point would be too low.
+    const toMs = range.toMs ?? nowMs - 1000;
+    const { fromMs } = spanOf(range, nowMs);
+    if (!this.loaded || !range.live || this.isSlow) this.load(fromMs, toMs, true);
+    else if (this.series === fetchedSeries) {
+      this.load((this.history.timesMs.at(-1) ?? fromMs) + 1, toMs, false);
+    }
+  }
+
   restart() {
     this.fetching?.abort();
     this.fetching = null;
@@ -109,42 +132,100 @@ class Source {
 
 /** @typedef {ReturnType<typeof createFeed>} Feed */
 
-export function createFeed() {
-  /** @type {Set<Source>} */
-  const sources = new Set();
-  const toPoints = createLivePoints();
+/** @param {Range} range @param {number} nowMs */
+function spanOf(range, nowMs) {
+  const toMs = range.toMs ?? nowMs;
+  return { fromMs: toMs - range.rangeMs, toMs };
+}
+
+/** A time in the past, as a range. @param {number} fromMs @param {number} toMs @returns {Range} */
+export function zoomRange(fromMs, toMs) {
+  const title = "the time that was dragged over";
+  return { label: "zoom", title, rangeMs: toMs - fromMs, refreshMs: Infinity, live: false, toMs };
+}
+
+/**
+ * The manager's clock, the time that charts show, and what happened in it.
+ * @param {(range: Range) => void} onZoom a time was dragged over
+ */
+function createTimes(onZoom) {
+  const marks = createMarks();
   let range = ranges[0];
   let clockOffsetMs = 0;
   let started = false;
-  let startedAtMs = 0;
-  let isYoung = false;
+  /** When a cluster began of which all there is fits the range; null when older data may be shown. */
+  let youngFromMs = /** @type {number | null} */ (null);
 
   const nowMs = () => performance.now() + clockOffsetMs;
+  const span = () => spanOf(range, nowMs());
 
-  /** @param {Source} source */
-  function refresh(source) {
-    const idleMs = performance.now() - source.refreshedAt;
-    if (!started || (source.loaded ? idleMs < range.refreshMs : idleMs < 2000)) return;
-    // The second under way is not complete; its point would be too low.
-    const toMs = nowMs() - 1000;
-    const fromMs = nowMs() - range.rangeMs;
-    if (!source.loaded || !range.live) source.load(fromMs, toMs, true);
-    else if (source.series === fetchedSeries) {
-      source.load((source.history.timesMs.at(-1) ?? fromMs) + 1, toMs, false);
-    }
+  function loadMarks() {
+    const { fromMs, toMs } = span();
+    if (started) marks.load(fromMs, toMs);
+  }
+
+  /** The window that charts show: the chosen range, or all there is of a cluster that is younger than that. */
+  function window() {
+    const { fromMs, toMs } = span();
+    const youngMs = youngFromMs === null ? fromMs : Math.min(youngFromMs, toMs - youngMsMin);
+    return { fromMs: Math.max(fromMs, youngMs), toMs };
   }
 
   return {
     nowMs,
     range: () => range,
+    hasStarted: () => started,
     /** How many points of a rate are averaged: some seconds while live, none of the longer steps. */
     smoothing: () => range.live ? 5 : 1,
-    /** The window that charts show: the chosen range, or all there is of a cluster that is younger than that. */
-    window() {
-      const toMs = nowMs();
-      const fromMs = toMs - range.rangeMs;
-      return { fromMs: isYoung ? Math.max(fromMs, Math.min(startedAtMs, toMs - youngMsMin)) : fromMs, toMs };
+    window,
+    /** Deploys and failures of the window that charts show. */
+    marks() {
+      const { fromMs, toMs } = window();
+      return marks.marks(fromMs, toMs);
     },
+    /** Null while the charts show now; else the events of the time they show, newest first. */
+    pastEvents() {
+      const { fromMs, toMs } = span();
+      return range.toMs === undefined ? null : marks.between(fromMs, toMs);
+    },
+    /** Shows a time in the past. @param {number} fromMs @param {number} toMs */
+    zoom(fromMs, toMs) {
+      if (toMs - fromMs >= zoomMsMin) onZoom(zoomRange(fromMs, toMs));
+    },
+    /** @param {Range} next */
+    setRange(next) {
+      range = next;
+      loadMarks();
+    },
+    /** @param {OverviewView} overview */
+    observe(overview) {
+      clockOffsetMs = overview.cluster.atMs - performance.now();
+      started = true;
+      marks.observe(overview.events);
+      loadMarks();
+    },
+    /** @param {number} startedAtMs @param {boolean} isAll no series has anything from before */
+    observeAge(startedAtMs, isAll) {
+      const isYoung = range.toMs === undefined && startedAtMs > nowMs() - range.rangeMs && isAll;
+      youngFromMs = isYoung ? startedAtMs : null;
+    },
+  };
+}
+
+/** @param {(range: Range) => void} [onZoom] a time was dragged over */
+export function createFeed(onZoom = () => {}) {
+  /** @type {Set<Source>} */
+  const sources = new Set();
+  const toPoints = createLivePoints();
+  const times = createTimes(onZoom);
+
+  /** @param {Source} source */
+  function refresh(source) {
+    if (times.hasStarted()) source.refresh(times.range(), times.nowMs());
+  }
+
+  return {
+    ...times,
     /**
      * Follows one series, of one subject or of all, until closed.
      * @param {string} series
@@ -166,7 +247,7 @@ export function createFeed() {
     },
     /** @param {Range} next */
     setRange(next) {
-      range = next;
+      times.setRange(next);
       for (const source of sources) {
         source.restart();
         refresh(source);
@@ -174,17 +255,17 @@ export function createFeed() {
     },
     /** @param {OverviewView} overview */
     observe(overview) {
-      clockOffsetMs = overview.cluster.atMs - performance.now();
-      started = true;
+      times.observe(overview);
+      const range = times.range();
       const points = toPoints(overview);
+      const { atMs, startedAtMs } = overview.cluster;
       for (const source of sources) {
-        if (range.live) source.addLive(overview.cluster.atMs, points);
-        trimHistory(source.history, nowMs() - range.rangeMs);
+        if (range.live) source.addLive(atMs, points);
+        if (range.toMs === undefined) trimHistory(source.history, times.nowMs() - range.rangeMs);
         refresh(source);
       }
-      startedAtMs = overview.cluster.startedAtMs;
-      isYoung = startedAtMs > nowMs() - range.rangeMs &&
-        [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
+      const isAll = [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
+      times.observeAge(startedAtMs, isAll);
     },
   };
 }

@@ -20,6 +20,7 @@ const percentileOrder = ["p99", "p95", "p50"];
 /** @type {Record<string, string>} */
 const percentileColours = { p50: "var(--p50)", p95: "var(--p95)", p99: "var(--p99)" };
 const eventsShown = 9;
+const pastShown = 30;
 const facesMax = 10;
 
 /** Options of a latency chart, here and on an endpoint's own page. */
@@ -66,12 +67,11 @@ export function createOverview(app) {
 /** @param {App} app */
 function createCharts(app) {
   const { feed, palette } = app;
-  const window = feed.window;
   /** @type {(series: string, options: any) => ReturnType<typeof createChart>} */
   const chart = (series, options) => {
     const made = createChart({
       ...options,
-      window,
+      feed,
       bind: () => feed.bind(series, undefined, () => made.update()),
     });
     return made;
@@ -340,7 +340,7 @@ function createAgentRow(app, agent) {
 function createActivity(app) {
   const rollouts = h("div", { class: "rollouts" });
   const lines = h("ul", { class: "event-lines" });
-  const none = h("p", { class: "dim" }, "Nothing has happened yet.");
+  const none = h("p", { class: "dim" }, "Nothing has happened.");
   /** @typedef {import("../lib/protocol/views.ts").ReplicaSetView} ReplicaSetView */
   const rolloutList = keyedList(rollouts, (/** @type {ReplicaSetView} */ set) => set.name, (set) => {
     const bar = createRolloutBar();
@@ -355,14 +355,21 @@ function createActivity(app) {
     (/** @type {any} */ event) => String(event.id),
     () => createEventLine(app, true),
   );
-  const heading = h("h3", {}, h("a", { href: linkTo("events") }, "Events"));
+  const link = h("a", { href: linkTo("events") });
+  const heading = h("h3", {}, link);
   return {
     element: h("section", { class: "card panel" }, heading, rollouts, lines, none),
     /** @param {OverviewView} overview */
     update({ replicaSets, events }) {
       rolloutList.update(replicaSets.filter(({ rollout }) => rollout?.state === "progressing"));
-      list.update([...events].sort((a, b) => b.id - a.id).slice(0, eventsShown));
-      setVisible(none, events.length === 0);
+      const past = app.feed.pastEvents();
+      const shown = (past ?? [...events].sort((a, b) => b.id - a.id)).slice(
+        0,
+        past ? pastShown : eventsShown,
+      );
+      setText(link, past ? "Events of this time" : "Events");
+      list.update(shown);
+      setVisible(none, shown.length === 0);
     },
   };
 }

@@ -8,7 +8,8 @@ import { getSession, signOut } from "./api.js";
 import { createPalette } from "./colours.js";
 import { createEndpoint, createEndpoints } from "./endpoints.js";
 import { createEvents } from "./events.js";
-import { createFeed, ranges } from "./feed.js";
+import { createFeed, ranges, zoomMsMin, zoomRange } from "./feed.js";
+import { createLogsPage } from "./logs.js";
 import { openLive } from "./live.js";
 import { createOverview } from "./overview.js";
 import { createReplicaSets } from "./replicasets.js";
@@ -36,12 +37,18 @@ const views = {
     charts: false,
   },
   endpoints: { title: "Endpoints", all: createEndpoints, one: createEndpoint, charts: false },
+  logs: {
+    title: "Logs",
+    all: (app) => createLogsPage(app),
+    one: createLogsPage,
+    charts: false,
+  },
   events: { title: "Events", all: createEvents, charts: false },
 };
 
 /** @param {string} hash `#/agents/pi-1` @returns {{ view: string, name?: string }} */
 function parseRoute(hash) {
-  const [view = "", ...rest] = hash.replace(/^#\/?/, "").split("/").map(decode);
+  const [view = "", ...rest] = hash.replace(/^#\/?/, "").replace(/\?.*$/, "").split("/").map(decode);
   if (!Object.hasOwn(views, view)) return { view: "overview" };
   return rest.length > 0 && views[view].one ? { view, name: rest.join("/") } : { view };
 }
@@ -63,8 +70,8 @@ function showSignIn(notice) {
 
 /** @param {import("./api.js").Session} session */
 function showCluster(session) {
-  const feed = createFeed();
-  feed.setRange(storedRange());
+  const feed = createFeed((range) => setRange(range));
+  feed.setRange(linkedRange() ?? storedRange());
   const operate = session.role === "admin" || session.role === "operator";
   /** @type {App} */
   const app = {
@@ -81,12 +88,17 @@ function showCluster(session) {
 
   /** @param {import("./feed.js").Range} range */
   function setRange(range) {
-    localStorage.setItem(rangeKey, range.label);
+    // A time that was looked at once is no habit.
+    if (range.toMs === undefined) localStorage.setItem(rangeKey, range.label);
     feed.setRange(range);
+    shell.showRange(range);
+    linkRange(range);
     update();
   }
 
   function showRoute() {
+    const linked = linkedRange();
+    if (linked) setRange(linked);
     const route = parseRoute(location.hash);
     const { title, all, one, charts } = views[route.view];
     view?.close();
@@ -95,7 +107,7 @@ function showCluster(session) {
       view: route.view,
       title,
       name: route.name,
-      charts: charts || route.name !== undefined,
+      charts: charts || (route.name !== undefined && route.view !== "logs"),
       actions: view.actions,
     });
     shell.main.replaceChildren(view.element);
@@ -161,6 +173,27 @@ function isListed(patterns, endpoint) {
     pattern === "*" || pattern === endpoint ||
     (pattern.endsWith("/*") && endpoint.startsWith(pattern.slice(0, -1)))
   );
+}
+
+/** The time that the address names, so that what one sees can be sent to another: `?range=24h`, `?from=MS&to=MS`. */
+function linkedRange() {
+  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
+  const [fromMs, toMs] = [Number(query.get("from")), Number(query.get("to"))];
+  if (toMs - fromMs >= zoomMsMin) return zoomRange(fromMs, toMs);
+  return ranges.find((range) => range.label === query.get("range")) ?? null;
+}
+
+/** Writes the range into the address, beside what else it says. @param {import("./feed.js").Range} range */
+function linkRange(range) {
+  const [path, text] = (location.hash || "#/overview").split("?");
+  const query = new URLSearchParams(text);
+  for (const name of ["range", "from", "to"]) query.delete(name);
+  if (range.toMs === undefined) query.set("range", range.label);
+  else {
+    query.set("from", String(Math.round(range.toMs - range.rangeMs)));
+    query.set("to", String(Math.round(range.toMs)));
+  }
+  history.replaceState(null, "", `${path}?${query}`);
 }
 
 function storedRange() {

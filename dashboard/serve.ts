@@ -28,9 +28,11 @@ import history from "./history.js" with { type: "text" };
 import icons from "./icons.js" with { type: "text" };
 import live from "./live.js" with { type: "text" };
 import logs from "./logs.js" with { type: "text" };
+import marks from "./marks.js" with { type: "text" };
 import overview from "./overview.js" with { type: "text" };
 import parts from "./parts.js" with { type: "text" };
 import replicaSets from "./replicasets.js" with { type: "text" };
+import requests from "./requests.js" with { type: "text" };
 import shell from "./shell.js" with { type: "text" };
 import signIn from "./sign_in.js" with { type: "text" };
 import sparkline from "./sparkline.js" with { type: "text" };
@@ -69,9 +71,11 @@ const texts: Record<string, string> = {
   "icons.js": icons,
   "live.js": live,
   "logs.js": logs,
+  "marks.js": marks,
   "overview.js": overview,
   "parts.js": parts,
   "replicasets.js": replicaSets,
+  "requests.js": requests,
   "shell.js": shell,
   "sign_in.js": signIn,
   "sparkline.js": sparkline,

@@ -2,7 +2,7 @@
 /** The frame around every view: navigation with counts, the title, the time range, liveness, theme and sign-out. */
 import { h, setAttribute, setText, setVisible } from "./dom.js";
 import { ranges } from "./feed.js";
-import { formatDuration } from "./format.js";
+import { formatDuration, formatTime } from "./format.js";
 import { icon, logo } from "./icons.js";
 import { levelOf, linkTo } from "./parts.js";
 
@@ -14,6 +14,7 @@ const views = [
   { name: "replicasets", title: "ReplicaSets" },
   { name: "endpoints", title: "Endpoints" },
   { name: "events", title: "Events" },
+  { name: "logs", title: "Logs", operators: true },
 ];
 
 /** Data older than this is not called live. */
@@ -30,7 +31,9 @@ export function createShell({ session, range, onRange, onSignOut }) {
   const cluster = h("span", { class: "brand-cluster" });
   const version = h("span", { class: "dim" });
   const face = logo();
-  const links = views.map(({ name, title }) => createLink(name, title));
+  const operates = session.role === "admin" || session.role === "operator";
+  const links = views.filter((view) => operates || !view.operators)
+    .map(({ name, title }) => createLink(name, title));
   const role = session.name === session.role ? null : h("span", { class: "dim" }, ` ${session.role}`);
   const user = h("span", { class: "user" }, session.name, role);
   const out = h(
@@ -48,7 +51,7 @@ export function createShell({ session, range, onRange, onSignOut }) {
   const actions = h("div", { class: "actions" });
   const live = createLiveMark();
   const rangePicker = createRangePicker(range, onRange);
-  const bar = h("div", { class: "bar" }, title, live.element, actions, rangePicker);
+  const bar = h("div", { class: "bar" }, title, live.element, actions, rangePicker.element);
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
   const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, main));
 
@@ -66,8 +69,9 @@ export function createShell({ session, range, onRange, onSignOut }) {
         title.replaceChildren(back, route.name);
       }
       actions.replaceChildren(...(route.actions ? [route.actions] : []));
-      setVisible(rangePicker, route.charts);
+      setVisible(rangePicker.element, route.charts);
     },
+    showRange: rangePicker.show,
     /** @param {number | null} ageMs */
     showAge: live.update,
     /** @param {OverviewView} overview */
@@ -134,9 +138,29 @@ function createRangePicker(current, onRange) {
       checked: range === current,
       on: { change: choose },
     });
-    return h("label", { title: range.title }, input, h("span", {}, range.label));
+    return { range, input, element: h("label", { title: range.title }, input, h("span", {}, range.label)) };
   });
-  return h("fieldset", { class: "segments", "aria-label": "Time range of the charts" }, ...inputs);
+  const words = h("span", { class: "zoom-words number" });
+  const label = "Back to now";
+  const reset = h(
+    "button",
+    { type: "button", class: "zoom", title: label, on: { click: () => onRange(ranges[0]) } },
+    words,
+    icon("close"),
+  );
+  reset.setAttribute("aria-label", label);
+  const choices = inputs.map((choice) => choice.element);
+  const segments = h("fieldset", { class: "segments", "aria-label": "Time range of the charts" }, ...choices);
+  /** @param {import("./feed.js").Range} range */
+  function show(range) {
+    for (const choice of inputs) choice.input.checked = choice.range.label === range.label;
+    setVisible(reset, range.toMs !== undefined);
+    if (range.toMs === undefined) return;
+    const [from, to] = [range.toMs - range.rangeMs, range.toMs].map((ms) => formatTime(ms, Date.now()));
+    setText(words, `${from} – ${to}`);
+  }
+  show(current);
+  return { element: h("div", { class: "range" }, reset, segments), show };
 }
 
 /** Steps through the system's theme, light and dark; the choice is kept in this browser. */

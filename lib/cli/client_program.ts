@@ -13,6 +13,8 @@ import { addInvoke } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
+import { addTop } from "./commands/top.ts";
+import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -40,6 +42,8 @@ export function createClientProgram(context: CommandContext, version: string): C
     addCordon,
     addLogs,
     addEvents,
+    addTop,
+    addWhy,
     addBench,
     addCompletions,
   ];

@@ -14,6 +14,8 @@ export interface Terminal {
   readonly colours: boolean;
   /** Columns of the terminal; `Infinity` when output is no terminal. */
   width(): number;
+  /** Its rows; `Infinity` when output is no terminal. */
+  height(): number;
   writeOut(text: string): void;
   writeOutBytes(bytes: Uint8Array): void;
   writeError(text: string): void;
@@ -34,7 +36,8 @@ export function createTerminal(): Terminal {
     isErrorTerminal,
     isInteractive: Deno.stdin.isTerminal() && isErrorTerminal,
     colours: isOutTerminal && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb",
-    width: () => isOutTerminal ? consoleColumns() : Infinity,
+    width: () => isOutTerminal ? consoleSize().columns || 80 : Infinity,
+    height: () => isOutTerminal ? consoleSize().rows || 24 : Infinity,
     writeOut: (text) => writeAll(Deno.stdout, encoder.encode(text)),
     writeOutBytes: (bytes) => writeAll(Deno.stdout, bytes),
     writeError: (text) => writeAll(Deno.stderr, encoder.encode(text)),
@@ -50,11 +53,11 @@ export function createTerminal(): Terminal {
   };
 }
 
-function consoleColumns(): number {
+function consoleSize(): { columns: number; rows: number } {
   try {
-    return Deno.consoleSize().columns || 80;
+    return Deno.consoleSize();
   } catch {
-    return 80;
+    return { columns: 80, rows: 24 };
   }
 }
 

@@ -6,6 +6,7 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
+import { type EventKind, eventKinds } from "../protocol/event_kinds.ts";
 import { nameSchema } from "../protocol/messages.ts";
 import { canaryStepsDefault, type LabelRule, rollbackDefault } from "../protocol/revision.ts";
 
@@ -184,7 +185,11 @@ const rollout = v.pipe(
 );
 
 const bounds = v.pipe(
-  strict({ min: wholeNumber(0, 1000), max: wholeNumber(1, 1000) }),
+  strict({
+    min: wholeNumber(0, 1000),
+    max: wholeNumber(1, 1000),
+    idleMs: v.optional(wholeNumber(1000, day, " ms")),
+  }),
   v.check(
     ({ min, max }) => min <= max,
     (issue) => `needs min up to max, they are ${issue.input.min} and ${issue.input.max}`,
@@ -259,6 +264,41 @@ export const configuredReplicaSetSchema = v.pipe(
 );
 export type ConfiguredReplicaSet = v.InferOutput<typeof configuredReplicaSetSchema>;
 
+const webAddress = text(/^https?:\/\/[^\s/]+\S*$/, 'an address such as "https://example.com/hook"');
+
+/** Told of events; see docs/observing.md. */
+const webhook = strict({
+  url: webAddress,
+  on: v.pipe(
+    listOf(
+      v.pipe(
+        v.string(mustBe("a kind of event")),
+        v.check(
+          (kind) => eventKinds.some((known) => known === kind),
+          (issue) => `is not a kind of event${didYouMean(issue.input, [...eventKinds])}`,
+        ),
+        v.transform((kind) => kind as EventKind),
+      ),
+      "a list of kinds of events",
+    ),
+    v.minLength(1, "must name at least one kind of event, is empty"),
+  ),
+  secret: v.optional(text(/^.{16,200}$/, "16 to 200 characters")),
+});
+
+/** An OpenTelemetry collector for the spans of traced requests. */
+const traces = strict({
+  url: webAddress,
+  headers: v.optional(
+    v.record(
+      text(/^[A-Za-z0-9-]{1,100}$/, "a header's name"),
+      v.string(mustBe("text")),
+      mustBe("an object of texts"),
+    ),
+    {},
+  ),
+});
+
 export const configurationSchema = strict({
   /** For editors; ignored. */
   $schema: v.optional(v.string(mustBe("text"))),
@@ -272,6 +312,14 @@ export const configurationSchema = strict({
     [],
   ),
   data: v.optional(text(/\S/, "a folder")),
+  notify: v.optional(
+    v.pipe(
+      listOf(webhook, "a list of webhooks"),
+      v.maxLength(limits.webhooksMax, `may hold at most ${limits.webhooksMax} webhooks`),
+    ),
+    [],
+  ),
+  traces: v.optional(traces),
   replicaSets: v.optional(
     v.pipe(
       listOf(configuredReplicaSetSchema, "a list of replicaSets"),

@@ -176,7 +176,7 @@ export class Invocation implements ContextSource {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    return this.#headers ??= parseHeaders(this.#meta);
+    return this.#headers ??= parseHeaders(this.#meta, this.requestId);
   }
 
   get env(): Readonly<Record<string, string>> {

@@ -2,6 +2,7 @@
  * The `ctx` of one request (context.ts says what it promises). Everything on it is made when a module asks for it:
  * most ask for nothing, and a small function costs less than its context would.
  */
+import { continueTrace, traceHeader } from "../trace_context.ts";
 import type { Context, ContextLog, InvokeOptions } from "./context.ts";
 
 /** What a context tells of. */
@@ -63,15 +64,21 @@ export class InvocationContext implements Context {
   }
 }
 
-/** The headers of a request from its `meta`; none when that is not what it should be. */
-export function parseHeaders(meta: string): Readonly<Record<string, string>> {
+/**
+ * The headers of a request from its `meta`; none when that is not what it should be. A `traceparent` names this
+ * request as the parent of what the module does.
+ */
+export function parseHeaders(meta: string, requestId: string): Readonly<Record<string, string>> {
   if (!meta) return Object.freeze({});
   try {
     const value: unknown = JSON.parse(meta);
     if (typeof value !== "object" || value === null) return Object.freeze({});
-    return Object.freeze(
-      Object.fromEntries(Object.entries(value).map(([name, text]) => [name.toLowerCase(), String(text)])),
-    );
+    return Object.freeze(Object.fromEntries(
+      Object.entries(value).map(([key, given]) => {
+        const [name, text] = [key.toLowerCase(), String(given)];
+        return [name, name === traceHeader ? continueTrace(text, requestId) : text];
+      }),
+    ));
   } catch {
     return Object.freeze({});
   }

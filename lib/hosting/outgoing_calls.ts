@@ -5,6 +5,7 @@
 import { isErrorCode, SqwishError } from "../errors.ts";
 import { encodeFrame, Flag, type Frame, Op } from "../protocol/frame.ts";
 import type { InvokeError, InvokeOptions } from "./context.ts";
+import { traceHeader } from "../trace_context.ts";
 import type { Invocation } from "./invocation.ts";
 
 interface Waiting {
@@ -68,7 +69,7 @@ export class OutgoingCalls {
       flags: (bytes ? Flag.bytes : 0) | (options.idempotent ? Flag.idempotent : 0),
       a: Math.floor(remainingMs),
       name: endpoint,
-      meta: options.headers ? JSON.stringify(options.headers) : "",
+      meta: headersOf(caller, options),
       body: bytes ? input : encoder.encode(JSON.stringify(input) ?? "null"),
     });
     return this.#start(id, frame, caller, options.signal);
@@ -115,6 +116,13 @@ export class OutgoingCalls {
     do this.#lastId = (this.#lastId + 1) >>> 0; while (this.#waiting.has(this.#lastId));
     return this.#lastId;
   }
+}
+
+/** A trace goes on by itself; what the module says of it counts. */
+function headersOf(caller: Invocation, { headers }: InvokeOptions): string {
+  const traceparent = caller.headers[traceHeader];
+  if (traceparent === undefined) return headers ? JSON.stringify(headers) : "";
+  return JSON.stringify({ [traceHeader]: traceparent, ...headers });
 }
 
 function readError(meta: string): SqwishError {

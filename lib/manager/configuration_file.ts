@@ -21,6 +21,8 @@ export interface ConfigurationFileOptions {
   clock: Clock;
   deployments: Deployments;
   record: RecordEvent;
+  /** Everything but the replicaSets of a file that is now in force. */
+  applied(configuration: Configuration): void;
 }
 
 /** Reads and validates the file. Throws `invalid_request` with every error in `details.errors`. */
@@ -128,9 +130,11 @@ export class ConfigurationFile {
     const watched = [file];
     let errors: string[];
     try {
-      const { replicaSets } = await readConfiguration(file);
+      const configuration = await readConfiguration(file);
+      const { replicaSets } = configuration;
       const applied = await this.#options.deployments.applyFile(replicaSets, base);
       errors = applied.errors;
+      if (errors.length === 0 && !this.#closed) this.#options.applied(configuration);
       watched.push(
         ...replicaSets.flatMap((set) => set.modules).map((path) => resolve(base, path)),
         ...applied.files,

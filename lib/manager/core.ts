@@ -14,15 +14,21 @@ import type { Store } from "../store/store.ts";
 import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { findDropped } from "./endpoint_guard.ts";
 import { Judge } from "./judge.ts";
+import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
+import { Overload } from "./overload.ts";
+import { createTelling, type Telling } from "./telling.ts";
 
 export interface CoreOptions {
   clock: Clock;
   random: Random;
   log: Log;
   store: Store;
+  version: string;
+  cluster: string;
   /** The number of this start. */
   bootEpoch: number;
 }
@@ -33,69 +39,72 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
-  /** Whether an endpoint was called lately. */
-  wasCalled(endpoint: string): boolean;
+  /** How long the last waking of a set took. */
+  coldStartMs(replicaSet: string): number | undefined;
+  /** What a set with these functions would take away from those who called it lately, in words. */
+  dropped(replicaSet: string, functions: readonly string[]): string | undefined;
   readonly logs: ModuleLogs;
-  close(): void;
+  readonly telling: Telling;
+  /** Resolves when others have been told the last; all else has ended before. */
+  close(): Promise<void>;
 }
 
 export function createCore(options: CoreOptions): Core {
   const { clock, random, log, store, bootEpoch } = options;
   const events = createEventLog(store.events, clock, log);
   const agents = new Agents(clock);
-  agents.restore(
-    store.agents.list().map((agent) => ({
-      name: agent.name,
-      identity: agent.identity,
-      labels: agent.labels,
-      cordoned: agent.cordoned,
-      draining: agent.draining,
-      joinedAtMs: agent.firstJoinedMs,
-      lastSeenAtMs: agent.lastSeenMs,
-    })),
-  );
+  restoreAgents(agents, store);
+  const telling = createTelling(options, events);
+  const overload = new Overload(events.record);
   let routes: RoutingTable = emptyRoutes;
   const dispatcher = createDispatcher({
     clock,
     random,
     bootEpoch,
     routes: () => routes,
-    onOutcome(outcome) {
+    onStarved: (name) => scaler.starved(name),
+    onOutcome(outcome, request) {
       metrics.observeRequest(outcome);
+      telling.traces.observe(outcome, request);
+      if (outcome.code === "queue_full") overload.observe(outcome.replicaSet, outcome.message, clock.nowMs());
       // What an agent took with it is no fault of what it ran.
       const isLost = outcome.code === "agent_lost" && !agents.get(outcome.agent)?.connection;
       if (!isLost) traffic.observe(outcome);
     },
   });
   const traffic = new Traffic();
-  const metrics = createMetrics({ store, clock, log }, function* () {
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
+  const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const revisions: Judge = new Judge({
+  const scaler: Scaler = new Scaler({
     clock,
-    traffic,
+    store: store.deployments,
     sets: () => controller.sets,
-    rollout: (name) => controller.rollout(name),
-    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
-    isServing: (name, revision) =>
-      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
-    object: (name, revision, reason) => controller.object(name, revision, reason),
-    decided: () => controller.changed(),
+    load: () => dispatcher.snapshot(),
+    record: events.record,
+    changed: () => controller.reload(),
   });
+  const revisions: Judge = createJudge(clock, traffic, () => controller);
   const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
+    transaction: store.transaction,
     bootEpoch,
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    wasCalled: lately,
     isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
+      scaler.routed(table);
     },
   });
-  const stopWatching = clock.every(limits.livenessTickMs, () => judge(agents, controller, events));
+  const stopWatching = clock.every(limits.livenessTickMs, () => {
+    judge(agents, controller, events);
+    overload.tick(clock.nowMs());
+  });
   const logs = new ModuleLogs(store.logs);
   const flushLogs = () => {
     try {
@@ -114,18 +123,51 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    coldStartMs: (name) => scaler.coldStartMs(name),
     logs,
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
+    telling,
     close() {
       stopWatching();
+      scaler.close();
       revisions.close();
       stopFlushing();
       flushLogs();
       controller.close();
       dispatcher.close();
       metrics.close();
+      return telling.close();
     },
   };
+}
+
+function restoreAgents(agents: Agents, store: Store): void {
+  agents.restore(
+    store.agents.list().map((agent) => ({
+      name: agent.name,
+      identity: agent.identity,
+      labels: agent.labels,
+      cordoned: agent.cordoned,
+      draining: agent.draining,
+      joinedAtMs: agent.firstJoinedMs,
+      lastSeenAtMs: agent.lastSeenMs,
+    })),
+  );
+}
+
+function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+  const setOf = (name: string) => controller().routes.sets.get(name);
+  return new Judge({
+    clock,
+    traffic,
+    sets: () => controller().sets,
+    rollout: (name) => controller().rollout(name),
+    endpoints: (name) => [...setOf(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller().object(name, revision, reason),
+    decided: () => controller().changed(),
+  });
 }
 
 /** By what this manager has seen, and by what an earlier one has stored. */

@@ -12,11 +12,14 @@ const recentMax = 100;
 
 export interface EventLog {
   record: RecordEvent;
+  /** Calls back after each event. Returns the function that ends it. */
+  onRecorded(action: () => void): () => void;
   /** The newest, newest last. */
   recent(): EventView[];
 }
 
 export function createEventLog(store: EventStore, clock: Clock, log: Log): EventLog {
+  const listeners = new Set<() => void>();
   const recent = store.list({ limit: recentMax });
   /** A full disk must not stop the cluster from deciding: the event is then only in the log and in memory. */
   function append(event: Omit<EventView, "id">): EventView {
@@ -33,6 +36,11 @@ export function createEventLog(store: EventStore, clock: Clock, log: Log): Event
       recent.push(event);
       if (recent.length > recentMax) recent.shift();
       log[level](message, { event: kind });
+      for (const listener of listeners) listener();
+    },
+    onRecorded(action) {
+      listeners.add(action);
+      return () => void listeners.delete(action);
     },
     recent: () => recent,
   };

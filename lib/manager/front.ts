@@ -103,8 +103,15 @@ export function createFront(options: FrontOptions): Front {
 /** The HTTP API over what is known now, and its live view. */
 function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers: Peers) {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
-  const metrics = core.metrics.query;
-  const reads = createReads({ store, accounts, logs: core.logs, facts, metrics, nowMs: () => clock.nowMs() });
+  const reads = createReads({
+    store,
+    accounts,
+    logs: core.logs,
+    facts,
+    metrics: core.metrics.query,
+    requests: core.metrics.requests,
+    nowMs: () => clock.nowMs(),
+  });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
   const changes = createChanges({
     deployments: options.deployments,
@@ -197,6 +204,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),
+    coldStartMs: core.coldStartMs,
     routes: controller.routes,
     load: dispatcher.snapshot(),
     endpointRates: metrics.endpointRates,

@@ -4,6 +4,7 @@ import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Ingest, type RequestOutcome } from "../metrics/ingest.ts";
 import { queryMetrics } from "../metrics/query.ts";
+import { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import type { MetricsView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
@@ -11,6 +12,7 @@ import type { EndpointRates } from "./overview.ts";
 
 export interface Metrics {
   readonly ingest: Ingest;
+  readonly requests: RecentRequests;
   observeRequest(outcome: RequestOutcome): void;
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   endpointRates(endpoint: string): EndpointRates;
@@ -22,20 +24,28 @@ export interface Metrics {
 
 /** `queueDepths` is asked once a second. */
 export function createMetrics(
-  { store, clock, log }: { store: Store; clock: Clock; log: Log },
+  { store, clock, log, bootEpoch }: { store: Store; clock: Clock; log: Log; bootEpoch: number },
   queueDepths: () => Iterable<[string, number]>,
 ): Metrics {
   const { samples } = store;
   const ingest = new Ingest(samples, clock.nowMs(), (cause) => {
     log.warn("metrics could not be stored; they are kept and tried again", { error: describeError(cause) });
   });
+  const requests = new RecentRequests(bootEpoch >>> 0);
+  /** As of the last tick, so that a request costs no look at the clock. */
+  let nowMs = clock.nowMs();
   const stop = clock.every(1000, () => {
     for (const [set, depth] of queueDepths()) ingest.observeQueue(set, depth);
-    ingest.tick(clock.nowMs());
+    nowMs = clock.nowMs();
+    ingest.tick(nowMs);
   });
   return {
     ingest,
-    observeRequest: (outcome) => ingest.observeRequest(outcome),
+    requests,
+    observeRequest(outcome) {
+      ingest.observeRequest(outcome);
+      requests.observe(outcome, nowMs);
+    },
     observeTelemetry: (agent, telemetry) => ingest.observeTelemetry(agent, telemetry, clock.nowMs()),
     endpointRates: (endpoint) => ingest.endpointRates(endpoint),
     clusterRates() {

@@ -1,6 +1,7 @@
 /** The API's reads: the overview of this moment, and what the store remembers. */
 import type { OverviewFacts } from "./overview.ts";
-import { describeOverview, revisionView } from "./overview.ts";
+import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
+import type { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Store } from "../store/store.ts";
 import type { Reads } from "./api/reads.ts";
 import type { Accounts } from "./accounts.ts";
@@ -12,6 +13,7 @@ export interface ReadsOptions {
   logs: ModuleLogs;
   facts(): OverviewFacts;
   metrics: Reads["metrics"];
+  requests: RecentRequests;
   nowMs(): number;
 }
 
@@ -27,10 +29,21 @@ export function createReads(options: ReadsOptions): Reads {
         deployments.revisions(set.name).map((revision) => revisionView(revision, set.current.revision))
       );
     },
+    revision(replicaSet, revision) {
+      const kept = store.deployments.revisions(replicaSet);
+      const at = kept.findIndex((each) => each.revision === revision);
+      const current = store.deployments.find(replicaSet)?.current.revision ?? 0;
+      return at < 0 ? undefined : revisionDetail(kept[at], kept[at + 1], current);
+    },
     events: (query) => store.events.list(query),
     logs: (replicaSet, query) => logs.list(replicaSet, query),
     users: () => accounts.list(),
     metrics: options.metrics,
+    requests: (filter) => ({
+      slowest: options.requests.slowest(filter),
+      failed: options.requests.failed(filter),
+      failedNotKept: options.requests.uncounted(filter.sinceMs),
+    }),
     nowMs: options.nowMs,
   };
 }

@@ -17,8 +17,10 @@ const bucketsMax = bucketOf(10 * 3600 * 1e6) + 1;
 /** What each bucket is read as, µs. */
 const bucketValues = Float64Array.from({ length: bucketsMax }, (_, bucket) => valueOf(bucket));
 
-/** Sparse wire and storage form: bucket number → count. */
+/** Sparse wire form: bucket number → count. */
 export type HistogramBuckets = Record<string, number>;
+/** Storage form, a third as long: see `encode()`. */
+export type HistogramText = string;
 
 export class Histogram {
   readonly #counts = new Float64Array(bucketsMax);
@@ -38,7 +40,8 @@ export class Histogram {
   }
 
   /** Adds another histogram's values, or those of its sparse form; unknown buckets of a newer program count as the last. */
-  merge(other: Histogram | HistogramBuckets): void {
+  merge(other: Histogram | HistogramBuckets | HistogramText): void {
+    if (typeof other === "string") return this.#mergeText(other);
     if (other instanceof Histogram) {
       for (let bucket = other.#low; bucket <= other.#high; bucket++) {
         if (other.#counts[bucket] > 0) this.#add(bucket, other.#counts[bucket]);
@@ -87,6 +90,34 @@ export class Histogram {
       if (this.#counts[bucket] > 0) buckets[bucket] = this.#counts[bucket];
     }
     return buckets;
+  }
+
+  /**
+   * For each bucket in use its distance from the one before, in base 36, and behind a colon how many values it holds
+   * when that is more than one: "5k,1:3,1".
+   */
+  encode(): HistogramText {
+    const parts: string[] = [];
+    let last = 0;
+    for (let bucket = this.#low; bucket <= this.#high; bucket++) {
+      const count = this.#counts[bucket];
+      if (count === 0) continue;
+      const step = (bucket - last).toString(36);
+      parts.push(count === 1 ? step : `${step}:${count.toString(36)}`);
+      last = bucket;
+    }
+    return parts.join(",");
+  }
+
+  #mergeText(text: HistogramText): void {
+    if (text === "") return;
+    let bucket = 0;
+    for (const part of text.split(",")) {
+      const [step, count = "1"] = part.split(":");
+      bucket += Number.parseInt(step, 36);
+      const values = Number.parseInt(count, 36);
+      if (bucket >= 0 && values > 0) this.#add(Math.min(bucket, bucketsMax - 1), values);
+    }
   }
 
   /** A histogram of what `toJSON()` made, also when it crossed the network. */

@@ -4,26 +4,18 @@
  * to the store.
  * Invariant: time passes only by `tick()`; between two ticks everything belongs to one running second.
  */
-import type { ErrorCode } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import { Histogram } from "./histogram.ts";
 import { type AgentGauges, type AgentValue, isWorthWriting, type QueueValue, type Sample } from "./sample.ts";
 import { type SampleStorage, SampleWriter } from "./sample_writer.ts";
+import type { FinishedRequest } from "./recent_requests.ts";
 import { RunWindows } from "./runs.ts";
 import { AgentSeries, endpointRing, EndpointSeries, QueueSeries, ringSeconds } from "./series.ts";
 
 /** The end of one request, as the dispatcher tells it. */
-export interface RequestOutcome {
-  endpoint: string;
+export interface RequestOutcome extends FinishedRequest {
   replicaSet: string;
-  revision: number;
-  /** "" when it never reached one. */
-  agent: string;
-  code: "ok" | ErrorCode;
-  queueMs: number;
-  totalMs: number;
-  runUs: number;
 }
 
 export interface Rates {

@@ -25,7 +25,7 @@ export interface PrometheusSnapshot {
   queues: { replicaSet: string; depth: number }[];
   agents: Pick<
     AgentView,
-    "name" | "health" | "slots" | "outstanding" | "host" | "agentCpuCores" | "agentMemoryBytes"
+    "name" | "health" | "slots" | "outstanding" | "host" | "agentCpuCores" | "agentMemoryBytes" | "replicas"
   >[];
   /** Requests the agents ran, as they count them. */
   agentRuns: { agent: string; runs: number; failed: number }[];
@@ -119,8 +119,21 @@ function agentFamilies({ agents, agentRuns }: PrometheusSnapshot): string {
     [{ agent, result: "ok" }, runs - failed],
     [{ agent, result: "failed" }, failed],
   ]);
+  const replicas = Map.groupBy(
+    agents.flatMap((agent) => agent.replicas),
+    ({ replicaSet, state }) => JSON.stringify({ replicaset: replicaSet, state }),
+  );
+  const replicaCounts = [...replicas].map(([labels, { length }]): Sample => [JSON.parse(labels), length]);
+  const restarts = agents.flatMap(({ name, replicas }) =>
+    replicas.map((replica): Sample => [
+      { agent: name, replicaset: replica.replicaSet, revision: String(replica.revision) },
+      replica.restarts,
+    ])
+  );
   return [
     family("sqwish_agents", "gauge", "Known agents by health.", byHealth),
+    family("sqwish_replicas", "gauge", "Replicas by state.", replicaCounts),
+    family("sqwish_replica_restarts_total", "counter", "Runners that were started again.", restarts),
     ...gauges,
     family("sqwish_agent_runs_total", "counter", "Requests the agent ran, by result.", runs),
   ].join("");

@@ -5,7 +5,7 @@
  */
 import { limits } from "../limits.ts";
 import type { EndpointSample } from "../protocol/messages.ts";
-import type { HistogramBuckets } from "./histogram.ts";
+import { Histogram, type HistogramBuckets } from "./histogram.ts";
 import type { EndpointValue, Sample, SampleKind } from "./sample.ts";
 
 /** How a revision of an endpoint is named as the subject of samples: `images/resize@3`. */
@@ -13,9 +13,16 @@ export function revisionSubject(endpoint: string, revision: number | ""): string
   return `${endpoint}@${revision}`;
 }
 
+/** Sparse, since there are many: a whole histogram takes 10 KB. */
+interface Runs {
+  count: number;
+  errors: number;
+  latency: HistogramBuckets;
+}
+
 export class RunWindows {
-  readonly #revisions = new Map<string, EndpointValue>();
-  readonly #agents = new Map<string, EndpointValue>();
+  readonly #revisions = new Map<string, Runs>();
+  readonly #agents = new Map<string, Runs>();
 
   /** Adds what an agent's requests did since its last telemetry. */
   observe(agent: string, samples: readonly EndpointSample[]): void {
@@ -32,24 +39,27 @@ export class RunWindows {
   }
 }
 
-function addTo(values: Map<string, EndpointValue>, subject: string, sample: EndpointSample): void {
+function addTo(values: Map<string, Runs>, subject: string, sample: EndpointSample): void {
   let value = values.get(subject);
   if (!value) {
     // Agents name only what they run, but a bound that rests on others is none.
     if (values.size >= 2 * limits.metricEndpointsMax) return;
-    values.set(subject, value = { n: 0, e: 0, l: {} });
+    values.set(subject, value = { count: 0, errors: 0, latency: {} });
   }
-  value.n += sample.count;
-  value.e += sample.errors;
-  mergeBuckets(value.l, sample.latency);
+  value.count += sample.count;
+  value.errors += sample.errors;
+  mergeBuckets(value.latency, sample.latency);
 }
 
 function mergeBuckets(into: HistogramBuckets, from: HistogramBuckets): void {
   for (const bucket in from) into[bucket] = (into[bucket] ?? 0) + from[bucket];
 }
 
-function rowsOf(kind: SampleKind, values: Map<string, EndpointValue>, atMs: number): Sample[] {
-  const rows = [...values].map(([subject, value]) => ({ kind, subject, atMs, value }));
+function rowsOf(kind: SampleKind, values: Map<string, Runs>, atMs: number): Sample[] {
+  const rows = [...values].map(([subject, { count, errors, latency }]) => {
+    const value: EndpointValue = { n: count, e: errors, l: Histogram.fromJSON(latency).encode() };
+    return { kind, subject, atMs, value };
+  });
   values.clear();
   return rows;
 }

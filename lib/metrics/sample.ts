@@ -3,7 +3,7 @@
  * Keys are short because there are many rows. All pure.
  * Invariant: a merge of merged values is the merge of all values (sums, histograms, maxima).
  */
-import { Histogram, type HistogramBuckets } from "./histogram.ts";
+import { Histogram, type HistogramText } from "./histogram.ts";
 
 /**
  * "cluster" has the form of an endpoint and is the sum of all, so that a chart of the whole reads one row per step.
@@ -31,7 +31,7 @@ export interface Sample {
 export interface EndpointValue {
   n: number;
   e: number;
-  l: HistogramBuckets;
+  l: HistogramText;
 }
 
 /** The columns of an agent's sample, in the order they are stored. */
@@ -101,7 +101,7 @@ function mergeEndpointValues(values: readonly EndpointValue[]): EndpointValue {
     e += value.e;
     histogram.merge(value.l);
   }
-  return { n, e, l: histogram.toJSON() };
+  return { n, e, l: histogram.encode() };
 }
 
 /** Means weighted by how long each row's values held, for rows are written only when something changed. */

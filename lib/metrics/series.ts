@@ -4,7 +4,7 @@
  * Invariant: memory is fixed once a series exists; nothing here reads a clock.
  */
 import { type ErrorCode, errorTable } from "../errors.ts";
-import { Histogram, type HistogramBuckets } from "./histogram.ts";
+import { Histogram, type HistogramText } from "./histogram.ts";
 import { agentColumns, type AgentGauges, type EndpointValue, rounded } from "./sample.ts";
 
 /** Seconds a ring holds. */
@@ -95,7 +95,7 @@ export class EndpointSeries {
   readonly #window = new Histogram();
   #windowRequests = 0;
   #windowErrors = 0;
-  #recent: { atMs: number; latency: HistogramBuckets }[] = [];
+  #recent: { atMs: number; latency: HistogramText }[] = [];
 
   /** Counts one outcome. Allocates nothing. */
   observe(code: "ok" | ErrorCode, totalMs: number): void {
@@ -149,7 +149,7 @@ export class EndpointSeries {
 
   /** What the running window holds so far. */
   windowValue(): EndpointValue {
-    return { n: this.#windowRequests, e: this.#windowErrors, l: this.#window.toJSON() };
+    return { n: this.#windowRequests, e: this.#windowErrors, l: this.#window.encode() };
   }
 
   /** Ends the window that began at `atMs` and returns its value. */

@@ -2,6 +2,7 @@
  * What the HTTP API answers with: plain shapes shared by the manager (which fills them), the client's tables
  * and the dashboard. Times are ms since the Unix epoch, durations ms, sizes bytes, shares 0 to 1.
  */
+import type { ErrorCode } from "../errors.ts";
 import type { EndpointDescription, HostSample, LogLine, Permissions } from "./messages.ts";
 import type { LabelRule, ReplicaCount } from "./revision.ts";
 
@@ -84,6 +85,8 @@ export interface ReplicaSetView {
   placements: ReplicaView[];
   /** Why replicas are pending, in words. */
   pendingReason?: string;
+  /** Of a set that sleeps without requests: from the last first request to a ready replica. */
+  coldStartMs?: number;
 }
 
 export interface EndpointView extends EndpointDescription {
@@ -136,6 +139,39 @@ export interface EventView {
   /** What it is about: an agent's or a replicaSet's name, or "". */
   subject: string;
   message: string;
+}
+
+/** One finished request and where its time went, as the manager saw it. */
+export interface RequestView {
+  requestId: string;
+  /** When it ended. */
+  atMs: number;
+  /** Empty for a name that nothing has. */
+  endpoint: string;
+  /** 0: it was on no replica. */
+  revision: number;
+  /** Empty: it was on none. */
+  agent: string;
+  code: "ok" | ErrorCode;
+  /** The user's name. */
+  requester: string;
+  totalMs: number;
+  queueMs: number;
+  /** In the module, and on the way there and back; missing without a reply. */
+  runMs?: number;
+  networkMs?: number;
+  /** What the error says. */
+  message?: string;
+}
+
+/** `GET /v1/requests`: of the last hour. */
+export interface RequestsView {
+  /** The slowest that ended well. */
+  slowest: RequestView[];
+  /** The newest that failed. */
+  failed: RequestView[];
+  /** Failures beyond those that are kept. */
+  failedNotKept: number;
 }
 
 /** A line that a module printed. */
@@ -204,6 +240,28 @@ export interface DeployRequest {
     entry: boolean;
     base64: string;
   }[];
+  /** Endpoints that were called in the last hour may go or take less. */
+  force?: boolean;
+  /** Nothing is done; the answer says what would be. */
+  dryRun?: boolean;
+}
+
+/** One key that differs between two specifications, as text. */
+export interface ChangeView {
+  path: string;
+  /** Missing: it was not there. */
+  before?: string;
+  /** Missing: it is gone. */
+  after?: string;
+}
+
+/** `GET /v1/revisions/NAME/REVISION`. */
+export interface RevisionDetailView extends RevisionView {
+  /** Its whole specification, key by key; values of `env` are not told. */
+  specification: ChangeView[];
+  /** The kept revision before it, and what differs from that. */
+  before?: number;
+  changes: ChangeView[];
 }
 
 /** Answer to a deployment. */
@@ -212,4 +270,7 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** Of a dry run: what would change, and why it would be refused, if it would. */
+  changes?: ChangeView[];
+  refusal?: string;
 }

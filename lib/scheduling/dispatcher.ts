@@ -297,7 +297,7 @@ export class Dispatcher {
   }
 
   #onError(pending: Pending, bytes: Uint8Array, at: number, end: number, nowMs: number): void {
-    const { code, unrun } = outcomes.readError(bytes, at);
+    const { code, unrun, message } = outcomes.readError(bytes, at);
     const { phase } = pending;
     const replica = pending.replica!;
     this.#release(pending);
@@ -311,7 +311,7 @@ export class Dispatcher {
       this.#enqueueAgain(pending, nowMs);
     } else {
       this.#deadlines.remove(pending);
-      this.#settle(pending, code, 0, nowMs);
+      this.#settle(pending, code, 0, nowMs, message);
       pending.deliver(this.#epoch, bytes, at, end);
     }
     this.#pump(pending.set);
@@ -378,22 +378,22 @@ export class Dispatcher {
 
   #fail(pending: Pending, error: SqwishError, tell: boolean): void {
     this.#deadlines.remove(pending);
-    this.#settle(pending, error.code, 0, this.#clock.monotonicMs());
+    this.#settle(pending, error.code, 0, this.#clock.monotonicMs(), error.message);
     const { requester, clientId, number } = pending;
     if (tell) requester.sink.sendFrames(outcomes.errorFrame(clientId, error, this.#epoch, number));
   }
 
   /** The one outcome: after it the requester's id is free. */
-  #settle(pending: Pending, code: "ok" | ErrorCode, runUs: number, nowMs: number): void {
-    const outcome = outcomes.fillOutcome(this.#outcome, pending, code, runUs, nowMs);
+  #settle(pending: Pending, code: "ok" | ErrorCode, runUs: number, nowMs: number, message = ""): void {
+    const outcome = outcomes.fillOutcome(this.#outcome, pending, code, runUs, nowMs, message);
     pending.phase = "done";
     this.#inFlight.remove(pending);
-    this.#options.onOutcome(outcome);
+    this.#options.onOutcome(outcome, pending);
   }
 
   /** `endpoint` only when it is known: what anyone may make up must not become a metric. */
   #refuse(requester: Requester, id: number, number: number, error: SqwishError, endpoint = ""): void {
-    this.#options.onOutcome(outcomes.refusalOf(requester, endpoint, error.code));
+    this.#options.onOutcome(outcomes.refusalOf(requester, endpoint, number, error));
     requester.sink.sendFrames(outcomes.errorFrame(id, error, this.#epoch, number));
   }
 }

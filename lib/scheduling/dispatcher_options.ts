@@ -13,9 +13,15 @@ export interface DispatcherOptions {
   routes(): RoutingTable;
   /**
    * Called once per request, refused ones included. The object is only lent: the next request's is written into it.
-   * Must not call back into the dispatcher.
+   * `request` is its frame, absent when it was refused. Must not call back into the dispatcher.
    */
-  onOutcome(outcome: RequestOutcome): void;
+  onOutcome(outcome: RequestOutcome, request?: RequestFrame): void;
   /** A request waits for a set of which nothing is ready. Must not call back into the dispatcher. */
   onStarved?(replicaSet: string): void;
+}
+
+/** Where a request's frame starts; for those who look at its headers. */
+export interface RequestFrame {
+  readonly bytes: Uint8Array;
+  readonly at: number;
 }

@@ -24,6 +24,10 @@ export interface RequestOutcome {
   runUs: number;
   /** The user's name. */
   requester: string;
+  /** The lower half of its request id. */
+  number: number;
+  /** What the error says; empty for "ok". */
+  message: string;
 }
 
 /** An outcome to be filled in again and again: there is one per request. */
@@ -38,6 +42,8 @@ export function emptyOutcome(): RequestOutcome {
     totalMs: 0,
     runUs: 0,
     requester: "",
+    number: 0,
+    message: "",
   };
 }
 
@@ -48,6 +54,7 @@ export function fillOutcome(
   code: "ok" | ErrorCode,
   runUs: number,
   nowMs: number,
+  message: string,
 ): RequestOutcome {
   const { replica } = pending;
   outcome.endpoint = pending.endpoint;
@@ -59,11 +66,18 @@ export function fillOutcome(
   outcome.totalMs = nowMs - pending.admittedMs;
   outcome.runUs = runUs;
   outcome.requester = pending.requester.describe;
+  outcome.number = pending.number;
+  outcome.message = message;
   return outcome;
 }
 
 /** The outcome of a request that was refused at once. */
-export function refusalOf(requester: Requester, endpoint: string, code: ErrorCode): RequestOutcome {
+export function refusalOf(
+  requester: Requester,
+  endpoint: string,
+  number: number,
+  { code, message }: SqwishError,
+): RequestOutcome {
   return {
     endpoint,
     replicaSet: endpoint.slice(0, Math.max(0, endpoint.indexOf("/"))),
@@ -74,6 +88,8 @@ export function refusalOf(requester: Requester, endpoint: string, code: ErrorCod
     totalMs: 0,
     runUs: 0,
     requester: requester.describe,
+    number,
+    message,
   };
 }
 
@@ -85,17 +101,22 @@ export function errorFrame(id: number, error: SqwishError, epoch: number, number
   return frame;
 }
 
-/** The code of an agent's error frame, and whether the request certainly didn't run; `internal` when it can't be read. */
-export function readError(bytes: Uint8Array, at: number): { code: ErrorCode; unrun: boolean } {
+/** The code and words of an agent's error frame, and whether the request certainly didn't run; `internal` when it can't be read. */
+export function readError(
+  bytes: Uint8Array,
+  at: number,
+): { code: ErrorCode; unrun: boolean; message: string } {
   try {
     const meta = JSON.parse(decodeFrame(bytes, at).meta) as {
       code?: unknown;
+      message?: unknown;
       details?: { mayHaveRun?: unknown };
     };
     const code = isErrorCode(meta.code) ? meta.code : "internal";
-    return { code, unrun: (meta.details?.mayHaveRun ?? "no") === "no" };
+    const message = typeof meta.message === "string" ? meta.message : "";
+    return { code, unrun: (meta.details?.mayHaveRun ?? "no") === "no", message };
   } catch {
-    return { code: "internal", unrun: false };
+    return { code: "internal", unrun: false, message: "" };
   }
 }
 

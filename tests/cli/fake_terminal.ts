@@ -7,6 +7,7 @@ export class FakeTerminal implements Terminal {
   isInteractive = false;
   colours = false;
   columns = Infinity;
+  rows = Infinity;
   input: Uint8Array = new Uint8Array(0);
   answers: string[] = [];
   readonly questions: { question: string; secret: boolean }[] = [];
@@ -17,6 +18,10 @@ export class FakeTerminal implements Terminal {
 
   width(): number {
     return this.columns;
+  }
+
+  height(): number {
+    return this.rows;
   }
 
   writeOut(text: string): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { SqwishError } from "../../lib/errors.ts";
 import type {
   AgentView,
+  ClusterView,
   EndpointView,
   EventView,
   ReplicaSetView,
@@ -247,4 +248,72 @@ Deno.test("`logs -f` asks by its filters and goes on with new lines only", async
   assert.match(out, /attic-pi {2}r3 {2}warn {3}ab {2}first\n/);
   assert.ok(!out.includes("\u001b"), "a module can't write to the terminal");
   assert.equal(out.split("first").length, 2, "nothing twice");
+});
+
+Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoint that isn't there", async () => {
+  const overview = { agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
+  const why = {
+    "GET /v1/overview": overview,
+    "GET /v1/requests?endpoint=images%2Fresize&lastMs=900000&limit=50": {
+      slowest: [],
+      failed: [],
+      failedNotKept: 0,
+    },
+  };
+  const { code, out } = await runClient(["why", "images/resize"], { answers: why });
+  assert.equal(code, 0);
+  assert.match(out, /^images\/resize has answered nothing in the last 15 min; 2\.5 requests\/s now\n/);
+  const missing = await runClient(["why", "images/resise"], { answers: why });
+  assert.equal(missing.code, 1);
+  assert.match(missing.error, /There is no endpoint images\/resise; did you mean images\/resize\?/);
+});
+
+const cluster: ClusterView = {
+  cluster: "attic",
+  version: "0.1.0",
+  atMs: 0,
+  startedAtMs: 0,
+  health: "degraded",
+  problems: ["Agent shed-pi is lost: silent"],
+  requestsPerSecond: 12,
+  errorsPerSecond: 0,
+  queued: 3,
+  outstanding: 1,
+  clients: 2,
+  managerCpuCores: 0.05,
+  managerMemoryBytes: 60 * 2 ** 20,
+  configurationErrors: [],
+};
+
+Deno.test("`top` fits the screen, the cluster on top and those that need a look first, and leaves it as it was", async () => {
+  const agents = Array.from({ length: 30 }, (_, at): AgentView => ({
+    ...agent,
+    name: `pi-${at}`,
+    health: at === 17 ? "lost" : "ready",
+  }));
+  const overview = { cluster, agents, replicaSets: [set], endpoints: [endpoint], events };
+  const { code, out } = await runClient(["top"], {
+    answers: { "GET /v1/overview": overview },
+    terminal: { isOutTerminal: true, columns: 100, rows: 20 },
+    async meanwhile({ terminal }) {
+      await eventually("a screen", () => terminal.out.includes("attic"));
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 0);
+  assert.ok(out.startsWith("\u001b[?1049h") && out.endsWith("\u001b[?1049l"));
+  const screen = out.slice(out.indexOf("\u001b[H"), out.indexOf("\u001b[J")).split("\r\n");
+  assert.ok(screen.length <= 20, `${screen.length} lines`);
+  assert.match(screen.find((line) => line.startsWith("pi-")) ?? "", /^pi-17 +lost/);
+  assert.ok(screen.some((line) => line.includes("images/resize")));
+  assert.ok(screen.some((line) => /… \d+ more/.test(line)));
+});
+
+Deno.test("`top` into a pipe is one picture of everything", async () => {
+  const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [endpoint], events };
+  const { code, out } = await runClient(["top"], { answers: { "GET /v1/overview": overview } });
+  assert.equal(code, 0);
+  assert.match(out, /^attic {2}degraded/);
+  assert.match(out, /12 requests\/s .* 3 waiting/);
+  assert.ok(!out.includes("\u001b"));
 });

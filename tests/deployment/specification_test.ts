@@ -29,6 +29,7 @@ Deno.test("`parseConfiguration()` fills every default", () => {
     cluster: "sqwish",
     listen: "0.0.0.0:7443",
     advertise: [],
+    notify: [],
     replicaSets: [],
   });
   const withSet = parseConfiguration(setWith(`"queue": {}`), { file });

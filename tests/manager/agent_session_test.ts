@@ -91,6 +91,16 @@ Deno.test("a replica is routed once it has shown itself ready, by the handle of 
   rig.close();
 });
 
+Deno.test("an agent that comes back with a revision of a set that was deleted and made anew runs the new one", async () => {
+  const rig = await openRig();
+  rig.deploy("images", "export function resize() {}");
+  rig.store.deployments.deleteSet("images");
+  rig.deploy("images", "export function resize() { return 2; }");
+  const peer = await joined(rig, { replicas: [reportOf({ revision: 1 })] });
+  assert.deepEqual(peer.of("desired").at(-1)!.replicas.map(({ revision }) => revision), [2]);
+  rig.close();
+});
+
 Deno.test("a report of an older generation is ignored", async () => {
   const rig = await openRig();
   rig.deploy("images", "export function resize() {}");

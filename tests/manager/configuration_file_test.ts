@@ -25,12 +25,13 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
     const deployments = new Deployments({
       clock,
       store: store.deployments,
+      transaction: store.transaction,
       build: buildInWorker,
       record,
       changed() {},
     });
     const path = `${folder}/cluster.jsonc`;
-    const file = new ConfigurationFile({ file: path, clock, deployments, record });
+    const file = new ConfigurationFile({ file: path, clock, deployments, record, applied() {} });
     await Deno.writeTextFile(
       `${folder}/sums.ts`,
       "export function add(input: number): number { return input; }",
@@ -100,7 +101,8 @@ Deno.test("a store that takes nothing is a refusal, and the next try is told as 
       throw new Error("database or disk is full");
     };
     await file.reload();
-    assert.deepEqual(file.errors, ["database or disk is full"]);
+    assert.equal(file.errors.length, 1);
+    assert.match(file.errors[0], /^The change could not be stored, .*: database or disk is full$/);
     store.deployments.addRevision = addRevision;
     await file.reload();
     assert.deepEqual(versions(store), ["sums 1"]);

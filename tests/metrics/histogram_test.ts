@@ -54,6 +54,19 @@ Deno.test("the wire form survives JSON", () => {
   }));
 });
 
+Deno.test("the storage form keeps every value, merges as one, and is much shorter than the wire form", () => {
+  fc.assert(fc.property(values, values, (one, two) => {
+    const merged = new Histogram();
+    merged.merge(filled(one).encode());
+    merged.merge(filled(two).encode());
+    assert.deepEqual(merged.toJSON(), filled([...one, ...two]).toJSON());
+  }));
+  const wide = filled(Array.from({ length: 200 }, (_, at) => 1000 * 1.03 ** at));
+  assert.ok(wide.encode().length * 3 < JSON.stringify(wide).length);
+  assert.equal(filled([1, 1, 1, 2]).encode(), filled([2, 1, 1, 1]).encode());
+  assert.equal(new Histogram().encode(), "");
+});
+
 Deno.test("`clear()` leaves an empty histogram that counts anew", () => {
   const histogram = filled([1, 100, 1_000_000]);
   histogram.clear();

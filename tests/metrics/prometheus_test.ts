@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type PrometheusSnapshot, renderPrometheus, totalsOf } from "../../lib/metrics/prometheus.ts";
-import { withRecording } from "./support.ts";
+import type { ReplicaView } from "../../lib/protocol/views.ts";
+import { Recording, withRecording } from "./support.ts";
 
 const empty: PrometheusSnapshot = {
   version: "1.0.0",
@@ -48,7 +49,7 @@ Deno.test("requests and their durations are counted by endpoint and outcome", ()
 });
 
 Deno.test("agents are counted by health and tell what their hosts tell", () => {
-  const agent = { slots: 4, outstanding: 2, agentCpuCores: 0.01, agentMemoryBytes: 6e7 };
+  const agent = { slots: 4, outstanding: 2, agentCpuCores: 0.01, agentMemoryBytes: 6e7, replicas: [] };
   const host = {
     cpu: 0.25,
     load1: 1,
@@ -96,3 +97,106 @@ Deno.test("label values are escaped", () => {
   const text = renderPrometheus({ ...empty, queues: [{ replicaSet: 'a"b\\c\nd', depth: 1 }] });
   assert.ok(text.includes('sqwish_queue_depth{replicaset="a\\"b\\\\c\\nd"} 1\n'));
 });
+
+const replica: ReplicaView = {
+  replicaSet: "images",
+  revision: 2,
+  version: "1.0.0",
+  agent: "pi-1",
+  state: "ready",
+  slots: 4,
+  outstanding: 0,
+  runners: 1,
+  cpuCores: 0,
+  memoryBytes: 0,
+  restarts: 3,
+};
+
+/** A snapshot in which every family has a line. */
+function full(recording: Recording): PrometheusSnapshot {
+  recording.request();
+  recording.request({ code: "module_failed" });
+  recording.telemetry("pi-1", 0.5, { runs: 3 });
+  recording.ingest.observeQueue("images", 3);
+  const host = { cpu: 0.25, load1: 1, memoryUsedBytes: 1e9, memoryTotalBytes: 4e9 };
+  return {
+    ...empty,
+    ...totalsOf(recording.ingest),
+    agents: [{
+      name: "pi-1",
+      health: "ready",
+      slots: 4,
+      outstanding: 2,
+      agentCpuCores: 0.01,
+      agentMemoryBytes: 6e7,
+      host: { ...host, temperatureC: 51.5, throttled: true },
+      replicas: [replica, { ...replica, revision: 3, state: "loading", restarts: 0 }],
+    }],
+  };
+}
+
+Deno.test("replicas are counted by state, and their restarts by agent and revision", () => {
+  withRecording((recording) => {
+    const lines = parse(renderPrometheus(full(recording)));
+    assert.equal(lines.get('sqwish_replicas{replicaset="images",state="ready"}'), "1");
+    assert.equal(lines.get('sqwish_replicas{replicaset="images",state="loading"}'), "1");
+    assert.equal(
+      lines.get('sqwish_replica_restarts_total{agent="pi-1",replicaset="images",revision="2"}'),
+      "3",
+    );
+  });
+});
+
+const promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].find(isThere);
+
+Deno.test({
+  name: "Prometheus' own check finds nothing wrong with names, types and help",
+  ignore: promtool === undefined,
+  async fn() {
+    const recording = new Recording();
+    try {
+      const text = renderPrometheus(full(recording));
+      const check = new Deno.Command(promtool!, {
+        args: ["check", "metrics"],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const writer = check.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(text));
+      await writer.close();
+      const { code, stdout, stderr } = await check.output();
+      const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+      assert.deepEqual([code, said], [0, ""]);
+    } finally {
+      recording.store.close();
+    }
+  },
+});
+
+Deno.test("the Grafana dashboard asks only for metrics that there are", async () => {
+  const file = new URL("../../examples/grafana/sqwish.json", import.meta.url);
+  const { panels } = JSON.parse(await Deno.readTextFile(file));
+  const queries: string[] = panels.flatMap((panel: { targets?: { expr: string }[] }) =>
+    (panel.targets ?? []).map(({ expr }) => expr)
+  );
+  const asked = new Set(queries.flatMap((expr) => expr.match(/\b(?:sqwish|process)_[a-z0-9_]+/g) ?? []));
+  const recording = new Recording();
+  try {
+    const known = new Set(
+      [...parse(renderPrometheus(full(recording))).keys()].map((line) => line.split("{")[0]),
+    );
+    assert.ok(asked.size > 8);
+    assert.deepEqual([...asked].filter((name) => !known.has(name)), []);
+  } finally {
+    recording.store.close();
+  }
+});
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

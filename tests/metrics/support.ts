@@ -37,6 +37,9 @@ export class Recording {
       queueMs: 0,
       totalMs: 10,
       runUs: 9000,
+      requester: "ada",
+      number: 1,
+      message: "",
       ...change,
     });
   }

@@ -35,6 +35,8 @@ Deno.test("a request goes to the agent with its budget, handle and attempt, and 
     totalMs: 10,
     runUs: 9000,
     requester: "user-c1",
+    number: 1,
+    message: "",
   }]);
   assert.equal(rig.dispatcher.snapshot().outstanding, 0);
   rig.dispatcher.close();

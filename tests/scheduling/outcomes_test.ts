@@ -25,10 +25,13 @@ Deno.test("`errorFrame()` carries code, message, details and the request id", ()
 
 Deno.test("`readError()` trusts nothing that it can't read", () => {
   const read = (meta: string) => readError(encodeFrame({ op: Op.error, id: 1, meta }), 0);
-  assert.deepEqual(read('{"code":"no_ready_replica"}'), { code: "no_ready_replica", unrun: true });
+  assert.deepEqual(
+    read('{"code":"no_ready_replica","message":"stopping"}'),
+    { code: "no_ready_replica", unrun: true, message: "stopping" },
+  );
   assert.deepEqual(
     read('{"code":"no_ready_replica","details":{"mayHaveRun":"maybe"}}'),
-    { code: "no_ready_replica", unrun: false },
+    { code: "no_ready_replica", unrun: false, message: "" },
   );
   assert.equal(read('{"code":"made_up"}').code, "internal");
   for (const meta of ["", "null", "{", "7"]) assert.equal(read(meta).code, "internal");

@@ -7,6 +7,7 @@ import type { ApiContext } from "./context.ts";
 import { isErrorCode, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { decodeFrame, encodeFrame, Flag, forEachFrame, type Frame, Op } from "../../protocol/frame.ts";
+import { moduleHeaders } from "./module_headers.ts";
 import type { Requester } from "../../scheduling/dispatcher.ts";
 import { mayInvoke, type Principal } from "../../security/access.ts";
 
@@ -18,8 +19,6 @@ export interface InvokePort {
 }
 
 export const bytesType = "application/octet-stream";
-/** Headers that belong to the connection or to us; the rest of the `sqwish-header-…` ones reach the module. */
-export const headerPrefix = "sqwish-header-";
 
 /** Answers with the endpoint's reply; errors are thrown as the request's one outcome. */
 export async function invokeOverHttp(c: ApiContext, port: InvokePort, endpoint: string): Promise<Response> {
@@ -73,10 +72,6 @@ function requestFrame(c: ApiContext, endpoint: string, body: Uint8Array, stream:
   }
   const asBytes = (c.req.header("content-type") ?? "").toLowerCase().startsWith(bytesType);
   if (!asBytes && body.length > 0) requireJson(body);
-  const headers: Record<string, string> = {};
-  for (const [name, value] of c.req.raw.headers) {
-    if (name.startsWith(headerPrefix)) headers[name.slice(headerPrefix.length)] = value;
-  }
   let flags = asBytes ? Flag.bytes : 0;
   if (stream) flags |= Flag.stream;
   if (isIdempotent(c)) flags |= Flag.idempotent;
@@ -86,7 +81,7 @@ function requestFrame(c: ApiContext, endpoint: string, body: Uint8Array, stream:
     flags,
     a: timeoutOf(c),
     name: endpoint,
-    meta: Object.keys(headers).length > 0 ? JSON.stringify(headers) : "",
+    meta: moduleHeaders(c.req.raw.headers),
     body: inputOf(flags, body),
   });
 }

@@ -5,7 +5,8 @@
 import { limits } from "../../limits.ts";
 import { Flag } from "../../protocol/frame.ts";
 import type { RequestHead } from "../../protocol/http_head.ts";
-import { bytesType, headerPrefix } from "./invoke.ts";
+import { bytesType } from "./invoke.ts";
+import { moduleHeaders } from "./module_headers.ts";
 
 export interface InvokeHead {
   endpoint: string;
@@ -34,13 +35,11 @@ export function invokeHeadOf({ method, target, headers, body }: RequestHead): In
     !(headers.get("accept") ?? "").includes("text/event-stream");
   if (!isPlain) return null;
   const isBytes = (headers.get("content-type") ?? "").toLowerCase().startsWith(bytesType);
-  const forModule = [...headers].filter(([name]) => name.startsWith(headerPrefix))
-    .map(([name, value]) => [name.slice(headerPrefix.length), value]);
   return {
     endpoint,
     flags: (isBytes ? Flag.bytes : 0) | (idempotent === "true" ? Flag.idempotent : 0),
     timeoutMs,
-    meta: forModule.length > 0 ? JSON.stringify(Object.fromEntries(forModule)) : "",
+    meta: moduleHeaders(headers),
     authorization,
   };
 }

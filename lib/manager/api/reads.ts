@@ -7,6 +7,8 @@ import type {
   LogLineView,
   MetricsView,
   OverviewView,
+  RequestsView,
+  RevisionDetailView,
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
@@ -18,8 +20,11 @@ import { type ApiContext, type ApiEnv, queryNumber, queryWord } from "./context.
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
+  /** undefined: it is not kept. */
+  revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogLineView[];
+  requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
@@ -37,9 +42,10 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/agents/*",
       "/replicasets/*",
       "/endpoints/*",
-      "/revisions",
+      "/revisions/*",
       "/events",
       "/metrics",
+      "/requests",
     ]
   ) {
     app.get(path, guard("read"));
@@ -60,6 +66,26 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
   });
   app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/revisions/:name/:revision", (c) => {
+    const { name, revision } = c.req.param();
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const detail = reads.revision(name, Number(revision));
+    if (detail) return c.json(detail);
+    const kept = reads.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  });
+  historyRoutes(app, reads);
+  app.get("/logs/:name", guard("logs"), (c) => {
+    const name = c.req.param("name");
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
+  });
+  app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
+  return app;
+}
+
+/** What was: events, figures, single requests. */
+function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
   app.get("/events", (c) => {
     const events = reads.events({
       limit: Math.min(queryNumber(c, "limit") ?? 100, eventsMax),
@@ -78,13 +104,13 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     const series = c.req.query("series") ?? "requests";
     return c.json(reads.metrics({ series, subject: c.req.query("subject"), fromMs, toMs }));
   });
-  app.get("/logs/:name", guard("logs"), (c) => {
-    const name = c.req.param("name");
-    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
-    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
+  app.get("/requests", (c) => {
+    return c.json(reads.requests({
+      endpoint: c.req.query("endpoint"),
+      sinceMs: sinceOf(c, reads.nowMs()) ?? 0,
+      limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
+    }));
   });
-  app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
-  return app;
 }
 
 /** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */

@@ -1,0 +1,162 @@
+/**
+ * Why an endpoint is slow, refused or fine, in plain words with figures. Pure: what the manager shows of now, and the
+ * slowest and failed requests of late → lines, the verdict first.
+ */
+import type {
+  AgentView,
+  EndpointView,
+  ReplicaSetView,
+  ReplicaView,
+  RequestsView,
+  RequestView,
+} from "../../protocol/views.ts";
+import { formatMs, formatRate, formatShare } from "../tables.ts";
+
+export interface EndpointFacts {
+  endpoint: EndpointView;
+  set: ReplicaSetView;
+  agents: readonly AgentView[];
+  /** Of `spanMs`. */
+  requests: RequestsView;
+  spanMs: number;
+}
+
+/** A share from which a part of the time, or an agent, is what makes requests slow. */
+const mostly = 0.6;
+/** Below this nobody minds. */
+const slowMsMin = 100;
+/** With fewer slow requests one agent may have had them all by chance. */
+const requestsForAgent = 5;
+const busyShare = 0.9;
+const hotC = 80;
+
+export function explainEndpoint(facts: EndpointFacts): string[] {
+  const refused = explainUnready(facts);
+  if (refused.length > 0) return [...refused, ...explainFailures(facts)];
+  return [...explainSpeed(facts), ...explainCapacity(facts), ...explainFailures(facts)];
+}
+
+function explainUnready({ endpoint, set }: EndpointFacts): string[] {
+  if (endpoint.readyReplicas > 0) return [];
+  const why = set.pendingReason ?? reasonsOf(set.placements) ?? "no agent has reported it ready";
+  return [
+    `${endpoint.endpoint} is refused: none of ${set.wanted} replicas of ${set.name} is ready`,
+    `  because ${why}`,
+    `  more: client why ${set.name}`,
+  ];
+}
+
+function reasonsOf(placements: readonly ReplicaView[]): string | null {
+  const reasons = placements.filter(({ reason }) => reason).map(({ agent, reason }) => `${agent}: ${reason}`);
+  return reasons.length > 0 ? reasons.join("; ") : null;
+}
+
+/** The verdict on its speed, and where the time of the slowest goes. */
+function explainSpeed(facts: EndpointFacts): string[] {
+  const { endpoint, requests } = facts;
+  const name = endpoint.endpoint;
+  const rate = `${formatRate(endpoint.requestsPerSecond)} requests/s`;
+  if (requests.slowest.length === 0) {
+    return [`${name} has answered nothing in ${spanOf(facts)}; ${rate} now`];
+  }
+  const slowest = requests.slowest[0].totalMs;
+  const p95 = endpoint.p95Ms === undefined ? "" : `, p95 ${formatMs(endpoint.p95Ms)}`;
+  if (slowest < slowMsMin) {
+    return [`${name} is fine: ${rate}${p95}, the slowest of ${spanOf(facts)} took ${formatMs(slowest)}`];
+  }
+  const { part, share, text } = mainPart(requests.slowest);
+  const culprit = part === "module" ? slowAgent(facts) : null;
+  const cause = culprit ?? causes[part];
+  return [
+    `${name} is slow because ${cause}: ${rate}${p95}, the slowest took ${formatMs(slowest)}`,
+    `  of the ${requests.slowest.length} slowest in ${spanOf(facts)}, ${
+      formatShare(share)
+    } of the time was ${text}`,
+    ...(culprit ? [`  the rest run it in time: drain that agent, or see what else it does`] : []),
+  ];
+}
+
+type Part = "queue" | "module" | "network";
+
+const causes: Record<Part, string> = {
+  queue: "requests wait for a free slot",
+  module: "its own code takes the time",
+  network: "the way to its agents takes the time",
+};
+
+/** Where the slowest spent most of their time. */
+function mainPart(slowest: readonly RequestView[]): { part: Part; share: number; text: string } {
+  const sum = (of: (request: RequestView) => number) =>
+    slowest.reduce((total, request) => total + of(request), 0);
+  const parts: [Part, number, string][] = [
+    ["queue", sum(({ queueMs }) => queueMs), "spent waiting in the queue"],
+    ["module", sum(({ runMs = 0 }) => runMs), "spent in the module"],
+    ["network", sum(({ networkMs = 0 }) => networkMs), "spent between manager, agent and module"],
+  ];
+  const [part, ms, text] = parts.reduce((best, next) => next[1] > best[1] ? next : best);
+  return { part, share: ms / Math.max(1, sum(({ totalMs }) => totalMs)), text };
+}
+
+/** The one agent that has most of the slow ones though others run it too, and what ails it. */
+function slowAgent({ endpoint, requests, agents }: EndpointFacts): string | null {
+  const { slowest } = requests;
+  if (endpoint.readyReplicas < 2 || slowest.length < requestsForAgent) return null;
+  const [name, count] = [...Map.groupBy(slowest, ({ agent }) => agent)]
+    .map(([agent, own]): [string, number] => [agent, own.length])
+    .reduce((best, next) => next[1] > best[1] ? next : best);
+  if (count / slowest.length < mostly) return null;
+  return `agent ${name} is slow${
+    ailment(agents.find((agent) => agent.name === name))
+  }; ${count} of ${slowest.length} of the slowest ran there`;
+}
+
+function ailment(agent: AgentView | undefined): string {
+  if (!agent?.host) return "";
+  const { cpu, throttled, temperatureC } = agent.host;
+  if (throttled) return " (it slows itself down: heat or undervoltage)";
+  if (temperatureC !== undefined && temperatureC >= hotC) return ` (${Math.round(temperatureC)} °C)`;
+  return cpu >= busyShare ? ` (CPU ${formatShare(cpu)})` : "";
+}
+
+function explainCapacity({ endpoint, set }: EndpointFacts): string[] {
+  const ready = set.placements.filter(({ state }) => state === "ready");
+  const slots = ready.reduce((sum, replica) => sum + replica.slots, 0);
+  const taken =
+    `${set.outstanding} of ${slots} slots of ${set.name} are taken on ${ready.length} of ${set.wanted} replicas`;
+  if (set.queued > 0) {
+    const fixed = ready.some(({ adaptive }) => !adaptive) ? ", or raise `concurrency`" : "";
+    return [
+      `  ${taken}, and ${set.queued} wait: it needs more replicas or machines${fixed}`,
+    ];
+  }
+  return endpoint.readyReplicas < set.wanted
+    ? [`  ${taken}; more: client why ${set.name}`]
+    : [`  ${taken}, nothing waits`];
+}
+
+const advice: Partial<Record<RequestView["code"], string>> = {
+  queue_full: "its queue is full; more replicas, or a larger `queue.max`, take more",
+  deadline_exceeded: "the deadline was too short for what it does or for how long it waited",
+  module_failed: "its code threw",
+  agent_lost: "agents vanished with requests; `idempotent` ones are run again elsewhere",
+  no_ready_replica: "no replica was ready in time",
+  too_large: "inputs or replies were beyond 8 MiB",
+  forbidden: "the user may not invoke it",
+};
+
+function explainFailures(facts: EndpointFacts): string[] {
+  const { failed } = facts.requests;
+  const byCode = [...Map.groupBy(failed, ({ code }) => code)].sort((a, b) => b[1].length - a[1].length);
+  return byCode.map(([code, own]) => {
+    const [newest] = own;
+    const words = newest.message ? `; the last said: ${newest.message.split("\n")[0]}` : "";
+    const often = own.length === 1 ? "once" : `${own.length} times`;
+    return `  ${code} ${often} in ${spanOf(facts)}: ${
+      advice[code] ?? "it failed"
+    }${words} (${newest.requestId})`;
+  });
+}
+
+function spanOf({ spanMs }: EndpointFacts): string {
+  return `the last ${Math.round(spanMs / 60_000)} min`;
+}

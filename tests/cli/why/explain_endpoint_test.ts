@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { type EndpointFacts, explainEndpoint } from "../../../lib/cli/why/explain_endpoint.ts";
+import type { AgentView, ReplicaView, RequestView } from "../../../lib/protocol/views.ts";
+
+const replica = (agent: string): ReplicaView => ({
+  replicaSet: "images",
+  revision: 2,
+  version: "1",
+  agent,
+  state: "ready",
+  slots: 4,
+  adaptive: true,
+  outstanding: 0,
+  runners: 1,
+  cpuCores: 0,
+  memoryBytes: 0,
+  restarts: 0,
+});
+
+const agent = (name: string, change: Partial<AgentView["host"]> = {}): AgentView => ({
+  name,
+  health: "ready",
+  cordoned: false,
+  draining: false,
+  address: "",
+  version: "1",
+  labels: {},
+  cores: 4,
+  slots: 4,
+  outstanding: 0,
+  host: { cpu: 0.2, load1: 0, memoryUsedBytes: 1, memoryTotalBytes: 4, ...change },
+  agentCpuCores: 0,
+  agentMemoryBytes: 0,
+  replicas: [],
+  joinedAtMs: 0,
+  lastSeenAtMs: 0,
+});
+
+function request(change: Partial<RequestView>): RequestView {
+  const { queueMs = 1, runMs = 1, networkMs = 1 } = change;
+  return {
+    requestId: "00000012000000ff",
+    atMs: 0,
+    endpoint: "images/resize",
+    revision: 2,
+    agent: "pi-1",
+    code: "ok",
+    requester: "ada",
+    queueMs,
+    runMs,
+    networkMs,
+    totalMs: queueMs + runMs + networkMs,
+    ...change,
+  };
+}
+
+function facts(slowest: RequestView[], change: Partial<EndpointFacts["set"]> = {}): EndpointFacts {
+  return {
+    endpoint: {
+      name: "resize",
+      endpoint: "images/resize",
+      replicaSet: "images",
+      revision: 2,
+      stream: false,
+      readyReplicas: 2,
+      requestsPerSecond: 12,
+      errorsPerSecond: 0,
+      p95Ms: 640,
+      totalRequests: 0,
+      totalErrors: 0,
+    },
+    set: {
+      name: "images",
+      version: "1",
+      revision: 2,
+      owner: "api",
+      replicas: 2,
+      ready: 2,
+      wanted: 2,
+      queued: 0,
+      outstanding: 3,
+      endpoints: ["images/resize"],
+      placements: [replica("pi-1"), replica("pi-2")],
+      ...change,
+    },
+    agents: [agent("pi-1"), agent("pi-2")],
+    requests: { slowest, failed: [], failedNotKept: 0 },
+    spanMs: 15 * 60_000,
+  };
+}
+
+const many = (change: Partial<RequestView>) => Array.from({ length: 10 }, () => request(change));
+
+Deno.test("an endpoint whose slowest request is quick is fine", () => {
+  assert.deepEqual(explainEndpoint(facts([request({ runMs: 30 })])), [
+    "images/resize is fine: 12 requests/s, p95 640 ms, the slowest of the last 15 min took 32 ms",
+    "  3 of 8 slots of images are taken on 2 of 2 replicas, nothing waits",
+  ]);
+});
+
+Deno.test("slow because of the queue, with what would help", () => {
+  const lines = explainEndpoint(facts(many({ queueMs: 900 }), { queued: 14, outstanding: 8 }));
+  assert.match(lines[0], /is slow because requests wait for a free slot: 12 requests\/s, p95 640 ms/);
+  assert.match(lines[1], /of the 10 slowest in the last 15 min, 100 % of the time was spent waiting/);
+  assert.match(lines[2], /8 of 8 slots .* 14 wait: it needs more replicas or machines$/);
+});
+
+Deno.test("slow because of one agent, and what ails it", () => {
+  const hot = facts([...many({ runMs: 900, agent: "pi-2" }), request({ runMs: 800 })]);
+  hot.agents = [agent("pi-1"), agent("pi-2", { throttled: true })];
+  const [verdict] = explainEndpoint(hot);
+  assert.match(verdict, /slow because agent pi-2 is slow \(it slows itself down: heat or undervoltage\)/);
+  assert.match(verdict, /10 of 11 of the slowest ran there/);
+});
+
+Deno.test("slow because of the module, when all agents are alike or there is but one", () => {
+  const alike = [...many({ runMs: 900 }), ...many({ runMs: 900, agent: "pi-2" })];
+  assert.match(explainEndpoint(facts(alike))[0], /slow because its own code takes the time/);
+  const alone = facts(many({ runMs: 900 }));
+  alone.endpoint.readyReplicas = 1;
+  assert.match(explainEndpoint(alone)[0], /slow because its own code takes the time/);
+});
+
+Deno.test("refused because nothing is ready, and why not", () => {
+  const none = facts([], { ready: 0, pendingReason: "no agent has the label zone=attic" });
+  none.endpoint.readyReplicas = 0;
+  assert.deepEqual(explainEndpoint(none), [
+    "images/resize is refused: none of 2 replicas of images is ready",
+    "  because no agent has the label zone=attic",
+    "  more: client why images",
+  ]);
+});
+
+Deno.test("failures are told by kind, the most frequent first, with the newest one's words", () => {
+  const failing = facts([request({ runMs: 5 })]);
+  failing.requests.failed = [
+    request({ code: "queue_full", message: "The queue of images is full" }),
+    request({ code: "module_failed", message: "no disk\nat line 3" }),
+    request({ code: "module_failed", message: "older" }),
+  ];
+  const lines = explainEndpoint(failing).slice(-2);
+  assert.match(
+    lines[0],
+    /module_failed 2 times in the last 15 min: its code threw; the last said: no disk \(/,
+  );
+  assert.match(lines[1], /queue_full once .*queue\.max/);
+});
