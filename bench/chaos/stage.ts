@@ -117,6 +117,9 @@ export async function binariesFolder(): Promise<string> {
   return folder;
 }
 
+/** Of each program, when something went wrong. */
+const saidCharactersMax = 3000;
+
 /** Starts the stage, runs `work` on it, and ends it. */
 export async function withStage<T>(options: StageOptions, work: (stage: Stage) => Promise<T>): Promise<T> {
   const { agents = 3, concurrency = 8, queueMax = 1000, ...rest } = options;
@@ -133,6 +136,11 @@ export async function withStage<T>(options: StageOptions, work: (stage: Stage) =
       ...{ permissions: { write: [ledger] }, env: { LEDGER: ledger } },
     });
     return await work(new Stage(cluster, sqwish, ledger, agents));
+  } catch (thrown) {
+    const programs = [["manager", cluster.manager] as const, ...cluster.agents];
+    const said = programs.map(([name, { output }]) => `${name}:\n${output.slice(-saidCharactersMax)}`);
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new Error(`${message}\n${said.join("\n")}`, { cause: thrown });
   } finally {
     await cluster.close();
   }
