@@ -20,7 +20,7 @@ export const managerFaults: Fault[] = [
       for (let kill = 0; kill < 20; kill++) {
         await cluster.manager.end("SIGKILL");
         await cluster.startManager();
-        await pause(300);
+        await pause(1400);
       }
       return { atMs };
     },

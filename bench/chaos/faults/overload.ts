@@ -25,6 +25,7 @@ export const overloadFaults: Fault[] = [
     name: "join-storm",
     title: "500 clients that join at once",
     seen: "nothing",
+    load: { perSecond: 50 },
     run: (stage) => join(stage, 500, 500),
   },
   {
@@ -32,6 +33,7 @@ export const overloadFaults: Fault[] = [
     title: "5,000 clients that are connected and idle",
     seen: "nothing",
     isLong: true,
+    load: { perSecond: 50 },
     run: (stage) => join(stage, 5000, 50),
   },
   {
