@@ -15,11 +15,11 @@ import {
 } from "./lib/manager/addresses.ts";
 import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
-import { createCore } from "./lib/manager/core.ts";
+import { type Core, createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
-import { openListener } from "./lib/manager/listener.ts";
+import { type ListenerOptions, openListener } from "./lib/manager/listener.ts";
 import { createSignIn } from "./lib/manager/sign_in.ts";
 import type { Random } from "./lib/random.ts";
 import type { Store } from "./lib/store/store.ts";
@@ -32,7 +32,7 @@ export interface ManagerDeps {
   store: Store;
   /** How modules are built; absent: in a Worker. */
   build?: BuildModuleSets;
-  listen: { host: string; port: number };
+  listen: Pick<ListenerOptions, "host" | "port" | "connectionsMax">;
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
   cluster?: string;
@@ -61,20 +61,17 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
   const names = () => certificateNames(hosts());
   const identity = await openIdentity(store, { ...deps, names: names() });
   const core = createCore({ ...deps, ...identity, version });
-  const { controller, events: { record } } = core;
+  const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
-  const deployments = new Deployments({
+  const deployments = createDeployments(deps, core);
+  const configuration = deps.configurationFile === undefined ? null : new ConfigurationFile({
+    file: deps.configurationFile,
     clock,
-    store: store.deployments,
-    build: deps.build ?? buildInWorker,
+    deployments,
     record,
-    changed: () => controller.reload(),
+    applied: core.telling.configure,
   });
-  const file = deps.configurationFile;
-  const configuration = file === undefined
-    ? undefined
-    : new ConfigurationFile({ file, clock, deployments, record, applied: core.telling.configure });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>
     accounts.createToken({ ...token, addresses: addresses(), fingerprint: identity.fingerprint });
@@ -91,20 +88,14 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     configurationErrors: () => configuration?.errors ?? [],
     dashboard: createDashboard(),
   });
-  const listener = await openListener({
-    ...deps.listen,
-    certPem: identity.certificate.certPem,
-    keyPem: identity.certificate.keyPem,
-    clock,
-    log,
-    handle: front.handle,
-    openExchange: front.openExchange,
-    join: front.join,
-  }).catch((thrown) => {
-    front.close();
-    void core.close();
-    throw thrown;
-  });
+  const { certificate } = identity;
+  const listener = await openListener({ ...deps.listen, ...certificate, ...front, clock, log }).catch(
+    (thrown) => {
+      front.close();
+      void core.close();
+      throw thrown;
+    },
+  );
   await configuration?.start();
   const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
   return {
@@ -124,6 +115,18 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
       await listener.close();
     },
   };
+}
+
+function createDeployments({ clock, store, build = buildInWorker }: ManagerDeps, core: Core): Deployments {
+  return new Deployments({
+    clock,
+    store: store.deployments,
+    transaction: store.transaction,
+    build,
+    record: core.events.record,
+    dropped: core.dropped,
+    changed: () => core.controller.reload(),
+  });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, createManager));

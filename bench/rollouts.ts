@@ -12,7 +12,7 @@ async function repeat(trial: Trial, runs: number, say: (line: string) => void): 
     const sqwish = await cluster.connect();
     const results: TrialResult[] = [];
     for (let run = 1; run <= runs; run++) {
-      const result = await trial(cluster, sqwish);
+      const result = await trial(cluster, sqwish, { before: 4, after: 10 });
       results.push(result);
       say(`  ${run}: ${JSON.stringify(result)}`);
     }

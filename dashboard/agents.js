@@ -1,6 +1,6 @@
 // @ts-check
 /** The machines: a card each with health, load and replicas, and a page for one with its history. */
-import { cordon, createAgentToken } from "./api.js";
+import { cordon, createAgentToken, drain, removeAgent } from "./api.js";
 import { createChart } from "./charts.js";
 import { ask } from "./dialogs.js";
 import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
@@ -103,6 +103,32 @@ function askCordon({ name, cordoned }) {
 }
 
 /** @param {AgentView} agent */
+function askDrain({ name, replicas }) {
+  ask({
+    title: `Drain ${name}?`,
+    text: `Its ${plural(replicas.length, "replica")} move to other agents, and what runs there ends first.`,
+    confirm: "Drain",
+    async act() {
+      const { warnings } = await drain(name);
+      return [`${name} is drained`, ...warnings].join(". ");
+    },
+  });
+}
+
+/** @param {AgentView} agent */
+function askRemove({ name }) {
+  ask({
+    title: `Forget ${name}?`,
+    text: "It is lost. If it ever joins again, it is a new agent.",
+    confirm: "Forget",
+    async act() {
+      await removeAgent(name);
+      return `${name} is forgotten`;
+    },
+  });
+}
+
+/** @param {AgentView} agent */
 function slotWords({ outstanding, slots, replicas }) {
   const adaptive = replicas.some((replica) => replica.adaptive) ? ", adaptive" : "";
   return `${outstanding} of ${plural(slots, "slot")} in use${adaptive}`;
@@ -155,8 +181,9 @@ function createAgentCard(app, agent, history) {
  * @param {AgentView} agent
  * @param {number} nowMs
  */
-function healthWords({ health, cordoned, lastSeenAtMs }, nowMs) {
+function healthWords({ health, cordoned, draining, lastSeenAtMs }, nowMs) {
   if (health === "lost") return `lost ${formatAge(lastSeenAtMs, nowMs)}`;
+  if (health === "ready" && draining) return "drained";
   if (health === "ready" && cordoned) return "cordoned";
   return health;
 }
@@ -205,7 +232,11 @@ export function createAgent(app, name) {
   let agent;
   const press = () => agent && askCordon(agent);
   const cordonButton = app.may.operate && h("button", { type: "button", on: { click: press } });
-  const head = h("div", { class: "agent-head" }, status.element, cordonButton);
+  const drainButton = app.may.operate &&
+    h("button", { type: "button", on: { click: () => agent && askDrain(agent) } }, "Drain");
+  const removeButton = app.may.operate &&
+    h("button", { type: "button", on: { click: () => agent && askRemove(agent) } }, "Forget");
+  const head = h("div", { class: "agent-head" }, status.element, cordonButton, drainButton, removeButton);
   const top = h("section", { class: "card panel" }, head, facts);
   const replicas = h(
     "section",
@@ -228,6 +259,8 @@ export function createAgent(app, name) {
       status.update(agent.health, healthWords(agent, nowMs));
       showFacts(facts, agentFacts(agent, nowMs));
       if (cordonButton) setText(cordonButton, agent.cordoned ? "Uncordon" : "Cordon");
+      if (drainButton) setVisible(drainButton, !agent.draining && agent.health !== "lost");
+      if (removeButton) setVisible(removeButton, agent.health === "lost");
       for (const chart of charts) chart.update();
       placements.update(agent.replicas);
       setVisible(noReplicas, agent.replicas.length === 0);

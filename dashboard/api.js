@@ -129,7 +129,7 @@ export function getMetrics({ series, subject, fromMs, toMs, signal }) {
 
 /**
  * @param {string} replicaSet
- * @param {number | "all"} replicas
+ * @param {number | "all" | "auto"} replicas
  */
 export function scale(replicaSet, replicas) {
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/replicas`, {
@@ -146,6 +146,28 @@ export function scale(replicaSet, replicas) {
 export function undo(replicaSet, toRevision) {
   const body = toRevision === undefined ? {} : { toRevision };
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/rollback`, { method: "POST", body });
+}
+
+/**
+ * Holds a rollout, or lets it go on.
+ * @param {string} replicaSet
+ * @param {"pause" | "resume"} verb
+ */
+export function hold(replicaSet, verb) {
+  return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/${verb}`, { method: "POST", body: {} });
+}
+
+/**
+ * Moves what runs on an agent to others. @param {string} agent
+ * @returns {Promise<{ warnings: string[] }>}
+ */
+export function drain(agent) {
+  return call(`/v1/agents/${encodeURIComponent(agent)}/drain`, { method: "POST", body: {} });
+}
+
+/** Forgets an agent that never returns. @param {string} agent */
+export function removeAgent(agent) {
+  return call(`/v1/agents/${encodeURIComponent(agent)}`, { method: "DELETE" });
 }
 
 /**

@@ -36,6 +36,7 @@ const levels = {
   error: "bad",
   loading: "busy",
   progressing: "busy",
+  paused: "warn",
   stopping: "idle",
 };
 

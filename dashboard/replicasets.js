@@ -1,6 +1,6 @@
 // @ts-check
 /** What runs where: each replicaSet's version, readiness, rollout and placements; scale and undo for operators. */
-import { getRevisions, scale, undo } from "./api.js";
+import { getRevisions, hold, scale, undo } from "./api.js";
 import { createChart } from "./charts.js";
 import { ask } from "./dialogs.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
@@ -35,17 +35,19 @@ export function createRolloutBar() {
     update(rollout) {
       setVisible(element, rollout !== undefined);
       if (!rollout) return;
-      const { fromRevision, toRevision, ready, total, state, reason } = rollout;
+      const { fromRevision, toRevision, ready, total, state, reason, weight } = rollout;
       setAttribute(element, "data-level", levelOf(state));
       setAttribute(track, "aria-valuenow", ready);
       setAttribute(track, "aria-valuemax", total);
       setStyle(bar, "transform", `scaleX(${total > 0 ? Math.min(1, ready / total) : 0})`);
       const way = fromRevision > 0 ? `r${fromRevision} → r${toRevision}` : `r${toRevision}`;
+      const stage = weight === undefined ? "" : `, ${weight} % of the requests`;
+      const held = state === "paused" ? "paused, " : "";
       const outcome = state === "done"
         ? "rolled out"
         : state === "failed"
         ? "failed"
-        : `${ready} of ${total} ready`;
+        : `${held}${ready} of ${total} ready${stage}`;
       setText(words, `${way}, ${outcome}${reason ? `: ${reason}` : ""}`);
     },
   };
@@ -104,7 +106,8 @@ function createSetCard(app, set) {
     h("button", { type: "button", on: { click: () => askScale(current) } }, "Scale"),
     h("button", { type: "button", on: { click: () => askUndo(current) } }, "Undo"),
   ];
-  const actions = app.may.operate && h("div", { class: "actions" }, ...buttons);
+  const holdButton = h("button", { type: "button", on: { click: () => askHold(current) } });
+  const actions = app.may.operate && h("div", { class: "actions" }, holdButton, ...buttons);
   const name = h("h2", {}, nameTag(app, "replicaSet", set.name, linkTo("replicasets", set.name)));
   const head = h("div", { class: "set-head" }, name, version, status.element, actions);
   const line = h("div", { class: "set-line" }, owner, load);
@@ -132,6 +135,9 @@ function createSetCard(app, set) {
       );
       setText(load, `${formatNumber(now.outstanding)} running, ${formatNumber(now.queued)} queued`);
       rollout.update(now.rollout?.state === "done" ? undefined : now.rollout);
+      const { state } = now.rollout ?? {};
+      setVisible(holdButton, state === "progressing" || state === "paused");
+      setText(holdButton, state === "paused" ? "Resume" : "Pause");
       setText(pending, now.pendingReason ?? "");
       setVisible(pending, Boolean(now.pendingReason));
       placements.update(now.placements);
@@ -219,25 +225,47 @@ function createPlacementRow(app, first, replica) {
 }
 
 /** @param {ReplicaSetView} set */
+function askHold({ name, rollout }) {
+  const verb = rollout?.state === "paused" ? "resume" : "pause";
+  ask({
+    title: verb === "pause" ? `Pause the rollout of ${name}?` : `Go on with the rollout of ${name}?`,
+    text: verb === "pause"
+      ? "Nothing more is moved until it is resumed; a revision that turns out bad is still undone."
+      : "Its replicas are replaced as before.",
+    confirm: verb === "pause" ? "Pause" : "Resume",
+    async act() {
+      await hold(name, verb);
+      return `The rollout of ${name} is ${verb}d`;
+    },
+  });
+}
+
+/** @param {ReplicaSetView} set */
 function askScale(set) {
   const input = h("input", {
     id: "replicas",
-    value: set.replicas,
+    value: typeof set.replicas === "object" ? "auto" : set.replicas,
     required: true,
-    pattern: "all|[0-9]+",
+    pattern: "all|auto|[0-9]+",
     size: 8,
   });
   ask({
     title: `Scale ${set.name}`,
     text: `It runs on ${
       plural(set.ready, "agent")
-    } now, ${set.wanted} wanted. A number, or "all" for every agent that fits.`,
+    } now, ${set.wanted} wanted. A number, "all" for every agent that fits, or "auto" for what its specification says.`,
     confirm: "Scale",
     fields: [h("label", { for: "replicas" }, "Replicas"), input],
     async act() {
-      const replicas = input.value.trim() === "all" ? "all" : Number(input.value);
+      const text = input.value.trim();
+      const replicas = text === "all" || text === "auto" ? text : Number(text);
       await scale(set.name, replicas);
-      return `${set.name} is scaled to ${replicas === "all" ? "all agents" : plural(replicas, "replica")}`;
+      const words = replicas === "all"
+        ? "all agents"
+        : replicas === "auto"
+        ? "what its specification says"
+        : plural(replicas, "replica");
+      return `${set.name} is scaled to ${words}`;
     },
   });
 }

@@ -73,6 +73,11 @@ export const limits = {
   lostGraceMs: 10_000,
   /** A replica moves to a better place at most this often, and only to an agent that has been well for as long. */
   rebalanceEveryMs: 30_000,
+  /** Load is averaged over this before more replicas are wanted; fewer only when this long no more were needed. */
+  scaleUpWindowMs: 3000,
+  scaleDownWindowMs: 60_000,
+  /** Without a request for this long, a set that may sleep does. */
+  scaleIdleMs: 300_000,
   /** How often new revisions are judged by their answers, and for how long after their rollout is done. */
   judgeEveryMs: 250,
   judgedAfterMs: 600_000,

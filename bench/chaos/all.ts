@@ -4,6 +4,7 @@ import { clockFaults } from "./faults/clocks.ts";
 import { diskFaults } from "./faults/disks.ts";
 import { managerFaults } from "./faults/managers.ts";
 import { networkFaults } from "./faults/networks.ts";
+import { overloadFaults } from "./faults/overload.ts";
 import { processFaults } from "./faults/processes.ts";
 
 export const faults: readonly Fault[] = [
@@ -12,4 +13,5 @@ export const faults: readonly Fault[] = [
   ...networkFaults,
   ...diskFaults,
   ...clockFaults,
+  ...overloadFaults,
 ];

@@ -32,6 +32,8 @@ interface FaultText {
   /** What requests that aren't idempotent may be told; nothing when absent. */
   errors?: ErrorCode[];
   load?: Partial<Omit<LoadOptions, "prefix">>;
+  /** Not one of the tests. */
+  isLong?: true;
 }
 
 /** `prepare`: for a scene that needs something made before, in a folder that others may enter. */

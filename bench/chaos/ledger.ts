@@ -10,7 +10,7 @@ export interface Sent {
   /** Wall clock, ms. */
   sentAtMs: number;
   /** Missing: no outcome came, long after the deadline. */
-  outcome?: { atMs: number; error?: { code: ErrorCode; mayHaveRun: MayHaveRun; saidByClient: boolean } };
+  outcome?: { atMs: number; error?: { code: ErrorCode; mayHaveRun: MayHaveRun } };
 }
 
 export interface Verdict {
@@ -24,7 +24,7 @@ export interface Verdict {
   doubled: number;
   /** Told a thing that isn't so: a reply without a run, or "it can't have run" of what ran. */
   untrue: number;
-  /** Idempotent, and not answered with a reply. */
+  /** Idempotent, admitted, and not answered with a reply. */
   idempotentFailed: number;
   /** The last request that the fault was felt in (failed or far slower than usual) had its outcome this long after it. */
   feltMs: number;
@@ -38,7 +38,6 @@ export function judge(
   sent: readonly Sent[],
   runs: ReadonlyMap<string, number>,
   faultAtMs: number,
-  feltAbove = feltAboveMs,
 ): Verdict {
   const verdict: Verdict = {
     ...{ sent: sent.length, answered: 0, errors: {}, lost: 0, doubled: 0 },
@@ -54,13 +53,13 @@ export function judge(
     const { atMs, error } = outcome;
     if (error) {
       verdict.errors[error.code] = (verdict.errors[error.code] ?? 0) + 1;
-      if (idempotent) verdict.idempotentFailed++;
+      if (idempotent && error.code !== "queue_full") verdict.idempotentFailed++;
       if (error.mayHaveRun === "no" && ran > 0) verdict.untrue++;
     } else {
       verdict.answered++;
       if (ran === 0) verdict.untrue++;
     }
-    const isFelt = error !== undefined || atMs - sentAtMs > feltAbove;
+    const isFelt = error !== undefined || atMs - sentAtMs > feltAboveMs;
     if (isFelt && atMs > faultAtMs) verdict.feltMs = Math.max(verdict.feltMs, atMs - faultAtMs);
   }
   return verdict;

@@ -77,16 +77,17 @@ export class Cable {
   async renumberThere(): Promise<void> {
     const [before, after] = this.#there;
     this.#there = [after, before];
-    await this.inside(["ip", "addr", "add", `${after}/24`, "dev", device]);
+    // Taking the first address of a network away takes the others with it.
     await this.inside(["ip", "addr", "del", `${before}/24`, "dev", device]);
+    await this.inside(["ip", "addr", "add", `${after}/24`, "dev", device]);
   }
 
   /** The manager's machine has another address from now on. */
   async renumberHere(): Promise<void> {
     const [before, after] = this.#here;
     this.#here = [after, before];
-    await run(["ip", "addr", "add", `${after}/24`, "dev", device]);
     await run(["ip", "addr", "del", `${before}/24`, "dev", device]);
+    await run(["ip", "addr", "add", `${after}/24`, "dev", device]);
   }
 
   async remove(): Promise<void> {

@@ -40,6 +40,7 @@ export function renderFaults(records: Records): string {
   const head = [
     "fault",
     "what users see",
+    "rounds",
     "noticed",
     "felt for",
     "sent",
@@ -50,9 +51,7 @@ export function renderFaults(records: Records): string {
   ];
   const { date, machine } = records[done[0]?.name] ?? {};
   const foot = machine
-    ? `<sub>Median (worst) of ${
-      records[done[0].name].rounds.length
-    } rounds. ${date}, ${machine.cpu}, ${machine.cores} cores, ` +
+    ? `<sub>Times: median (worst). ${date}, ${machine.cpu}, ${machine.cores} cores, ` +
       `${machine.memoryGb} GB, Linux ${machine.kernel}; Sqwish ${machine.versions.Sqwish}.</sub>`
     : "";
   return `${table(head, rows)}\n\n${foot}`;
@@ -68,6 +67,7 @@ function row(title: string, seen: string, rounds: readonly Round[]): string[] {
   return [
     title,
     seen,
+    String(rounds.length),
     duration(noticed),
     duration(rounds.map(({ feltMs }) => feltMs)),
     String(sum(({ sent }) => sent)),

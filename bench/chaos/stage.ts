@@ -49,7 +49,8 @@ export class Stage {
   /** Ids differ from load to load. */
   load(options: Partial<Omit<LoadOptions, "prefix">> = {}, sqwish = this.sqwish): SteadyLoad {
     return new SteadyLoad(sqwish, {
-      ...{ endpoint, perSecond: 150, workMs: 20, timeoutMs: 30_000, prefix: `${++this.#loads}-` },
+      ...{ endpoint, perSecond: 150, workMs: 20, timeoutMs: 30_000, countMax: Infinity },
+      prefix: `${++this.#loads}-`,
       ...options,
     });
   }

@@ -11,6 +11,8 @@ export interface LoadOptions {
   /** What the module waits before it answers. */
   workMs: number;
   timeoutMs: number;
+  /** It ends by itself after so many. */
+  countMax: number;
   /** In front of every id. */
   prefix: string;
 }
@@ -55,7 +57,7 @@ export class SteadyLoad {
 
   #sendDue(): void {
     const due = (performance.now() - this.#startedMs) / 1000 * this.#options.perSecond;
-    while (this.sent.length < due) {
+    while (this.sent.length < Math.min(due, this.#options.countMax)) {
       const one = this.#send(this.sent.length);
       this.#pending.add(one);
       void one.then(() => this.#pending.delete(one));
@@ -75,8 +77,7 @@ export class SteadyLoad {
     } catch (thrown) {
       if (!(thrown instanceof SqwishError)) throw thrown;
       const { code, mayHaveRun } = thrown;
-      const saidByClient = thrown.details.saidBy === "client";
-      sent.outcome = { atMs: Date.now(), error: { code, mayHaveRun, saidByClient } };
+      sent.outcome = { atMs: Date.now(), error: { code, mayHaveRun } };
     }
   }
 }

@@ -19,12 +19,17 @@ export interface TrialResult {
   reason?: string;
 }
 
-export type Trial = (cluster: Cluster, sqwish: Sqwish) => Promise<TrialResult>;
+/** Seconds of load before and after the change. */
+export interface Pace {
+  before: number;
+  after: number;
+}
+
+export type Trial = (cluster: Cluster, sqwish: Sqwish, pace: Pace) => Promise<TrialResult>;
 
 const workMs = 50;
 const slots = 4;
 const calibrationMs = 2000;
-const loadAfterSeconds = 10;
 const patienceMs = 60_000;
 const set = { replicas: 2, concurrency: slots, timeoutMs: 10_000 };
 const policy = { minReadyMs: 1000, deadlineMs: 60_000 };
@@ -55,13 +60,14 @@ function worker(word: string, { ms = workMs, failing = 0 } = {}): Record<string,
 async function underLoad(
   sqwish: Sqwish,
   replicas: number,
+  pace: Pace,
   change: () => Promise<Partial<TrialResult> | void>,
 ): Promise<TrialResult> {
   const perSecond = await rateFor(sqwish, replicas);
   const steady = sendSteadily(sqwish, "work/work", 1, perSecond);
-  await eventually("there is load", () => steady.outcomes.length > 4 * perSecond, patienceMs);
+  await eventually("there is load", () => steady.outcomes.length > pace.before * perSecond, patienceMs);
   const findings = await change();
-  const enough = steady.outcomes.length + loadAfterSeconds * perSecond;
+  const enough = steady.outcomes.length + pace.after * perSecond;
   await eventually("the load goes on", () => steady.outcomes.length > enough, patienceMs);
   return { ...countOf(await steady.stop()), ...findings };
 }
@@ -89,18 +95,18 @@ async function deployBase(sqwish: Sqwish, replicas: number): Promise<void> {
 }
 
 /** A good revision takes the place of another. */
-const goodRevision: Trial = async (_cluster, sqwish) => {
+const goodRevision: Trial = async (_cluster, sqwish, pace) => {
   await deployBase(sqwish, 2);
-  return await underLoad(sqwish, 2, async () => {
+  return await underLoad(sqwish, 2, pace, async () => {
     await deployed(sqwish, "work", worker("good"), { ...set, version: "2", rollout: policy });
   });
 };
 
 /** A bad one is undone by what it does. */
 function badRevision(flaw: { ms?: number; failing?: number }): Trial {
-  return async (_cluster, sqwish) => {
+  return async (_cluster, sqwish, pace) => {
     await deployBase(sqwish, 2);
-    return await underLoad(sqwish, 2, async () => {
+    return await underLoad(sqwish, 2, pace, async () => {
       const startedMs = performance.now();
       const request = deployRequest("work", worker("bad", flaw), { ...set, version: "bad", rollout: policy });
       const { json } = await sqwish.call("POST", "/v1/replicasets", request);
@@ -120,9 +126,9 @@ function badRevision(flaw: { ms?: number; failing?: number }): Trial {
 }
 
 /** One agent is drained, stopped, started again, and takes part again. */
-const drainAndRestart: Trial = async (cluster, sqwish) => {
+const drainAndRestart: Trial = async (cluster, sqwish, pace) => {
   await deployBase(sqwish, 2);
-  return await underLoad(sqwish, 2, async () => {
+  return await underLoad(sqwish, 2, pace, async () => {
     const [busy] = (await setOf(sqwish, "work"))!.placements.filter(({ state }) => state === "ready");
     await sqwish.call("POST", `/v1/agents/${busy.agent}/drain`, {});
     await eventually("the agent is empty", async () => {
@@ -140,9 +146,9 @@ const drainAndRestart: Trial = async (cluster, sqwish) => {
 };
 
 /** A replica less, under a load that those that stay can bear. */
-const scaleDown: Trial = async (_cluster, sqwish) => {
+const scaleDown: Trial = async (_cluster, sqwish, pace) => {
   await deployBase(sqwish, 3);
-  return await underLoad(sqwish, 2, async () => {
+  return await underLoad(sqwish, 2, pace, async () => {
     await sqwish.call("PUT", "/v1/replicasets/work/replicas", { replicas: 2 });
     await eventually("two are left", async () => {
       const { placements } = (await setOf(sqwish, "work"))!;

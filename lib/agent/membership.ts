@@ -40,14 +40,8 @@ const passing: ReadonlySet<ErrorCode> = new Set(["manager_lost", "queue_full", "
 /** Whoever leaves does not wait longer for a dial that is under way. */
 const leaveMsMax = 2000;
 
-/** A session that lasted this long starts the backoff over. */
+/** A session that lasted this long starts the backoff over, whatever it ended by. */
 const steadyMs = 10_000;
-/**
- * After a shorter one at most so many failures count: a manager that let us in works, however often it is restarted,
- * but two copies of one agent that drive each other out must not do so at full speed.
- */
-const failuresAfterWelcomeMax = 2;
-
 export function keepMembership(options: MembershipOptions): Membership {
   const { clock, random, log } = options;
   const { name, identity, ...target } = options.identity;
@@ -71,8 +65,9 @@ export function keepMembership(options: MembershipOptions): Membership {
       return asSqwishError(new Error("leaving"), "Joining");
     }
     const startedMs = clock.monotonicMs();
+    let welcomed = false;
     session = options.openSession(channel, dialer.target.enroll, (welcome) => {
-      failures = Math.min(failures, failuresAfterWelcomeMax);
+      welcomed = true;
       log.info(`joined cluster ${welcome.cluster}`, {
         manager: channel.remoteAddress,
         version: welcome.version,
@@ -89,7 +84,9 @@ export function keepMembership(options: MembershipOptions): Membership {
     });
     const ended = await session.ended;
     session = null;
-    if (clock.monotonicMs() - startedMs > steadyMs) failures = 0;
+    // A manager that let us in works, however often it is restarted; one that then sent us away has its reasons.
+    const wasCutOff = welcomed && ended.code === "manager_lost";
+    if (wasCutOff || clock.monotonicMs() - startedMs > steadyMs) failures = 0;
     return ended;
   }
 

@@ -14,7 +14,7 @@ import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
 import { addTop } from "./commands/top.ts";
-import { addWhyEndpoint } from "./commands/why_endpoint.ts";
+import { addWhy } from "./commands/why.ts";
 import { printable } from "./tables.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
@@ -43,7 +43,7 @@ export function createClientProgram(context: CommandContext, version: string): C
     addLogs,
     addEvents,
     addTop,
-    addWhyEndpoint,
+    addWhy,
     addBench,
     addCompletions,
   ];

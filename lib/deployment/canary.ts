@@ -2,7 +2,13 @@
  * A canary's stages: which share of the requests the new revision gets now, and when the next stage begins. Pure.
  * Part of a rollout's step: `rollout.ts` → here → `replicas.ts` (how many replicas) and the routing table (weights).
  */
-import { type CanaryStep, canaryStepsDefault, type RolloutPolicy } from "../protocol/revision.ts";
+import type { RoutedSplit } from "../cluster/routing.ts";
+import {
+  type CanaryStep,
+  canaryStepsDefault,
+  type Revision,
+  type RolloutPolicy,
+} from "../protocol/revision.ts";
 import type { DeploymentEvent, RolloutRecord } from "./facts.ts";
 
 /** The stages of a policy; none when it is no canary. */
@@ -46,4 +52,20 @@ export function advanceCanary(
     events: [{ level: "info", kind: "canary_advanced", subject: record.replicaSet, message }],
     dueAtMs: nowMs + 1,
   };
+}
+
+/** Which share of each set's requests its new revision gets; sets that are missing share by capacity. */
+export function routedSplits(
+  sets: Iterable<{ name: string; current: Revision }>,
+  rollouts: ReadonlyMap<string, RolloutRecord>,
+): Map<string, RoutedSplit> {
+  const splits = new Map<string, RoutedSplit>();
+  for (const { name, current } of sets) {
+    const rollout = rollouts.get(name);
+    const step = rollout && currentStep(rollout, current.specification.rollout);
+    if (step) splits.set(name, { revision: rollout.toRevision, share: step.weight / 100 });
+    // Until the good one is everywhere again, a bad one helps out only where nothing else is free.
+    else if (rollout?.state === "failed") splits.set(name, { revision: rollout.toRevision, share: 0 });
+  }
+  return splits;
 }

@@ -185,7 +185,11 @@ const rollout = v.pipe(
 );
 
 const bounds = v.pipe(
-  strict({ min: wholeNumber(0, 1000), max: wholeNumber(1, 1000) }),
+  strict({
+    min: wholeNumber(0, 1000),
+    max: wholeNumber(1, 1000),
+    idleMs: v.optional(wholeNumber(1000, day, " ms")),
+  }),
   v.check(
     ({ min, max }) => min <= max,
     (issue) => `needs min up to max, they are ${issue.input.min} and ${issue.input.max}`,

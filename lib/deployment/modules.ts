@@ -28,6 +28,8 @@ export interface BuiltModules {
   modules: ModuleFile[];
   /** By SHA-256 in hex. */
   blobs: Map<string, Uint8Array>;
+  /** Names of the functions that entries export. */
+  functions: string[];
 }
 
 export type BuildResult = { ok: true } & BuiltModules | { ok: false; errors: ModuleError[] };
@@ -74,6 +76,7 @@ export async function buildModules(sources: ModuleSource[]): Promise<BuildResult
     ok: true,
     modules: files.map(({ file }) => file),
     blobs: new Map(files.map(({ file, bytes }) => [file.sha256, bytes])),
+    functions: files.flatMap(({ file, endpoints }) => file.entry ? endpoints : []),
   };
 }
 

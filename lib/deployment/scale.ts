@@ -1,10 +1,83 @@
 /**
- * How many replicas are wanted, from what was asked for and what the load needed last. Pure.
+ * How many replicas are wanted, where the load decides within bounds. Pure: a second's load → what is wanted and what the
+ * next second must know. The demand is what runs and what waits (by Little's law both are arrivals times time); a replica
+ * is to use `useWanted` of its slots. More are wanted at once, fewer only when no second of the last minute wanted more,
+ * as in the stabilization window of Kubernetes' horizontal autoscaler: a load that comes and goes makes nothing flap.
  */
+import { limits } from "../limits.ts";
 import type { ReplicaCount } from "../protocol/revision.ts";
 
-/** Between bounds the load decides; before it has, one replica shows whether the revision works. */
-export function wantedReplicas(wish: ReplicaCount, scaledTo: number | undefined): number | "all" {
+export type Bounds = Extract<ReplicaCount, object>;
+
+/** What is asked for between bounds: the load's number, and at least one while a rollout must show that it works. */
+export function wantedReplicas(
+  wish: ReplicaCount,
+  scaledTo: number | undefined,
+  isRollingOut: boolean,
+): number | "all" {
   if (typeof wish !== "object") return wish;
-  return Math.min(wish.max, Math.max(wish.min, scaledTo ?? 1));
+  const least = isRollingOut ? Math.max(1, wish.min) : wish.min;
+  return Math.min(wish.max, Math.max(least, scaledTo ?? 1));
+}
+
+export interface SetLoad {
+  nowMs: number;
+  /** Wanted now. */
+  current: number;
+  /** Replicas that take requests, and the slots of all of them. */
+  ready: number;
+  slots: number;
+  running: number;
+  waiting: number;
+}
+
+export interface ScaleMemory {
+  /** What runs and waits, second by second, the newest last. */
+  demand: { atMs: number; requests: number }[];
+  /** What was found to be needed. */
+  needs: { atMs: number; replicas: number }[];
+  /** When there was last anything to do. */
+  busyAtMs: number;
+  /** Of one replica, as last seen. */
+  slotsEach: number;
+}
+
+/** The part of its slots that a replica is to use: the rest is for what comes before another one is ready. */
+const useWanted = 0.7;
+
+export function startScaling(nowMs: number): ScaleMemory {
+  return { demand: [], needs: [], busyAtMs: nowMs, slotsEach: 1 };
+}
+
+/** One second's step. */
+export function stepScale(
+  memory: ScaleMemory,
+  bounds: Bounds,
+  load: SetLoad,
+): { memory: ScaleMemory; wanted: number } {
+  const { nowMs, current, ready, slots, running, waiting } = load;
+  const requests = running + waiting;
+  const demand = [
+    ...memory.demand.filter(({ atMs }) => nowMs - atMs < limits.scaleUpWindowMs),
+    { atMs: nowMs, requests },
+  ];
+  const slotsEach = ready > 0 && slots > 0 ? slots / ready : memory.slotsEach;
+  const mean = demand.reduce((sum, each) => sum + each.requests, 0) / demand.length;
+  const need = clamp(Math.ceil(mean / (slotsEach * useWanted)), bounds);
+  const needs = [
+    ...memory.needs.filter(({ atMs }) => nowMs - atMs < limits.scaleDownWindowMs),
+    { atMs: nowMs, replicas: need },
+  ];
+  const busyAtMs = requests > 0 ? nowMs : memory.busyAtMs;
+  const isIdle = nowMs - busyAtMs >= (bounds.idleMs ?? limits.scaleIdleMs);
+  const most = Math.max(...needs.map(({ replicas }) => replicas));
+  // What starts is not ready yet and so takes nothing off the queue: at most twice as many at a time.
+  const up = Math.min(need, Math.max(1, current * 2));
+  const wanted = up > current ? up : Math.min(current, most);
+  const sleeps = isIdle && bounds.min === 0;
+  return { memory: { demand, needs, busyAtMs, slotsEach }, wanted: sleeps ? 0 : clamp(wanted, bounds) };
+}
+
+function clamp(replicas: number, { min, max }: Bounds): number {
+  return Math.min(max, Math.max(1, min, replicas));
 }

@@ -8,11 +8,13 @@ import type { Channel, ChannelClose } from "../protocol/channel.ts";
 import { encodeFrame, forEachFrame, frameA, frameId, frameName, frameOp, Op } from "../protocol/frame.ts";
 import {
   type AgentHello,
+  byeOf,
   encodeMessage,
   type LogLine,
   parseMessageToManager,
   type Telemetry,
 } from "../protocol/messages.ts";
+import { CloseCode } from "../protocol/rfc6455.ts";
 import type { Dispatcher, Requester } from "../scheduling/dispatcher.ts";
 import type { RecordEvent } from "./events.ts";
 import type { Session } from "./join.ts";
@@ -45,7 +47,13 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     // Its own end comes later and finds that it is no longer the current one.
     dispatcher.agentGone(name, "its connection was replaced by a newer one");
     options.left(name);
-    joined.replaced.abandon("replaced by a newer connection of the same agent");
+    // In words, for when it is a copy of the agent, which should not come back at full speed.
+    const error = new SqwishError(
+      "conflict",
+      `Another connection of the same agent ${name} has taken its place`,
+    );
+    joined.replaced.sendControl(encodeMessage(byeOf(error)));
+    joined.replaced.close(CloseCode.policyViolation, error.message);
   }
   agents.setFlags(name, options.remember(hello));
   // Modules may invoke any endpoint: what a cluster runs is trusted with what it offers.

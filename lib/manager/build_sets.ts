@@ -10,6 +10,8 @@ export interface BuiltSet {
   specification: RevisionSpecification;
   /** The modules' bytes by SHA-256. */
   blobs: ReadonlyMap<string, Uint8Array>;
+  /** What its endpoints will be called. */
+  functions: readonly string[];
 }
 
 export interface BuiltSets {
@@ -49,6 +51,6 @@ export async function buildSets(
   return all;
 }
 
-function builtSet(settings: ReplicaSetSettings, { modules, blobs }: BuiltModules): BuiltSet {
-  return { specification: createSpecification(settings, modules), blobs };
+function builtSet(settings: ReplicaSetSettings, { modules, blobs, functions }: BuiltModules): BuiltSet {
+  return { specification: createSpecification(settings, modules), blobs, functions };
 }

@@ -20,6 +20,7 @@ import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
+import { diffConfiguration } from "./configuration_diff.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {
@@ -65,6 +66,7 @@ export async function main(argv: string[], createManager: CreateManager): Promis
     .option("--log-json", "log lines as JSON")
     .action((options: ServeOptions) => serve(options, terminal, createManager));
   addCheck(program, terminal);
+  addDiff(program, terminal);
   addToken(program, terminal);
   addUser(program, terminal);
   addBackup(program, terminal);
@@ -95,6 +97,19 @@ function addCheck(program: Command, terminal: Terminal): void {
       terminal.writeOut(
         `${config} is good: ${await requireGoodConfiguration(config, terminal, buildInWorker)}\n`,
       );
+    });
+}
+
+function addDiff(program: Command, terminal: Terminal): void {
+  withData(
+    program.command("diff").description("Prints what a configuration file would change; changes nothing."),
+  )
+    .action((options: DataOptions) => {
+      const { config } = options;
+      if (config === undefined) throw new UsageError("diff needs --config FILE");
+      return withStore(options, async (store) => {
+        terminal.writeOut(await diffConfiguration(config, store.deployments, buildInWorker));
+      });
     });
 }
 

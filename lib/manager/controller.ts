@@ -4,15 +4,9 @@
  * Invariant: a request can only reach a replica that this manager asked for and that has shown itself ready.
  */
 import type { AgentRecord, Agents } from "../cluster/agents.ts";
-import {
-  buildRoutes,
-  emptyRoutes,
-  type RoutedSplit,
-  type RoutingAgent,
-  type RoutingTable,
-} from "../cluster/routing.ts";
+import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
-import { currentStep } from "../deployment/canary.ts";
+import { routedSplits } from "../deployment/canary.ts";
 import {
   type Assignment,
   type Assignments,
@@ -29,6 +23,7 @@ import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.t
 import type { Revision } from "../protocol/revision.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import { findBroken, type WasCalled } from "./endpoint_guard.ts";
+import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface ControllerOptions {
@@ -36,6 +31,8 @@ export interface ControllerOptions {
   deployments: DeploymentStore;
   agents: Agents;
   record: RecordEvent;
+  /** All of `work`'s writes to the store, or none: what is stored has been told, whenever this program ends. */
+  transaction: Store["transaction"];
   /** Generations must grow over restarts of the manager, so they start at a number of the start. */
   bootEpoch: number;
   /** Whether an endpoint was called lately. */
@@ -47,6 +44,8 @@ export interface ControllerOptions {
 }
 
 const generationsPerStart = 1_000_000_000;
+/** Nothing else may happen for hours after the disk has room again. */
+const unsavedRetryMs = 5000;
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -55,7 +54,7 @@ export class Controller {
   #assignments: Assignments = new Map();
   /** With what a step remembers of each; the store keeps only what must survive a restart. */
   #rollouts = new Map<string, RolloutRecord>();
-  /** Rollouts that the store would not take; tried again with the next step. */
+  /** Rollouts that the store would not take; tried again with the next step, which comes soon. */
   #unsaved = new Set<string>();
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
@@ -65,6 +64,8 @@ export class Controller {
   #move: Move | undefined;
   #generation: number;
   #handles = new Map<string, number>();
+  /** Older ones that some agent still runs; the store may have dropped them meanwhile. */
+  #revisions = new Map<string, Revision>();
   #nextHandle = 1;
   /** The handles that each welcomed agent was last sent, to send only changes. */
   #sent = new Map<string, string>();
@@ -104,7 +105,9 @@ export class Controller {
 
   /** The revisions an agent shall run. */
   revisionsOn(agent: string): Revision[] {
-    return this.assignments(agent).map(({ replicaSet, revision }) => this.#revision(replicaSet, revision));
+    return this.assignments(agent).map(({ replicaSet, revision }) =>
+      this.#findRevision(replicaSet, revision)!
+    );
   }
 
   set(name: string): StoredSet | undefined {
@@ -183,9 +186,10 @@ export class Controller {
     this.#sendDesired();
     this.#applyRoutes();
     this.#cancelWake();
-    if (step.wakeAtMs !== undefined) {
-      this.#cancelWake = clock.after(Math.max(1, step.wakeAtMs - clock.monotonicMs()), () => this.changed());
-    }
+    const retryAtMs = this.#unsaved.size > 0 ? clock.monotonicMs() + unsavedRetryMs : Infinity;
+    const wakeAtMs = Math.min(step.wakeAtMs ?? Infinity, retryAtMs);
+    if (wakeAtMs === Infinity) return;
+    this.#cancelWake = clock.after(Math.max(1, wakeAtMs - clock.monotonicMs()), () => this.changed());
   }
 
   /** Before a new replica gets its first request. */
@@ -207,7 +211,11 @@ export class Controller {
       current,
       good,
       previous,
-      replicas: wantedReplicas(set.replicasOverride ?? current.specification.replicas, set.scaledTo),
+      replicas: wantedReplicas(
+        set.replicasOverride ?? current.specification.replicas,
+        set.scaledTo,
+        rollout?.toRevision !== current.revision || isUnderWay(rollout.state),
+      ),
       rollout,
       ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
       ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),
@@ -217,24 +225,37 @@ export class Controller {
   /** Stores what became of rollouts; counts of ready replicas are reported anew and not worth a write. */
   #persist(step: DeploymentStep): void {
     const { record } = this.#options;
-    let stored = false;
-    for (const [name, rollout] of step.rollouts) {
+    const changed = [...step.rollouts].filter(([name, rollout]) => {
       const before = this.#rollouts.get(name);
       const isSame = before?.toRevision === rollout.toRevision;
       const isKnown = isSame && before.state === rollout.state && before.step === rollout.step;
       // A revision that is rolled out once more is judged anew.
       if (!isSame || before.startedAtMs !== rollout.startedAtMs) this.#objections.delete(name);
-      if (isKnown && !this.#unsaved.has(name)) continue;
-      stored = this.#save(name, rollout) || stored;
-    }
+      return !isKnown || this.#unsaved.has(name);
+    });
     this.#rollouts = step.rollouts;
-    for (const { level, kind, subject, message } of step.events) record(level, kind, subject, message);
-    if (stored) this.reload();
+    if (changed.length === 0 && step.events.length === 0) return;
+    let stored = false;
+    let told = false;
+    const tell = () => {
+      told = true;
+      for (const { level, kind, subject, message } of step.events) record(level, kind, subject, message);
+    };
+    try {
+      this.#options.transaction(() => {
+        for (const [name, rollout] of changed) stored = this.#save(name, rollout) || stored;
+        tell();
+      }, changed.some(([, { state }]) => state === "done") ? "durable" : "relaxed");
+      if (stored) this.reload();
+    } catch (thrown) {
+      for (const [name] of changed) this.#noteUnsaved(name, thrown);
+      if (!told) tell();
+    }
   }
 
   /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */
   #save(name: string, rollout: RolloutRecord): boolean {
-    const { deployments, record } = this.#options;
+    const { deployments } = this.#options;
     try {
       deployments.saveRollout(rollout);
       const { state, toRevision, fallback } = rollout;
@@ -245,12 +266,16 @@ export class Controller {
       this.#unsaved.delete(name);
       return true;
     } catch (thrown) {
-      if (this.#unsaved.has(name)) return false;
-      this.#unsaved.add(name);
-      const message = `The rollout of ${name} could not be stored: ${describeError(thrown)}`;
-      record("error", "rollout_unsaved", name, message);
+      this.#noteUnsaved(name, thrown);
       return false;
     }
+  }
+
+  #noteUnsaved(name: string, thrown: unknown): void {
+    if (this.#unsaved.has(name)) return;
+    this.#unsaved.add(name);
+    const message = `The rollout of ${name} could not be stored: ${describeError(thrown)}`;
+    this.#options.record("error", "rollout_unsaved", name, message);
   }
 
   #sendDesired(): void {
@@ -273,7 +298,8 @@ export class Controller {
   }
 
   #specification(agent: string, { replicaSet, revision }: Assignment): ReplicaSpecification {
-    const { specification } = this.#revision(replicaSet, revision);
+    // The step only names revisions it was given.
+    const { specification } = this.#findRevision(replicaSet, revision)!;
     const { version, modules, permissions, env, memoryMb, timeoutMs, concurrency } = specification;
     return {
       handle: this.#handle(agent, replicaSet, revision),
@@ -289,13 +315,16 @@ export class Controller {
     };
   }
 
-  /** The step only names revisions it was given, so this is one of them. */
-  #revision(replicaSet: string, revision: number): Revision {
-    const set = this.set(replicaSet)!;
-    if (set.current.revision === revision) return set.current;
-    if (set.good?.revision === revision) return set.good;
-    if (set.previous?.revision === revision) return set.previous;
-    return this.#options.deployments.revision(replicaSet, revision)!;
+  /** undefined: the set is gone, or so old a revision that it is not kept. */
+  #findRevision(replicaSet: string, revision: number): Revision | undefined {
+    const set = this.set(replicaSet);
+    if (set?.current.revision === revision) return set.current;
+    if (set?.good?.revision === revision) return set.good;
+    if (set?.previous?.revision === revision) return set.previous;
+    const key = `${replicaSet} ${revision}`;
+    const found = this.#revisions.get(key) ?? this.#options.deployments.revision(replicaSet, revision);
+    if (set && found) this.#revisions.set(key, found);
+    return set && found;
   }
 
   #handle(agent: string, replicaSet: string, revision: number): number {
@@ -308,12 +337,15 @@ export class Controller {
 
   #dropHandles(): void {
     const wanted = new Set<string>();
+    const revisions = new Set<string>();
     for (const [agent, list] of this.#assignments) {
-      for (const { replicaSet, revision } of list) wanted.add(handleKey(agent, replicaSet, revision));
+      for (const { replicaSet, revision } of list) {
+        wanted.add(handleKey(agent, replicaSet, revision));
+        revisions.add(`${replicaSet} ${revision}`);
+      }
     }
-    for (const key of this.#handles.keys()) {
-      if (!wanted.has(key)) this.#handles.delete(key);
-    }
+    for (const key of this.#handles.keys()) if (!wanted.has(key)) this.#handles.delete(key);
+    for (const key of this.#revisions.keys()) if (!revisions.has(key)) this.#revisions.delete(key);
   }
 
   #applyRoutes(): void {
@@ -326,25 +358,25 @@ export class Controller {
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
     const current = this.sets.map((set) => set.current);
-    this.#routes = buildRoutes(current, agents, this.#routes, this.#splits());
+    this.#routes = buildRoutes(
+      current,
+      agents,
+      this.#routes,
+      routedSplits(this.#sets.values(), this.#rollouts),
+    );
     this.#options.publish(this.#routes);
   }
 
-  #splits(): Map<string, RoutedSplit> {
-    const splits = new Map<string, RoutedSplit>();
-    for (const { name, current } of this.#sets.values()) {
-      const rollout = this.#rollouts.get(name);
-      const step = rollout && currentStep(rollout, current.specification.rollout);
-      if (step) splits.set(name, { revision: rollout.toRevision, share: step.weight / 100 });
-      // Until the good one is everywhere again, a bad one helps out only where nothing else is free.
-      else if (rollout?.state === "failed") splits.set(name, { revision: rollout.toRevision, share: 0 });
-    }
-    return splits;
-  }
-
-  /** An agent's reports of sets that exist; handles of an earlier manager are told apart in `#applyRoutes`. */
-  #ownReports<Report extends { replicaSet: string }>(agent: { reports: readonly Report[] }): Report[] {
-    return agent.reports.filter((report) => this.set(report.replicaSet) !== undefined);
+  /**
+   * An agent's reports of revisions that exist: one that was away while a set was deleted and made anew runs what nobody
+   * can tell it to run any more. Handles of an earlier manager are told apart in `#applyRoutes`.
+   */
+  #ownReports<Report extends { replicaSet: string; revision: number }>(
+    agent: { reports: readonly Report[] },
+  ): Report[] {
+    return agent.reports.filter(({ replicaSet, revision }) =>
+      this.#findRevision(replicaSet, revision) !== undefined
+    );
   }
 }
 

@@ -14,7 +14,9 @@ import type { Store } from "../store/store.ts";
 import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
+import { findDropped } from "./endpoint_guard.ts";
 import { Judge } from "./judge.ts";
+import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
 import { Overload } from "./overload.ts";
@@ -37,8 +39,10 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   readonly events: EventLog;
-  /** Whether an endpoint was called lately. */
-  wasCalled(endpoint: string): boolean;
+  /** How long the last waking of a set took. */
+  coldStartMs(replicaSet: string): number | undefined;
+  /** What a set with these functions would take away from those who called it lately, in words. */
+  dropped(replicaSet: string, functions: readonly string[]): string | undefined;
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -49,17 +53,7 @@ export function createCore(options: CoreOptions): Core {
   const { clock, random, log, store, bootEpoch } = options;
   const events = createEventLog(store.events, clock, log);
   const agents = new Agents(clock);
-  agents.restore(
-    store.agents.list().map((agent) => ({
-      name: agent.name,
-      identity: agent.identity,
-      labels: agent.labels,
-      cordoned: agent.cordoned,
-      draining: agent.draining,
-      joinedAtMs: agent.firstJoinedMs,
-      lastSeenAtMs: agent.lastSeenMs,
-    })),
-  );
+  restoreAgents(agents, store);
   const telling = createTelling(options, events);
   const overload = new Overload(events.record);
   let routes: RoutingTable = emptyRoutes;
@@ -68,6 +62,7 @@ export function createCore(options: CoreOptions): Core {
     random,
     bootEpoch,
     routes: () => routes,
+    onStarved: (name) => scaler.starved(name),
     onOutcome(outcome, request) {
       metrics.observeRequest(outcome);
       telling.traces.observe(outcome, request);
@@ -78,31 +73,32 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const traffic = new Traffic();
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
   const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
-  const revisions: Judge = new Judge({
+  const scaler: Scaler = new Scaler({
     clock,
-    traffic,
+    store: store.deployments,
     sets: () => controller.sets,
-    rollout: (name) => controller.rollout(name),
-    endpoints: (name) => [...controller.routes.sets.get(name)?.endpoints.keys() ?? []],
-    isServing: (name, revision) =>
-      controller.routes.sets.get(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
-    object: (name, revision, reason) => controller.object(name, revision, reason),
-    decided: () => controller.changed(),
+    load: () => dispatcher.snapshot(),
+    record: events.record,
+    changed: () => controller.reload(),
   });
+  const revisions: Judge = createJudge(clock, traffic, () => controller);
   const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
     agents,
     record: events.record,
+    transaction: store.transaction,
     bootEpoch,
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
+    wasCalled: lately,
     isUndecided: (set, rollout) => revisions.isUndecided(set, rollout),
     publish(table) {
       routes = table;
       dispatcher.routesChanged();
+      scaler.routed(table);
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => {
@@ -127,11 +123,13 @@ export function createCore(options: CoreOptions): Core {
     dispatcher,
     metrics,
     events,
+    coldStartMs: (name) => scaler.coldStartMs(name),
     logs,
+    dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     telling,
-    wasCalled: (endpoint) => wasCalled(endpoint, traffic, store, clock.nowMs()),
     close() {
       stopWatching();
+      scaler.close();
       revisions.close();
       stopFlushing();
       flushLogs();
@@ -141,6 +139,35 @@ export function createCore(options: CoreOptions): Core {
       return telling.close();
     },
   };
+}
+
+function restoreAgents(agents: Agents, store: Store): void {
+  agents.restore(
+    store.agents.list().map((agent) => ({
+      name: agent.name,
+      identity: agent.identity,
+      labels: agent.labels,
+      cordoned: agent.cordoned,
+      draining: agent.draining,
+      joinedAtMs: agent.firstJoinedMs,
+      lastSeenAtMs: agent.lastSeenMs,
+    })),
+  );
+}
+
+function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+  const setOf = (name: string) => controller().routes.sets.get(name);
+  return new Judge({
+    clock,
+    traffic,
+    sets: () => controller().sets,
+    rollout: (name) => controller().rollout(name),
+    endpoints: (name) => [...setOf(name)?.endpoints.keys() ?? []],
+    isServing: (name, revision) =>
+      setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
+    object: (name, revision, reason) => controller().object(name, revision, reason),
+    decided: () => controller().changed(),
+  });
 }
 
 /** By what this manager has seen, and by what an earlier one has stored. */

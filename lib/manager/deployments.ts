@@ -4,12 +4,14 @@
  */
 import type { Clock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
+import { differences } from "../deployment/difference.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
 import {
   configurationRefused,
   type ConfiguredReplicaSet,
   parseReplicaSet,
+  type ReplicaSetSettings,
 } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -17,13 +19,18 @@ import { nearMisses } from "../near_miss.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
+import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
 
 export interface DeploymentsOptions {
   clock: Clock;
   store: DeploymentStore;
+  /** A change and its event are stored together: none is without the other, whenever this program ends. */
+  transaction: Store["transaction"];
   build: BuildModuleSets;
   record: RecordEvent;
+  /** What a set with these functions would take away from those who called it lately, in words; absent: nobody asks. */
+  dropped?(replicaSet: string, functions: readonly string[]): string | undefined;
   /** Stored sets changed. */
   changed(): void;
 }
@@ -44,9 +51,11 @@ export class Deployments {
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
     this.#requireNotOfFile(store.find(name), name, "deployed by a client");
-    const { specification, blobs } = await this.#inTurn(() =>
-      buildSet(this.#options.build, parsed.replicaSet, request.modules.map(sourceOf))
+    const settings = request.force ? withConsent(parsed.replicaSet) : parsed.replicaSet;
+    const built = await this.#inTurn(() =>
+      buildSet(this.#options.build, settings, request.modules.map(sourceOf))
     );
+    const { specification } = built;
     const before = store.find(name);
     this.#requireNotOfFile(before, name, "deployed by a client");
     if (!before && store.loadAll().length >= limits.replicaSetsMax) {
@@ -59,9 +68,29 @@ export class Deployments {
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
     ) {
-      return { replicaSet: name, revision: before.current.revision, changed: false };
+      return {
+        replicaSet: name,
+        revision: before.current.revision,
+        changed: false,
+        ...(request.dryRun ? { changes: [] } : {}),
+      };
     }
-    return this.#add({ specification, blobs }, "api", by);
+    const refusal = this.#refusalOf(built);
+    if (request.dryRun) {
+      return {
+        replicaSet: name,
+        revision: before?.current.revision ?? 0,
+        changed: true,
+        changes: differences(before?.current.specification, specification),
+        ...(refusal === undefined ? {} : { refusal }),
+      };
+    }
+    if (refusal !== undefined) throw new SqwishError("conflict", refusal);
+    return this.#add(built, "api", by);
+  }
+
+  #refusalOf({ specification: { name, rollout }, functions }: BuiltSet): string | undefined {
+    return rollout.breaking === "allow" ? undefined : this.#options.dropped?.(name, functions);
   }
 
   /**
@@ -75,18 +104,13 @@ export class Deployments {
     const { built, errors, files } = await this.#inTurn(() =>
       buildSets(this.#options.build, sets, baseFolder)
     );
+    errors.push(...built.filter((one) => !this.#isStored(one)).flatMap((one) => this.#refusalOf(one) ?? []));
     if (errors.length > 0) return { errors, files };
-    const { store, record } = this.#options;
+    const { store } = this.#options;
     const named = new Set(sets.map((set) => set.name));
     for (const set of store.loadAll()) {
       if (set.owner !== "file" || named.has(set.name)) continue;
-      store.deleteSet(set.name);
-      record(
-        "info",
-        "replica_set_deleted",
-        set.name,
-        `ReplicaSet ${set.name} is no longer in the configuration file`,
-      );
+      this.#delete(set.name, `ReplicaSet ${set.name} is no longer in the configuration file`);
     }
     for (const one of built) this.#addWhenNew(one);
     this.#options.changed();
@@ -97,9 +121,14 @@ export class Deployments {
   scale(name: string, replicas: number | "all" | "auto", by: string): void {
     const set = this.#known(name);
     this.#requireNotOfFile(set, name, "scaled by a client");
-    this.#options.store.setReplicasOverride(name, replicas === "auto" ? null : replicas);
-    const what = replicas === "auto" ? `lets the specification say how ${name} is scaled` : undefined;
-    this.#options.record("info", "scaled", name, `${by} ${what ?? `scaled ${name} to ${replicas}`}`);
+    const { store, record } = this.#options;
+    const what = replicas === "auto"
+      ? `lets the specification say how ${name} is scaled`
+      : `scaled ${name} to ${replicas}`;
+    this.#options.transaction(() => {
+      store.setReplicasOverride(name, replicas === "auto" ? null : replicas);
+      record("info", "scaled", name, `${by} ${what}`);
+    }, "durable");
     this.#options.changed();
   }
 
@@ -118,10 +147,12 @@ export class Deployments {
         `Only a rollout that is ${from} can be ${paused ? "paused" : "resumed"}; ${name}: ${now}`,
       );
     }
-    store.saveRollout({ ...rollout, state: to });
     const kind = paused ? "rollout_paused" : "rollout_resumed";
     const what = paused ? "paused" : "resumed";
-    record("info", kind, name, `${by} ${what} the rollout of ${name} to revision ${rollout.toRevision}`);
+    this.#options.transaction(() => {
+      store.saveRollout({ ...rollout, state: to });
+      record("info", kind, name, `${by} ${what} the rollout of ${name} to revision ${rollout.toRevision}`);
+    }, "durable");
     this.#options.changed();
   }
 
@@ -145,13 +176,11 @@ export class Deployments {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
     if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
-    store.setCurrent(name, target);
-    record(
-      "info",
-      "rollout_undone",
-      name,
-      `${by} set ${name} back to revision ${target} from ${set.current.revision}`,
-    );
+    this.#options.transaction(() => {
+      store.setCurrent(name, target);
+      const message = `${by} set ${name} back to revision ${target} from ${set.current.revision}`;
+      record("info", "rollout_undone", name, message);
+    }, "durable");
     this.#options.changed();
     return { replicaSet: name, revision: target, changed: true };
   }
@@ -159,8 +188,7 @@ export class Deployments {
   /** Throws `not_found` or `conflict`. */
   remove(name: string, by: string): void {
     this.#requireNotOfFile(this.#known(name), name, "deleted by a client");
-    this.#options.store.deleteSet(name);
-    this.#options.record("info", "replica_set_deleted", name, `${by} deleted replicaSet ${name}`);
+    this.#delete(name, `${by} deleted replicaSet ${name}`);
     this.#options.changed();
   }
 
@@ -174,24 +202,40 @@ export class Deployments {
   #addWhenNew(built: BuiltSet): void {
     const { store } = this.#options;
     const name = built.specification.name;
-    const newest = store.revisions(name).reduce<StoredSet["current"] | undefined>(
-      (best, revision) => best === undefined || revision.revision > best.revision ? revision : best,
-      undefined,
-    );
-    if (newest && sameSpecification(newest.specification, built.specification)) {
+    if (this.#isStored(built)) {
       if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
       return;
     }
     this.#add(built, "file", "configuration file");
   }
 
+  #isStored({ specification }: BuiltSet): boolean {
+    const [newest] = this.#options.store.revisions(specification.name);
+    return newest !== undefined && sameSpecification(newest.specification, specification);
+  }
+
   #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
     const { store, clock, record } = this.#options;
     const { name, version } = specification;
-    const { revision } = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
-    record("info", "deployed", name, `${createdBy} deployed ${name} ${version} as revision ${revision}`);
+    const { revision } = this.#options.transaction(() => {
+      const added = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
+      record(
+        "info",
+        "deployed",
+        name,
+        `${createdBy} deployed ${name} ${version} as revision ${added.revision}`,
+      );
+      return added;
+    }, "durable");
     this.#options.changed();
     return { replicaSet: name, revision, changed: true };
+  }
+
+  #delete(name: string, message: string): void {
+    this.#options.transaction(() => {
+      this.#options.store.deleteSet(name);
+      this.#options.record("info", "replica_set_deleted", name, message);
+    }, "durable");
   }
 
   #known(name: string): StoredSet {
@@ -211,6 +255,10 @@ export class Deployments {
       `ReplicaSet ${name} belongs to the configuration file and can't be ${what}; change the file`,
     );
   }
+}
+
+function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {
+  return { ...settings, rollout: { ...settings.rollout, breaking: "allow" } };
 }
 
 function sourceOf(module: DeployRequest["modules"][number]): ModuleSource {

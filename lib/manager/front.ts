@@ -204,6 +204,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),
+    coldStartMs: core.coldStartMs,
     routes: controller.routes,
     load: dispatcher.snapshot(),
     endpointRates: metrics.endpointRates,

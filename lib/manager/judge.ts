@@ -51,8 +51,9 @@ export class Judge {
 
   /** True while a rollout's first replicas have not answered enough, where there are requests to be answered. */
   isUndecided(set: StoredSet, rollout: Readonly<RolloutRecord>): boolean {
-    // A canary's stages say for themselves how long each is watched.
+    // A canary's stages say for themselves how long each is watched; and 0 says that nothing shall be waited for.
     if (rollout.state !== "progressing" || rollout.step !== undefined) return false;
+    if (set.current.specification.rollout.minReadyMs === 0) return false;
     if (!isWatched(set, rollout, this.#options.clock.nowMs())) return false;
     const watch = this.#watchOf(rollout);
     watch.isDecided ||= this.#decide(set, rollout, watch);

@@ -14,6 +14,8 @@ export interface ListenerOptions extends Omit<HttpOptions, "acknowledge"> {
   port: number;
   certPem: string;
   keyPem: string;
+  /** Connections at once; those beyond are hung up on. `limits.connectionsMax` unless given. */
+  connectionsMax?: number;
   /** Absent: those of the machine. */
   sockets?: Sockets | null;
 }
@@ -30,6 +32,8 @@ const checkMs = 1000;
 /** How long to wait before the next try when no connection can be accepted, e.g. for want of file descriptors. */
 const acceptPauseMs = 100;
 const renewTriesMax = 300;
+/** How often it is said that there is no room. */
+const fullToldMs = 60_000;
 
 /** Resolves when the port is open. Rejects with `conflict` when it is taken, `invalid_request` when it can't be bound. */
 export function openListener(options: ListenerOptions): Promise<Listener> {
@@ -47,7 +51,7 @@ class TlsListener implements Listener {
   readonly #http: HttpOptions;
   readonly #sockets: Sockets | null;
   readonly #shared = new HttpShared();
-  readonly #streams = new StreamCount();
+  readonly #streams: StreamCount;
   /** Those that have not become a peer. */
   readonly #connections = new Set<HttpConnection>();
   readonly #stopChecks: () => void;
@@ -59,6 +63,7 @@ class TlsListener implements Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.#streams = new StreamCount(options);
     this.#socket = listen(options, options.port, options);
     this.port = (this.#socket.addr as Deno.NetAddr).port;
     this.#sockets = options.sockets === undefined ? openSockets() : options.sockets;
@@ -149,6 +154,14 @@ class TlsListener implements Listener {
 class StreamCount {
   readonly #streams = new Set<ConnStream>();
   readonly #perAddress = new Map<string, number>();
+  readonly #max: number;
+  readonly #options: Pick<ListenerOptions, "clock" | "log">;
+  #toldAtMs = -Infinity;
+
+  constructor(options: Pick<ListenerOptions, "clock" | "log" | "connectionsMax">) {
+    this.#options = options;
+    this.#max = options.connectionsMax ?? limits.connectionsMax;
+  }
 
   get size(): number {
     return this.#streams.size;
@@ -158,7 +171,10 @@ class StreamCount {
   add(stream: ConnStream): boolean {
     const { remoteAddress } = stream;
     const open = this.#perAddress.get(remoteAddress) ?? 0;
-    if (this.size >= limits.connectionsMax || open >= limits.connectionsPerAddressMax) return false;
+    if (this.size >= this.#max || open >= limits.connectionsPerAddressMax) {
+      this.#tell(remoteAddress, open);
+      return false;
+    }
     this.#streams.add(stream);
     this.#perAddress.set(remoteAddress, open + 1);
     return true;
@@ -169,6 +185,18 @@ class StreamCount {
     const left = this.#perAddress.get(stream.remoteAddress)! - 1;
     if (left === 0) this.#perAddress.delete(stream.remoteAddress);
     else this.#perAddress.set(stream.remoteAddress, left);
+  }
+
+  /** Whoever knocks in vain usually does so again and again: one line a minute says enough. */
+  #tell(address: string, ofAddress: number): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#toldAtMs < fullToldMs) return;
+    this.#toldAtMs = nowMs;
+    log.warn("no room for more connections; new ones are refused until some are closed", {
+      ...{ connections: this.size, connectionsMax: this.#max },
+      ...{ address, ofAddress, ofAddressMax: limits.connectionsPerAddressMax },
+    });
   }
 
   destroyAll(): void {

@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
+import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
 import { wantedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
@@ -17,6 +18,7 @@ import type {
   OverviewView,
   ReplicaSetView,
   ReplicaView,
+  RevisionDetailView,
   RevisionView,
   RolloutView,
 } from "../protocol/views.ts";
@@ -39,6 +41,8 @@ export interface OverviewFacts {
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
+  /** How long the last waking from no replicas took. */
+  coldStartMs(set: string): number | undefined;
   routes: RoutingTable;
   load: DispatcherSnapshot;
   endpointRates(endpoint: string): EndpointRates;
@@ -188,7 +192,8 @@ function versionOf(set: StoredSet, revision: number): string {
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
   const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const count = wantedReplicas(replicas, set.scaledTo);
+  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
+  const count = wantedReplicas(replicas, set.scaledTo, isRollingOut);
   const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
@@ -209,7 +214,15 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     ...(set.rollout ? { rollout: rolloutView(set, set.rollout, placements, wanted) } : {}),
     placements,
     ...(pendingReason ? { pendingReason } : {}),
+    ...optional("coldStartMs", facts.coldStartMs(set.name)),
   };
+}
+
+function optional<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): Partial<Record<Key, Value>> {
+  return value === undefined ? {} : { [key]: value } as Record<Key, Value>;
 }
 
 function rolloutView(
@@ -309,6 +322,20 @@ export function revisionView(revision: Revision, current: number): RevisionView 
     memoryMb: specification.memoryMb,
     timeoutMs: specification.timeoutMs,
     modules: specification.modules.map(({ docs: _docs, ...module }) => module),
+  };
+}
+
+/** `before`: the kept revision before it. */
+export function revisionDetail(
+  revision: Revision,
+  before: Revision | undefined,
+  current: number,
+): RevisionDetailView {
+  return {
+    ...revisionView(revision, current),
+    specification: differences(undefined, revision.specification),
+    ...(before ? { before: before.revision } : {}),
+    changes: before ? differences(before.specification, revision.specification) : [],
   };
 }
 

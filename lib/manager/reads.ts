@@ -1,6 +1,6 @@
 /** The API's reads: the overview of this moment, and what the store remembers. */
 import type { OverviewFacts } from "./overview.ts";
-import { describeOverview, revisionView } from "./overview.ts";
+import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Store } from "../store/store.ts";
 import type { Reads } from "./api/reads.ts";
@@ -28,6 +28,12 @@ export function createReads(options: ReadsOptions): Reads {
       return sets.flatMap((set) =>
         deployments.revisions(set.name).map((revision) => revisionView(revision, set.current.revision))
       );
+    },
+    revision(replicaSet, revision) {
+      const kept = store.deployments.revisions(replicaSet);
+      const at = kept.findIndex((each) => each.revision === revision);
+      const current = store.deployments.find(replicaSet)?.current.revision ?? 0;
+      return at < 0 ? undefined : revisionDetail(kept[at], kept[at + 1], current);
     },
     events: (query) => store.events.list(query),
     logs: (replicaSet, query) => logs.list(replicaSet, query),

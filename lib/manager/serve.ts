@@ -4,12 +4,14 @@ import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import type { Configuration } from "../deployment/specification.ts";
-import { createLog } from "../log.ts";
+import { limits } from "../limits.ts";
+import { createLog, type Log } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
 import { databasePath, fileExists } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
+import { connectionsMaxFor, parseOpenFilesMax } from "./open_files.ts";
 import { createProcessBuilder } from "./build_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
@@ -63,7 +65,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       log,
       store,
       build,
-      listen,
+      listen: { ...listen, connectionsMax: await connectionsMaxHere(log) },
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
       configurationFile: options.config,
@@ -86,6 +88,25 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     await manager?.close();
     store.close();
   }
+}
+
+/** What the limit on open files leaves room for; says so when that is less than the manager would take. */
+async function connectionsMaxHere(log: Log): Promise<number> {
+  // Elsewhere than on Linux nobody tells.
+  const text = await Deno.readTextFile("/proc/self/limits").catch(() => "");
+  const openFilesMax = parseOpenFilesMax(text);
+  const openFiles = text === "" ? 0 : [...Deno.readDirSync("/proc/self/fd")].length;
+  const connectionsMax = connectionsMaxFor(openFilesMax, openFiles);
+  if (connectionsMax < limits.connectionsMax) {
+    log.warn(
+      "the limit on open files leaves room for few connections; raise it with LimitNOFILE= or ulimit -n",
+      {
+        openFilesMax,
+        connectionsMax,
+      },
+    );
+  }
+  return connectionsMax;
 }
 
 /** The errors of a refused configuration, a line for each, before the one line of the failure itself. */

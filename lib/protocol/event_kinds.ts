@@ -23,13 +23,17 @@ export const eventKinds = [
   "replicas_released",
   "rollout_done",
   "rollout_failed",
+  "rollout_paused",
+  "rollout_resumed",
   "rollout_started",
   "rollout_undone",
   "rollout_unsaved",
+  "scale_unsaved",
   "scaled",
   "sign_in_locked",
   "token_created",
   "user_added",
   "user_removed",
+  "woken",
 ] as const;
 export type EventKind = (typeof eventKinds)[number];

@@ -10,8 +10,11 @@ import type { ModuleFile, Permissions } from "./messages.ts";
  */
 export type LabelRule = string | string[] | { in?: string[]; not?: string[] };
 
-/** How many replicas are wanted: a number, one on every agent that fits, or as many as the load needs within bounds. */
-export type ReplicaCount = number | "all" | { min: number; max: number };
+/**
+ * How many replicas are wanted: a number, one on every agent that fits, or as many as the load needs within bounds. With
+ * `min` 0 it sleeps after `idleMs` without a request (`limits.scaleIdleMs` when absent).
+ */
+export type ReplicaCount = number | "all" | { min: number; max: number; idleMs?: number };
 
 /** When a new revision is undone for how it answers, measured against the one before (docs/rollouts.md). */
 export interface RollbackPolicy {

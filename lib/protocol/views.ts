@@ -85,6 +85,8 @@ export interface ReplicaSetView {
   placements: ReplicaView[];
   /** Why replicas are pending, in words. */
   pendingReason?: string;
+  /** Of a set that sleeps without requests: from the last first request to a ready replica. */
+  coldStartMs?: number;
 }
 
 export interface EndpointView extends EndpointDescription {
@@ -238,6 +240,28 @@ export interface DeployRequest {
     entry: boolean;
     base64: string;
   }[];
+  /** Endpoints that were called in the last hour may go or take less. */
+  force?: boolean;
+  /** Nothing is done; the answer says what would be. */
+  dryRun?: boolean;
+}
+
+/** One key that differs between two specifications, as text. */
+export interface ChangeView {
+  path: string;
+  /** Missing: it was not there. */
+  before?: string;
+  /** Missing: it is gone. */
+  after?: string;
+}
+
+/** `GET /v1/revisions/NAME/REVISION`. */
+export interface RevisionDetailView extends RevisionView {
+  /** Its whole specification, key by key; values of `env` are not told. */
+  specification: ChangeView[];
+  /** The kept revision before it, and what differs from that. */
+  before?: number;
+  changes: ChangeView[];
 }
 
 /** Answer to a deployment. */
@@ -246,4 +270,7 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** Of a dry run: what would change, and why it would be refused, if it would. */
+  changes?: ChangeView[];
+  refusal?: string;
 }

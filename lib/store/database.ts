@@ -76,6 +76,7 @@ export class Database {
   #depth = 0;
   /** A durable transaction was committed and is not known to be on the card. */
   #isUnsynced = false;
+  #syncing: Promise<void> = Promise.resolve();
 
   /**
    * Opens or creates the file at `path`; ":memory:" keeps everything in memory. Throws SQLite's own errors.
@@ -137,7 +138,12 @@ export class Database {
 
   /** Resolves when every durable transaction so far is on the card. Rejects with what the system says. */
   async synced(): Promise<void> {
-    if (!this.#isUnsynced) return;
+    // Whoever comes while a sync is under way that began after the last of them waits for that one.
+    if (this.#isUnsynced) this.#syncing = this.#sync();
+    await this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
     this.#isUnsynced = false;
     try {
       // Whoever syncs a file, all that was written to it is synced; nothing holds a lock on the log that closing it
@@ -157,6 +163,12 @@ export class Database {
   /** Runs SQL that drizzle has no words for: migrations, pragmas, VACUUM. */
   execute(sql: string): void {
     this.#sqlite.exec(sql);
+  }
+
+  /** The names of all tables. */
+  tables(): string[] {
+    const rows = this.#sqlite.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    return rows.map(({ name }) => String(name));
   }
 
   /** The one value of the first row, e.g. of a pragma. */

@@ -195,7 +195,27 @@ Deno.test("a manager that lets it in is soon dialled again, however often it was
     await settle();
     manager.channel.abandon("killed");
     await settle();
-    await redial(4 * limits.reconnectMsMin);
+    await redial(limits.reconnectMsMin);
+  }
+  await accept();
+  await membership.leave("done");
+});
+
+Deno.test("two copies of one agent drive each other out ever more slowly", async () => {
+  const { membership, accept, clock, dials } = start(ownIdentity);
+  for (let turn = 1; turn <= 10; turn++) {
+    const manager = await accept();
+    await settle();
+    manager.send(welcome);
+    manager.send({ type: "bye", code: "conflict", message: "replaced by a newer connection", details: {} });
+    manager.channel.close(1008, "replaced");
+    await settle();
+    const fromMs = clock.monotonicMs();
+    while (dials.length === turn) {
+      clock.advance(10);
+      await settle();
+    }
+    if (turn === 10) assert.ok(clock.monotonicMs() - fromMs >= limits.reconnectMsMax / 2);
   }
   await accept();
   await membership.leave("done");

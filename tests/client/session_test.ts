@@ -30,6 +30,25 @@ Deno.test("after a lost connection idempotent requests are sent again with what 
   await sqwish.close();
 });
 
+Deno.test("what was sent on an earlier connection may have run there, whatever the next manager says of it", async () => {
+  const { sqwish, clock, manager } = await connected();
+  const again = rejectsWith(
+    sqwish.invoke("a/b", "again", { idempotent: true, timeoutMs: 5000 }),
+    "not_found",
+    "maybe",
+  );
+  await settle();
+  manager.last.channel.abandon("power cut");
+  await settle();
+  const first = rejectsWith(sqwish.invoke("a/b", "first", { timeoutMs: 5000 }), "not_found", "no");
+  manager.script.onFrame = (frame, connection) =>
+    connection.error(frame.id, new SqwishError("not_found", "nothing here"));
+  await settle();
+  clock.advance(limits.reconnectMsMin);
+  await Promise.all([again, first]);
+  await sqwish.close();
+});
+
 Deno.test("a manager that says it stops is answered like a lost connection, before it closes", async () => {
   const { sqwish, clock, manager } = await connected();
   manager.script.onFrame = (frame, { channel }) => {

@@ -16,7 +16,7 @@ const initial = {
 function configurationText(version: string, extra = true, more = ""): string {
   const set = (name: string, file: string, rest = "") =>
     `{ "name": "${name}", "version": "${version}", "modules": ["./modules/${file}.ts"], ${rest}
-       "rollout": { "minReadyMs": 0 } }`;
+       "rollout": { "minReadyMs": 0, "rollback": false } }`;
   return `{
     // comments are welcome
     "cluster": "attic",
@@ -35,12 +35,21 @@ Deno.test("the configuration file is followed, and a bad one changes nothing", a
   const change = (path: string, text: string) => write(`${folder}/${path}`, text);
   try {
     const sqwish = await cluster.connect();
-    const greets = (reply: string) =>
+    // While a rollout is under way, old and new answer side by side.
+    const rolledOut = () =>
       eventually(
+        "the rollout is done",
+        async () => (await setOf(sqwish, "greeter"))!.rollout?.state !== "progressing",
+        patienceMs,
+      );
+    const greets = async (reply: string) => {
+      await eventually(
         `the reply is ${reply}`,
         async () => await sqwish.invoke("greeter/greet", "Ada") === reply,
         patienceMs,
       );
+      await rolledOut();
+    };
     await t.step("its sets run from the start", async () => {
       assert.equal(sqwish.cluster, "attic");
       await greets("Hello, Ada");
@@ -88,6 +97,7 @@ Deno.test("the configuration file is followed, and a bad one changes nothing", a
       await change("modules/extra.ts", `export const extra = () =>\n  "extra" +;`);
       await change("modules/greet.ts", `export const greet = () => "must not run";`);
       assert.match((await refused(sqwish)).join("\n"), /modules\/extra\.ts:2:\d+/);
+      await rolledOut();
       await stillRuns(cluster, sqwish, "3.0.0", "modules/extra.ts");
       assert.equal(await sqwish.invoke("greeter/greet", "Ada"), "Ciao, dear Ada");
       await change("modules/extra.ts", `export const extra = () => "more";`);
@@ -96,6 +106,7 @@ Deno.test("the configuration file is followed, and a bad one changes nothing", a
         return await sqwish.invoke("other/extra") === "more" &&
           await sqwish.invoke("greeter/greet", "Ada") === "must not run";
       }, patienceMs);
+      await rolledOut();
       await change("modules/greet.ts", initial["modules/greet.ts"]);
       await greets("Ciao, Ada");
     });

@@ -91,6 +91,16 @@ Deno.test("a replica is routed once it has shown itself ready, by the handle of 
   rig.close();
 });
 
+Deno.test("an agent that comes back with a revision of a set that was deleted and made anew runs the new one", async () => {
+  const rig = await openRig();
+  rig.deploy("images", "export function resize() {}");
+  rig.store.deployments.deleteSet("images");
+  rig.deploy("images", "export function resize() { return 2; }");
+  const peer = await joined(rig, { replicas: [reportOf({ revision: 1 })] });
+  assert.deepEqual(peer.of("desired").at(-1)!.replicas.map(({ revision }) => revision), [2]);
+  rig.close();
+});
+
 Deno.test("a report of an older generation is ignored", async () => {
   const rig = await openRig();
   rig.deploy("images", "export function resize() {}");
@@ -112,7 +122,8 @@ Deno.test("a newer connection of the same agent takes over, and the old one's en
   assert.equal(before.frames.length, 1);
 
   const after = await joined(rig);
-  assert.equal(before.close!.code, 1006);
+  assert.equal(before.close!.code, 1008);
+  assert.match(JSON.stringify(before.messages.at(-1)), /bye.*conflict.*taken its place/);
   assert.equal(JSON.parse(lost.of(Op.error)[0].meta).code, "agent_lost");
   assert.equal(rig.core.agents.get("pi-1")!.health, "ready");
   assert.equal(after.of("desired").length, 1);

@@ -107,17 +107,17 @@ export async function openRig(): Promise<ManagerRig> {
   const accounts = new Accounts({ users: store.users, clock, random });
   const signIn = createSignIn({ users: store.users, clock, random, sessionKey: identity.sessionKey, record });
   const changed = () => core.controller.reload();
-  const deployments = new Deployments({ clock, store: store.deployments, build, record, changed });
-  const front = createFront({
+  const deployments = new Deployments({
     clock,
-    log,
-    store,
+    store: store.deployments,
+    transaction: store.transaction,
+    build,
+    record,
+    changed,
+  });
+  const front = createFront({
+    ...{ clock, log, store, identity, core, accounts, signIn, deployments },
     version: "1.2.3",
-    identity,
-    core,
-    accounts,
-    signIn,
-    deployments,
     addresses: () => addresses,
     createToken: (token) => accounts.createToken({ ...token, addresses, fingerprint: identity.fingerprint }),
     configurationErrors: () => [],
@@ -138,15 +138,7 @@ export async function openRig(): Promise<ManagerRig> {
       front.enter(right, principal);
       return new Peer(left);
     },
-    async http(method, path, options = {}) {
-      const headers = new Headers(options.headers);
-      if (options.user !== undefined) {
-        headers.set("authorization", basic(options.user, options.password ?? ""));
-      }
-      const body = options.body === undefined ? null : JSON.stringify(options.body);
-      const request = new Request(`https://manager.test${path}`, { method, headers, body });
-      return await front.handle(request, options.address ?? "192.168.1.99");
-    },
+    http: (method, path, options) => ask(front, method, path, options),
     deploy(name, source) {
       const { specification, files, sha256 } = specificationOf(name, source);
       const created = { owner: "api", createdBy: "test", nowMs: clock.nowMs() } as const;
@@ -160,6 +152,18 @@ export async function openRig(): Promise<ManagerRig> {
       store.close();
     },
   };
+}
+
+/** One HTTP request, as the listener hands it over. */
+async function ask(
+  front: Front,
+  ...[method, path, options = {}]: Parameters<ManagerRig["http"]>
+): Promise<Response> {
+  const headers = new Headers(options.headers);
+  if (options.user !== undefined) headers.set("authorization", basic(options.user, options.password ?? ""));
+  const body = options.body === undefined ? null : JSON.stringify(options.body);
+  const request = new Request(`https://manager.test${path}`, { method, headers, body });
+  return await front.handle(request, options.address ?? "192.168.1.99");
 }
 
 export function basic(user: string, password: string): string {

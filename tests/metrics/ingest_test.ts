@@ -214,7 +214,7 @@ Deno.test("samples that the store refuses are kept and written when it takes the
     };
     recording.ingest = new Ingest(storage, recording.nowMs, (cause) => failures.push(cause));
     recording.run(130, () => recording.request());
-    assert.deepEqual(failures, [full, full]);
+    assert.deepEqual(failures.map((failure) => (failure as Error).cause ?? failure), [full, full]);
     assert.equal(recording.rows(limits.sampleMs, "endpoint"), 0);
     isFull = false;
     recording.run(60, () => recording.request());

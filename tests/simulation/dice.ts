@@ -29,7 +29,7 @@ export class Dice {
     return Math.floor(this.between(low, high + 1));
   }
 
-  /** Small numbers as often as large ones: of 5 to 50, half are below 16. */
+  /** Small numbers more often than large ones: of 5 to 50, half are below 16. */
   spread(low: number, high: number): number {
     return Math.round(Math.exp(this.between(Math.log(low), Math.log(high))));
   }

@@ -36,6 +36,8 @@ export class SimulatedManager {
   writesToCrash = Infinity;
   /** Every write to the store fails. */
   isDiskFull = false;
+  /** Counts what may have changed the stored sets. */
+  setWrites = 0;
   readonly #world: World;
   #epoch = 0;
   #connections = 0;
@@ -72,6 +74,7 @@ export class SimulatedManager {
     this.deployments = new Deployments({
       clock,
       store: store.deployments,
+      transaction: store.transaction,
       build: buildSimulated,
       record: this.core.events.record,
       changed: () => this.core.controller.reload(),
@@ -128,8 +131,19 @@ export class SimulatedManager {
   #ear(connection: Connection): ChannelEar {
     const world = this.#world;
     return {
-      onControl: (text) => world.tell("managerGotMessage", connection, JSON.parse(text) as MessageToManager),
-      sentControl: (text) => world.tell("managerSentMessage", connection, JSON.parse(text) as MessageToPeer),
+      onControl: (text) => {
+        const message = JSON.parse(text) as MessageToManager;
+        if (message.type !== "telemetry" && message.type !== "ping") {
+          this.#noteMessage(connection, "says", message);
+        }
+        world.tell("managerGotMessage", connection, message);
+      },
+      sentControl: (text) => {
+        if (isKeepalive(text)) return;
+        const message = JSON.parse(text) as MessageToPeer;
+        this.#noteMessage(connection, "is told", message);
+        world.tell("managerSentMessage", connection, message);
+      },
       onFrames: (bytes) => forEachFrame(bytes, (at) => world.tell("managerGot", connection, bytes, at)),
       sentFrames: (bytes, from, to) =>
         forEachFrame(
@@ -138,6 +152,16 @@ export class SimulatedManager {
         ),
       onClose: () => world.tell("connectionClosed", connection),
     };
+  }
+
+  #noteMessage({ name, id }: Connection, how: string, message: MessageToManager | MessageToPeer): void {
+    const replicas = "replicas" in message && message.type !== "telemetry"
+      ? message.replicas.map((one) =>
+        `${one.handle}:${one.replicaSet}@${one.revision}${"state" in one ? `:${one.state}` : ""}`
+      )
+      : [];
+    const generation = "generation" in message ? message.generation : 0;
+    this.#world.trace.note(`${name} ${how}`, id, message.type, generation, replicas.join(" "));
   }
 
   #recorded(event: RecordedEvent): void {
@@ -161,6 +185,7 @@ export class SimulatedManager {
         if (method === "constructor" || typeof original !== "function") continue;
         guarded[method] = (...values: unknown[]) => {
           if (!writes.test(method)) return original.apply(repository, values);
+          if (name === "deployments") this.setWrites++;
           point(`${name}.${method}`, "before");
           if (name === "events" && method === "append") this.#recorded(values[0] as RecordedEvent);
           if (this.isDiskFull) throw new Error("database or disk is full");
@@ -174,6 +199,13 @@ export class SimulatedManager {
     const { store } = this;
     return {
       ...store,
+      transaction: (work, durability) =>
+        store.transaction(() => {
+          const value = work();
+          // Whoever caught the end of the process did so in one that is no more: nothing of it is committed.
+          if (process.state === "dead") throw new SimulatedCrash("before the commit");
+          return value;
+        }, durability),
       settings: wrap("settings", store.settings),
       agents: wrap("agents", store.agents),
       deployments: wrap("deployments", store.deployments),
@@ -181,6 +213,11 @@ export class SimulatedManager {
       samples: wrap("samples", store.samples),
     };
   }
+}
+
+/** Most of what is said; nobody here looks at it. */
+function isKeepalive(text: string): boolean {
+  return text.startsWith('{"type":"telemetry"') || text.startsWith('{"type":"p');
 }
 
 /** Methods of repositories that change what is stored. */
@@ -220,5 +257,5 @@ const buildSimulated: BuildModuleSets = ({ sets }) =>
       blobs.set(sha256, bytes);
       return { path, source, sha256, sizeBytes: bytes.length, kind: "js" as const, entry: true };
     });
-    return { files: [], result: { ok: true, modules, blobs } };
+    return { files: [], result: { ok: true, modules, blobs, functions: [] } };
   }));

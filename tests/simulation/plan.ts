@@ -38,7 +38,7 @@ export const moments = {
 
 /** A size given from outside counts; the rest is the seed's. */
 export function planOf(dice: Dice, size: { agents?: number; clients?: number } = {}): Plan {
-  const agents = size.agents ?? dice.spread(5, 50);
+  const agents = size.agents ?? dice.spread(5, dice.spread(5, 50));
   const clients = size.clients ?? dice.spread(2, 12);
   const sets = Array.from({ length: dice.whole(2, 4) }, (_, index) => planSet(dice, `set${index}`, agents));
   // Each seed has some kinds of faults only: what hides behind another is found without it (Groce and others, "Swarm

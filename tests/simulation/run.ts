@@ -28,6 +28,9 @@ class StrayErrors {
 
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const errors = new StrayErrors();
+  const { stackTraceLimit } = Error;
+  // Modules fail all the time; where in the simulator they do is of interest to nobody but who replays a seed.
+  if (!options.trace) Error.stackTraceLimit = 0;
   try {
     const result = await new Promise<RunResult>((resolve) =>
       setTimeout(() => resolve(runSeed(seed, options)), 0)
@@ -40,6 +43,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       failure: result.failure ?? { checker: "no stray errors", message: errors.first, atMs: 0 },
     };
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     errors.close();
   }
 }

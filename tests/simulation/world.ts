@@ -11,7 +11,7 @@ import { scheduleFaults } from "./faults.ts";
 import { SimulatedManager } from "./manager.ts";
 import type { Run } from "./module_host.ts";
 import { type Machine, Network } from "./network.ts";
-import type { Checker, MakeChecker, Operation } from "./observer.ts";
+import type { Checker, Operation } from "./observer.ts";
 import { Operator } from "./operator.ts";
 import { moments, type Plan, planOf } from "./plan.ts";
 import { Timeline } from "./timeline.ts";
@@ -38,7 +38,8 @@ export interface RunOptions {
   trace?: boolean;
   agents?: number;
   clients?: number;
-  checkers?: readonly MakeChecker[];
+  /** Only what this one finds is a failure. */
+  checker?: string;
 }
 
 type Hooks = { [Hook in Exclude<keyof Checker, "name">]-?: NonNullable<Checker[Hook]> };
@@ -65,7 +66,8 @@ export class World {
     this.dice = new Dice(Math.imul(seed, 0x9e3779b1) >>> 0);
     this.plan = planOf(this.dice.fork("plan"), options);
     this.network = new Network(this.timeline, this.trace, this.dice.fork("network"));
-    this.#checkers = (options.checkers ?? allCheckers).map((make) => make(this));
+    this.#checkers = allCheckers.map((make) => make(this))
+      .filter(({ name }) => options.checker === undefined || options.checker === name);
     this.manager = new SimulatedManager(this);
     this.agents = Array.from({ length: this.plan.agents }, (_, at) => new SimulatedAgent(this, `agent${at}`));
     this.clients = Array.from(
@@ -89,6 +91,7 @@ export class World {
     for (let second = 1; second <= moments.convergedAt / 1000 && this.failure === null; second++) {
       this.#runUntil(second * 1000);
       this.tell("tick");
+      if (this.timeline.nowMs >= moments.healAt) this.#startAll();
     }
     if (this.failure === null) this.tell("converged");
     this.close();
@@ -204,16 +207,19 @@ export class World {
     this.manager.writesToCrash = Infinity;
     for (const machine of this.#lines.keys()) this.mend(machine);
     this.manager.process?.thaw();
-    if (this.manager.process === null) this.manager.start();
-    for (const agent of this.agents) {
-      agent.process?.thaw();
-      agent.start();
-    }
+    for (const agent of this.agents) agent.process?.thaw();
     for (const client of this.clients) {
       client.thaw();
       client.resumeReading();
-      client.start();
     }
+    this.#startAll();
+  }
+
+  /** Again and again: one that was about to stop may end later. */
+  #startAll(): void {
+    if (this.manager.process === null) this.manager.start();
+    for (const agent of this.agents) agent.start();
+    for (const client of this.clients) client.start();
   }
 }
 

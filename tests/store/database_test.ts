@@ -125,6 +125,12 @@ Deno.test("a deferred database commits without a sync, and `synced()` waits for 
       database.transaction(() => insert(database, "bee"), "durable");
       await assert.rejects(database.synced(), Deno.errors.NotFound);
       await assert.rejects(database.synced(), Deno.errors.NotFound, "what failed is not taken for done");
+      const both = await Promise.allSettled([database.synced(), database.synced()]);
+      assert.deepEqual(
+        both.map(({ status }) => status),
+        ["rejected", "rejected"],
+        "one that joins a sync waits for it",
+      );
       await Deno.rename(`${path}-moved`, `${path}-wal`);
       await database.synced();
     } finally {

@@ -153,3 +153,29 @@ Deno.test("an interrupted migration leaves the old format whole", () => {
   assert.equal(migrate(database, "memory", [...migrations, "CREATE TABLE extra (a TEXT)"]), 1);
   database.close();
 });
+
+Deno.test("a manager that is to serve refuses a database with a broken table, and says what to do", async () => {
+  await withFolder(async (folder) => {
+    openStore({ folder }).close();
+    const path = `${folder}/sqwish.db`;
+    const database = await Deno.readFile(path);
+    const pageBytes = 4096;
+    let refused = 0;
+    for (let page = 2; page <= database.length / pageBytes; page++) {
+      const broken = database.slice();
+      // The kind of the page (sqlite.org/fileformat.html#b_tree_pages).
+      broken[(page - 1) * pageBytes] = 0x77;
+      await Deno.writeFile(path, broken);
+      try {
+        openStore({ folder, serving: true }).close();
+      } catch (thrown) {
+        assert.match(String(thrown), /sqwish\.db is damaged; restore a backup, or move the folder away/);
+        refused++;
+      }
+    }
+    assert.ok(
+      refused >= database.length / pageBytes - 4,
+      `${refused} of ${database.length / pageBytes} pages`,
+    );
+  });
+});

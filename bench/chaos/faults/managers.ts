@@ -14,7 +14,7 @@ export const managerFaults: Fault[] = [
     errors: ["manager_lost"],
     // Whoever waited sends at once when the manager is back; the queue must hold that.
     stage: { queueMax: 10_000 },
-    load: { perSecond: 500, timeoutMs: 60_000 },
+    load: { perSecond: 500, timeoutMs: 60_000, countMax: 10_000 },
     async run({ cluster }) {
       const atMs = Date.now();
       for (let kill = 0; kill < 20; kill++) {

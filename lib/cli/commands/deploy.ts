@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { diffLines } from "../../deployment/difference.ts";
 import { modulesRefused } from "../../deployment/module_errors.ts";
 import {
   configurationRefused,
@@ -15,6 +16,7 @@ import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { DeployRequest, DeployView } from "../../protocol/views.ts";
 import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts";
+import { printable } from "../tables.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
 import { replicaCount } from "./rollout.ts";
@@ -26,6 +28,8 @@ interface Options {
   replicas?: number | "all";
   label?: Record<string, string>;
   wait: boolean;
+  force?: boolean;
+  dryRun?: boolean;
 }
 
 export function addDeploy(program: Command, context: CommandContext): void {
@@ -38,21 +42,30 @@ export function addDeploy(program: Command, context: CommandContext): void {
     .option("--replicas <count>", 'on how many agents, or "all"', replicaCount)
     .option("--label <key=value>", "only on agents with this label; may be repeated", keyValue)
     .option("--no-wait", "don't follow the rollout")
+    .option("--dry-run", "only print what would change")
+    .option("--force", "also when it drops or narrows endpoints that were called in the last hour")
     .action((paths: string[], options: Options) => deploy(context, paths, options));
   addExamples(command, [
     "client deploy resize.ts --name images --version 1.2.0",
     "client deploy ./modules --name images --version 1.2.1 --replicas all --label arch=aarch64",
     "client deploy -f replicaset.jsonc",
+    "client deploy -f replicaset.jsonc --dry-run",
     "client deploy -f replicaset.jsonc --version 1.3.0 --replicas 2",
   ]);
 }
 
 async function deploy(context: CommandContext, paths: string[], options: Options): Promise<void> {
-  const request = await readDeployment(paths, options);
+  const request = {
+    ...await readDeployment(paths, options),
+    ...(options.force ? { force: true } : {}),
+    ...(options.dryRun ? { dryRun: true } : {}),
+  };
   const { name } = request.replicaSet;
   await withConnection(context, async (sqwish, signal) => {
     const answer = await sqwish.call("POST", "/v1/replicasets", request, { signal });
-    const { revision, changed } = answer.json as DeployView;
+    const deployed = answer.json as DeployView;
+    const { revision, changed } = deployed;
+    if (options.dryRun && changed) return tellDryRun(context, deployed);
     if (!changed) {
       context.terminal.writeOut(`${name}: nothing has changed since revision ${revision}\n`);
       return;
@@ -60,6 +73,18 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     context.terminal.writeOut(`${name}: revision ${revision}\n`);
     if (options.wait) await followRollout(context, sqwish, { name, revision }, signal);
   });
+}
+
+/** Throws `conflict` when it would be refused. */
+function tellDryRun(
+  { terminal }: CommandContext,
+  { replicaSet, revision, changes, refusal }: DeployView,
+): void {
+  const lines = diffLines(changes ?? []).map((line) => `${printable(line)}\n`);
+  terminal.writeOut(
+    `${replicaSet}: ${revision === 0 ? "new" : `after revision ${revision}`}\n${lines.join("")}`,
+  );
+  if (refusal !== undefined) throw new SqwishError("conflict", `It would be refused: ${refusal}`);
 }
 
 /** Everything the deployment carries. Throws `UsageError` or `invalid_request`, with every error in `details.errors`. */

@@ -1,6 +1,7 @@
 /** `client describe`: everything known of one agent, replicaSet or endpoint. */
 import { Argument } from "commander";
 import type { Sqwish } from "../../client/sqwish.ts";
+import { diffLines } from "../../deployment/difference.ts";
 import type { ReplicaCount } from "../../protocol/revision.ts";
 import type {
   AgentView,
@@ -8,6 +9,7 @@ import type {
   EventView,
   ReplicaSetView,
   ReplicaView,
+  RevisionDetailView,
   RevisionView,
 } from "../../protocol/views.ts";
 import { addExamples, type Command } from "../arguments.ts";
@@ -23,19 +25,22 @@ import {
   formatTable,
   type Look,
   paint,
+  printable,
 } from "../tables.ts";
 import { eventKind, revisionKind } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
 
 const eventsShown = 10;
 
-type Kind = "agent" | "replicaset" | "endpoint";
+type Kind = "agent" | "replicaset" | "endpoint" | "revision";
 
 export function addDescribe(program: Command, context: CommandContext): void {
   const command = program.command("describe")
     .description("print everything known of one thing")
-    .addArgument(new Argument("<kind>", "what it is").choices(["agent", "replicaset", "endpoint"]))
-    .argument("<name>", "its name")
+    .addArgument(
+      new Argument("<kind>", "what it is").choices(["agent", "replicaset", "endpoint", "revision"]),
+    )
+    .argument("<name>", "its name; of a revision: the replicaSet's and its number, images/3")
     .option("--json", "JSON for machines")
     .action((kind: Kind, name: string, options: { json?: boolean }) =>
       describe(context, kind, name, options)
@@ -43,6 +48,7 @@ export function addDescribe(program: Command, context: CommandContext): void {
   addExamples(command, [
     "client describe agent attic-pi",
     "client describe replicaset images",
+    "client describe revision images/3",
     "client describe endpoint images/resize --json",
   ]);
 }
@@ -61,6 +67,9 @@ async function describe(
     if (options.json) return terminal.writeOut(formatJson(thing, terminal));
     const look = lookOf(terminal);
     if (kind === "endpoint") return terminal.writeOut(describeEndpoint(thing as EndpointView, look));
+    if (kind === "revision") {
+      return terminal.writeOut(describeRevision(thing as RevisionDetailView, look));
+    }
     const events = await recentEvents(sqwish, name, signal);
     if (kind === "agent") {
       return terminal.writeOut(describeAgent(thing as AgentView, look) + section("Events", events, look));
@@ -167,6 +176,23 @@ function describeReplicaSet(set: ReplicaSetView, look: Look): string {
   }
   const columns = [{ title: "AGENT", text: (row: ReplicaView) => row.agent }, ...replicaColumns];
   return formatFields(fields, look) + heading("Replicas", look) + formatTable(set.placements, columns, look);
+}
+
+function describeRevision(detail: RevisionDetailView, look: Look): string {
+  const fields: [string, string][] = [
+    ["ReplicaSet", detail.replicaSet],
+    ["Revision", `${detail.revision}${detail.current ? ", the current one" : ""}`],
+    ["Created", `${formatMoment(detail.createdAtMs)} by ${detail.createdBy}`],
+    ...detail.specification.map(({ path, after }): [string, string] => [path, after ?? ""]),
+  ];
+  const lines = diffLines(detail.changes);
+  const changes = detail.before === undefined
+    ? "no revision before it is kept"
+    : lines.length === 0
+    ? "nothing"
+    : lines.map(printable).join("\n");
+  const title = detail.before === undefined ? "Changes" : `Changes from revision ${detail.before}`;
+  return `${formatFields(fields, look)}${heading(title, look)}${changes}\n`;
 }
 
 function asked(replicas: ReplicaCount): string {

@@ -1,28 +1,13 @@
-/** `client why ENDPOINT`: asks the manager for what bears on an endpoint, and tells why it is slow, refused or fine. */
+/** What `client why` tells of an endpoint: asks the manager for what bears on an endpoint, and tells why it is slow, refused or fine. */
 import type { Sqwish } from "../../client/sqwish.ts";
 import { SqwishError } from "../../errors.ts";
 import { nearMisses } from "../../near_miss.ts";
 import type { OverviewView, RequestsView } from "../../protocol/views.ts";
-import { addExamples, type Command } from "../arguments.ts";
-import { printable } from "../tables.ts";
 import { explainEndpoint } from "../why/explain_endpoint.ts";
-import { type CommandContext, readJson, withConnection } from "./context.ts";
+import { readJson } from "./context.ts";
 
 const spanMs = 15 * 60_000;
 const requestsRead = 50;
-
-export function addWhyEndpoint(program: Command, context: CommandContext): void {
-  const command = program.command("why")
-    .description("tell in plain words why an endpoint is slow, refused or fine")
-    .argument("<endpoint>", "replicaSet/function")
-    .action((name: string) =>
-      withConnection(context, async (sqwish, signal) => {
-        const lines = await whyEndpoint(sqwish, name, signal);
-        context.terminal.writeOut(lines.map((line) => `${printable(line)}\n`).join(""));
-      })
-    );
-  addExamples(command, ["client why images/resize"]);
-}
 
 /** Throws `not_found` with near misses. */
 export async function whyEndpoint(sqwish: Sqwish, name: string, signal: AbortSignal): Promise<string[]> {

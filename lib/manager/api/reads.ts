@@ -8,6 +8,7 @@ import type {
   MetricsView,
   OverviewView,
   RequestsView,
+  RevisionDetailView,
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
@@ -19,6 +20,8 @@ import { type ApiContext, type ApiEnv, queryNumber, queryWord } from "./context.
 export interface Reads {
   overview(): OverviewView;
   revisions(replicaSet?: string): RevisionView[];
+  /** undefined: it is not kept. */
+  revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogLineView[];
   requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
@@ -39,7 +42,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/agents/*",
       "/replicasets/*",
       "/endpoints/*",
-      "/revisions",
+      "/revisions/*",
       "/events",
       "/metrics",
       "/requests",
@@ -63,6 +66,26 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
     return c.json(find("endpoint", reads.overview().endpoints, name, (at) => at.endpoint));
   });
   app.get("/revisions", (c) => c.json({ revisions: reads.revisions(c.req.query("replicaSet")) }));
+  app.get("/revisions/:name/:revision", (c) => {
+    const { name, revision } = c.req.param();
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    const detail = reads.revision(name, Number(revision));
+    if (detail) return c.json(detail);
+    const kept = reads.revisions(name).map((each) => each.revision).join(", ");
+    throw new SqwishError("not_found", `There is no revision ${revision} of ${name}; kept are ${kept}`);
+  });
+  historyRoutes(app, reads);
+  app.get("/logs/:name", guard("logs"), (c) => {
+    const name = c.req.param("name");
+    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
+    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
+  });
+  app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
+  return app;
+}
+
+/** What was: events, figures, single requests. */
+function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
   app.get("/events", (c) => {
     const events = reads.events({
       limit: Math.min(queryNumber(c, "limit") ?? 100, eventsMax),
@@ -88,13 +111,6 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
     }));
   });
-  app.get("/logs/:name", guard("logs"), (c) => {
-    const name = c.req.param("name");
-    find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
-    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
-  });
-  app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
-  return app;
 }
 
 /** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */

@@ -1,6 +1,7 @@
 /** Every checker of a run. */
 import type { MakeChecker } from "../observer.ts";
 import { bounded } from "./bounded.ts";
+import { busy } from "./busy.ts";
 import { converges } from "./converges.ts";
 import { fair } from "./fair.ts";
 import { honest } from "./honest.ts";
@@ -15,6 +16,7 @@ export const allCheckers: readonly MakeChecker[] = [
   honest,
   shown,
   fair,
+  busy,
   told,
   bounded,
   converges,

@@ -6,8 +6,8 @@ import { frameBodyAt, frameId, frameName, frameOp, Op } from "../../../lib/proto
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
-/** The rest of the round in which it began to wait, and the one in which it is served. */
-const turnsMax = 3;
+/** The rest of the round in which it began to wait, the one in which it is served, and what agents gave back between. */
+const turnsMax = 6;
 
 interface Waiting {
   connection: Connection;

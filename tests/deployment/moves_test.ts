@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { limits } from "../../lib/limits.ts";
+import { World } from "./world.ts";
+
+const MiB = 2 ** 20;
+
+function worldOf(...names: string[]): World {
+  const world = new World();
+  for (const name of names) world.addMachine(name);
+  return world;
+}
+
+/** Agents that serve `images` now, by revision. */
+function serving(world: World): string {
+  return [...world.machines.values()].flatMap(({ name, reports }) =>
+    reports.filter(({ state }) => state === "ready").map(({ revision }) => `${name}@${revision}`)
+  ).sort().join(" ");
+}
+
+Deno.test("a drained agent's replica ends only when another serves in its place", () => {
+  const world = worldOf("one", "two", "three");
+  world.deploy("images", 2);
+  world.settle();
+  assert.equal(world.layout, "one: images@1; three: images@1");
+  world.machines.get("one")!.draining = true;
+  world.step();
+  assert.equal(world.layout, "one: images@1; three: images@1; two: images@1");
+  world.settle();
+  assert.equal(world.layout, "three: images@1; two: images@1");
+});
+
+Deno.test("with nobody to take over, what a drained agent runs just ends, and says so", () => {
+  const world = worldOf("one");
+  world.deploy("images", 1);
+  world.settle();
+  world.machines.get("one")!.draining = true;
+  const step = world.settle();
+  assert.equal(world.layout, "");
+  assert.equal(step.pending.get("images"), "1 of 1 replica has no agent: one is drained");
+});
+
+Deno.test("a canary runs on its share of the replicas until its stage is over, then goes on", () => {
+  const world = worldOf("one", "two", "three", "four");
+  world.deploy("images", 4);
+  world.settle();
+  const steps = [{ weight: 25, holdMs: 20_000 }, { weight: 50, holdMs: 20_000 }];
+  const policy = { maxUnavailable: 1, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
+  world.deploy("images", 4, { rollout: { ...policy, strategy: "canary", steps } });
+  const shares = new Map<number | undefined, number>();
+  for (let round = 0; round < 400; round++) {
+    const step = world.step();
+    const record = step.rollouts.get("images")!;
+    if (record.state === "done") break;
+    for (const name of world.machines.keys()) world.load(name);
+    shares.set(record.step, serving(world).split(" ").filter((each) => each.endsWith("@2")).length);
+    world.nowMs = Math.min(step.wakeAtMs ?? Infinity, world.nowMs + 500);
+  }
+  assert.deepEqual([shares.get(0), shares.get(1)], [1, 2]);
+  assert.equal(serving(world), "four@2 one@2 three@2 two@2");
+  assert.equal(world.events.filter(({ kind }) => kind === "canary_advanced").length, 2);
+});
+
+Deno.test("a canary of a single replica runs beside the old one", () => {
+  const world = worldOf("one");
+  world.deploy("images", 1);
+  world.settle();
+  const policy = { maxUnavailable: 1, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
+  const steps = [{ weight: 10, holdMs: 60_000 }];
+  world.deploy("images", 1, { rollout: { ...policy, strategy: "canary", steps } });
+  world.step();
+  world.load("one");
+  world.nowMs += 30_000;
+  world.step();
+  assert.equal(world.layout, "one: images@1 images@2");
+});
+
+Deno.test("a paused rollout stays where it is, and lost replicas are replaced by the good revision", () => {
+  const world = worldOf("one", "two", "three");
+  world.deploy("images", 2);
+  world.settle();
+  world.deploy("images", 2);
+  world.step();
+  world.pause("images");
+  for (const name of world.machines.keys()) world.load(name);
+  world.nowMs += 10_000;
+  world.settle();
+  const before = world.layout;
+  assert.match(before, /images@1.*images@2|images@2.*images@1/);
+  const old = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 1))![0];
+  world.lose(old);
+  world.nowMs += limits.lostGraceMs;
+  world.settle();
+  const revisions = [...world.assigned.values()].flat().map(({ revision }) => revision).sort();
+  assert.deepEqual(revisions, [1, 2]);
+  world.pause("images");
+  world.settle();
+  assert.equal(world.last!.rollouts.get("images")!.state, "done");
+});
+
+Deno.test("a revision that turns out bad after it was done is taken back to the one before", () => {
+  const world = worldOf("one", "two");
+  world.deploy("images", 2);
+  world.settle();
+  world.deploy("images", 2);
+  world.settle();
+  assert.equal(world.sets.get("images")!.good, 2);
+  world.sets.get("images")!.objection = 2;
+  world.settle();
+  assert.equal(world.layout, "one: images@1; two: images@1");
+  assert.match(
+    world.events.at(-1)!.message,
+    /Revision 2 of images failed, going back to revision 1: it answers badly/,
+  );
+});
+
+Deno.test("an undecided revision's replicas stand in for no others", () => {
+  const world = worldOf("one", "two");
+  world.deploy("images", 2);
+  world.settle();
+  world.deploy("images", 2);
+  world.sets.get("images")!.isUndecided = true;
+  world.settle();
+  assert.equal(serving(world).split(" ").filter((each) => each.endsWith("@1")).length, 2);
+  world.sets.get("images")!.isUndecided = false;
+  world.settle();
+  assert.equal(serving(world), "one@2 two@2");
+});
+
+Deno.test("replicas go only where their memory and cores are left, and the reason names both", () => {
+  const world = new World();
+  world.addMachine("small", { memoryBytes: 512 * MiB, cores: 1 });
+  world.addMachine("large", { memoryBytes: 4096 * MiB, cores: 4 });
+  world.deploy("base", "all", { memoryMb: 300 });
+  world.settle();
+  world.deploy("images", 2, { memoryMb: 300 });
+  const step = world.settle();
+  assert.equal(
+    step.pending.get("images"),
+    "1 of 2 replicas has no agent: small has 212 MB of memory left (300 are needed)",
+  );
+  world.deploy("maths", 2, { cores: 2 });
+  assert.match(world.settle().pending.get("maths")!, /small has 1 cores left \(2 are needed\)/);
+});
+
+Deno.test("a new revision takes the memory of the one that it replaces", () => {
+  const world = new World();
+  world.addMachine("small", { memoryBytes: 512 * MiB });
+  world.deploy("images", 1, { memoryMb: 400 });
+  world.settle();
+  world.deploy("images", 1, { memoryMb: 500 });
+  world.settle();
+  assert.equal(world.layout, "small: images@2");
+});
+
+Deno.test("replicas are spread over a label's values as evenly as can be", () => {
+  const world = new World();
+  for (const [name, zone] of [["a1", "attic"], ["a2", "attic"], ["a3", "attic"], ["s1", "shed"]]) {
+    world.addMachine(name, { labels: { zone } });
+  }
+  world.deploy("images", 2, { spread: "zone" });
+  world.settle();
+  assert.equal(world.layout, "a1: images@1; s1: images@1");
+});
+
+Deno.test("an agent that comes back gets work again, gently, once it has been well for a while", () => {
+  const world = worldOf("one", "two");
+  for (const name of ["a", "b", "c", "d"]) world.deploy(name, 1);
+  world.settle();
+  world.lose("two");
+  world.nowMs += limits.lostGraceMs;
+  world.settle();
+  assert.equal(world.layout, "one: a@1 b@1 c@1 d@1");
+  world.return("two", true);
+  world.machines.get("two")!.healthSinceMs = world.nowMs;
+  world.step();
+  assert.equal(world.move, undefined, "it may be gone again in a moment");
+  world.settle();
+  assert.match(world.layout, /^one: \w@1 \w@1; two: \w@1 \w@1$/);
+  assert.equal(world.events.filter(({ kind }) => kind === "replica_moved").length, 2);
+});

@@ -1,0 +1,156 @@
+/**
+ * Known bugs, as changes of the program's text, and the checker that must find each. A simulator that finds nothing
+ * proves nothing.
+ */
+export interface PlantedBug {
+  name: string;
+  checker: string;
+  changes: { file: string; from: string; to: string }[];
+}
+
+const dispatcher = "lib/scheduling/dispatcher.ts";
+const requests = "lib/client/requests.ts";
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: "a freed slot wakes nobody up",
+    checker: "no idle slot",
+    changes: [{
+      file: dispatcher,
+      from: "    this.#pump(pending.set);\n  }\n\n  #onPart",
+      to: "  }\n\n  #onPart",
+    }],
+  },
+  {
+    name: "the slot of a cancelled request is given back twice",
+    checker: "bounded",
+    changes: [{
+      file: dispatcher,
+      from:
+        '    this.#release(pending);\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+      to: '    this.#release(pending);\n    if (phase === "abandoned") replica.outstanding--;\n' +
+        '    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+    }],
+  },
+  {
+    name: "what an agent's older connection says still counts",
+    checker: "told",
+    changes: [{
+      file: "lib/cluster/agents.ts",
+      from: "return record?.connection === connection ? record : undefined;",
+      to: "return connection ? record : undefined;",
+    }],
+  },
+  {
+    name: "a late reply is an outcome, too",
+    checker: "one outcome",
+    changes: [{
+      file: dispatcher,
+      from: '    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+      to: '    this.#deadlines.remove(pending);\n    if (phase === "running" || phase === "abandoned") {',
+    }],
+  },
+  {
+    name: "every request of a lost agent is run again",
+    checker: "run once",
+    changes: [{
+      file: "lib/scheduling/state.ts",
+      from: "return isIdempotent && !this.streaming",
+      to: "return (isIdempotent || true) && !this.streaming",
+    }],
+  },
+  {
+    name: "a replica that is not ready is routed to",
+    checker: "shown before used",
+    changes: [{
+      file: "lib/cluster/routing.ts",
+      from: 'health === "ready" && report.state === "ready" && report.slots',
+      to: 'health === "ready" && report.slots',
+    }],
+  },
+  {
+    name: "a cancelled request stays in the table",
+    checker: "bounded",
+    changes: [{
+      file: dispatcher,
+      from: "    this.#inFlight.remove(pending);",
+      to: '    if (code !== "cancelled") this.#inFlight.remove(pending);',
+    }],
+  },
+  {
+    name: "nobody looks at deadlines in the queue",
+    checker: "one outcome",
+    changes: [{
+      file: dispatcher,
+      from:
+        '    if (pending.phase === "queued") {\n      pending.leave();\n      this.#expireQueued(pending, nowMs);',
+      to: '    if (pending.phase === "queued") {\n      void nowMs;',
+    }],
+  },
+  {
+    name: "what a lost agent had is forgotten",
+    checker: "one outcome",
+    changes: [{
+      file: dispatcher,
+      from: "        this.#fail(pending, outcomes.agentLost(pending, name, reason), true);",
+      to: "        this.#deadlines.remove(pending);",
+    }],
+  },
+  {
+    name: "the client sends again what may run once",
+    checker: "run once",
+    changes: [
+      {
+        file: requests,
+        from: "return pending.idempotent && !pending.partsSeen;",
+        to: "return !pending.partsSeen;",
+      },
+      { file: requests, from: "    if (!pending.idempotent) pending.frame = null;\n", to: "" },
+      {
+        file: requests,
+        from: "channel !== null && !pending.idempotent && ",
+        to: "channel !== null && pending === null && ",
+      },
+    ],
+  },
+  {
+    name: "first come, first served over all clients",
+    checker: "fair between clients",
+    changes: [
+      { file: dispatcher, from: "queue.push(pending.requester.id,", to: 'queue.push("everyone",' },
+      { file: dispatcher, from: "queue.pushFront(pending.requester.id,", to: 'queue.pushFront("everyone",' },
+    ],
+  },
+  {
+    name: "nobody is told that an agent is lost",
+    checker: "told",
+    changes: [{
+      file: "lib/manager/core.ts",
+      from: 'else events.record("warn", `agent_${to}`',
+      to: 'else if (agent === to) events.record("warn", `agent_${to}`',
+    }],
+  },
+  {
+    name: "a rollout is stored before it is told, not with it",
+    checker: "told",
+    changes: [{
+      file: "lib/manager/core.ts",
+      from: "transaction: store.transaction,",
+      to: "transaction: (work) => work(),",
+    }],
+  },
+  {
+    name: "the last manager's word counts for what the one before had, too",
+    checker: "honest outcomes",
+    changes: [{ file: requests, from: "pending.sentAgain ? mayHaveRunBefore(error) : error", to: "error" }],
+  },
+  {
+    name: "the manager looks up a revision that nobody keeps",
+    checker: "no stray errors",
+    changes: [{
+      file: "lib/manager/controller.ts",
+      from: "this.#findRevision(replicaSet, revision) !== undefined\n",
+      to: "this.set(replicaSet) !== undefined && revision > 0\n",
+    }],
+  },
+];
