@@ -116,7 +116,7 @@ async function showsByRole(rig: Rig): Promise<void> {
     });
     assert.ok(made.status < 300, made.text);
     await withPage(rig, { user: `a-${role}`, password, hash: "#/agents/agent-1" }, async (page) => {
-      await page.getByText("for ", { exact: false }).first().waitFor();
+      await page.locator(".facts").getByText("Last heard").waitFor();
       const operates = role === "operator";
       assert.equal(await page.getByRole("button", { name: "Cordon" }).count() > 0, operates);
       assert.equal(await page.getByRole("link", { name: "Logs" }).count() > 0, operates);
