@@ -155,9 +155,11 @@ async function shoots(rig: Rig, folder: string | undefined): Promise<void> {
             document.documentElement.scrollWidth - document.documentElement.clientWidth
           );
           assert.ok(overflow <= 0, `${hash} at ${width} px is ${overflow} px too wide`);
-          await page.screenshot({
-            path: `${folder}/${hash.replaceAll("/", "_")}_${colorScheme}_${width}.png`,
-          });
+          if (folder) {
+            await page.screenshot({
+              path: `${folder}/${hash.replaceAll("/", "_")}_${colorScheme}_${width}.png`,
+            });
+          }
         }
       });
     }
