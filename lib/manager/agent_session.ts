@@ -72,8 +72,9 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
   );
   return {
     start() {
-      dispatcher.agentConnected(name, channel);
+      // First what this connection has shown, then requests over it: an earlier one may have shown more.
       options.welcomed(name);
+      dispatcher.agentConnected(name, channel);
     },
     onControl: (text) => receiveControl(options, channel, name, text),
     onFrames(message) {

@@ -149,9 +149,10 @@ export class Controller {
     return this.#rollouts.get(name);
   }
 
-  /** The agent has been welcomed on a new connection: it is sent everything it shall run. */
+  /** The agent has been welcomed on a new connection: it is sent all that it shall run; what it does not run is routed no more. */
   welcomed(agent: string): void {
     this.#sent.set(agent, "nothing yet");
+    this.#applyRoutes();
     this.changed();
   }
 
