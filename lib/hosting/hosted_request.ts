@@ -73,6 +73,11 @@ export class HostedRequest {
     this.slot = null;
   }
 
+  /** While it waits: "maybe" after a runner was lost under it. */
+  get mayHaveRun(): "no" | "maybe" {
+    return this.losses > 0 ? "maybe" : "no";
+  }
+
   /** Counts a lost runner; the module sees the next attempt number. */
   countLoss(): void {
     this.losses++;

@@ -106,7 +106,9 @@ export class ReplicaRequests {
 
   refuseWaiting(message: string): void {
     for (const request of this.#waiting.takeAll()) {
-      this.#answer(request, "no_ready_replica", message, { mayHaveRun: "no" });
+      const { mayHaveRun } = request;
+      // What had run when its runner was lost must not be moved as if it hadn't.
+      this.#answer(request, mayHaveRun === "no" ? "no_ready_replica" : "agent_lost", message, { mayHaveRun });
     }
   }
 
@@ -128,7 +130,8 @@ export class ReplicaRequests {
 
   cancel(request: HostedRequest, reason: CancelReason): void {
     if (!this.#waiting.remove(request)) return request.slot?.tell(request, Op.cancel, reason);
-    this.#answer(request, "cancelled", "The caller gave up on the request", { mayHaveRun: "no" });
+    const { mayHaveRun } = request;
+    this.#answer(request, "cancelled", "The caller gave up on the request", { mayHaveRun });
   }
 
   drop(request: HostedRequest): void {
@@ -293,7 +296,8 @@ export class ReplicaRequests {
     const message = started
       ? "The deadline passed while the module ran"
       : "The deadline passed before a runner was free";
-    this.#answer(request, "deadline_exceeded", message, { started, mayHaveRun: started ? "maybe" : "no" });
+    const mayHaveRun = started ? "maybe" : request.mayHaveRun;
+    this.#answer(request, "deadline_exceeded", message, { started: mayHaveRun === "maybe", mayHaveRun });
   }
 
   #answer(request: HostedRequest, code: ErrorCode, message: string, details: ErrorDetails = {}): void {

@@ -372,7 +372,7 @@ export class Dispatcher {
   /** Gives the slot back. */
   #release(pending: Pending): void {
     pending.link!.running.delete(pending.runId);
-    pending.replica!.outstanding--;
+    this.#fleet.release(pending.replica!);
     pending.phase = "done";
   }
 

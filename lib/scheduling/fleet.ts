@@ -90,6 +90,12 @@ export class Fleet {
     return (set.lastReadyMs.get(endpoint) ?? -1) >= sinceMs;
   }
 
+  /** A slot is free again. A replica that is routed no more goes with its last request. */
+  release(replica: Replica): void {
+    replica.outstanding--;
+    if (!replica.routed && replica.outstanding === 0) this.#replicas.delete(keyOf(replica));
+  }
+
   releaseHolds(): void {
     for (const replica of this.#replicas.values()) replica.held = false;
   }
@@ -139,7 +145,7 @@ export class Fleet {
   }
 
   #replica(agent: string, replicaSet: string, revision: number): Replica {
-    const key = `${agent} ${replicaSet} ${revision}`;
+    const key = keyOf({ agent, replicaSet, revision });
     let replica = this.#replicas.get(key);
     if (!replica) {
       replica = new Replica(agent, replicaSet, revision);
@@ -161,4 +167,8 @@ function orphansOf({ queue }: SetState, table: RoutingTable): Pending[] {
   const orphans = gone.flatMap((endpoint) => queue.drain(endpoint));
   for (const pending of orphans) pending.node = null;
   return orphans;
+}
+
+function keyOf({ agent, replicaSet, revision }: Pick<Replica, "agent" | "replicaSet" | "revision">): string {
+  return `${agent} ${replicaSet} ${revision}`;
 }

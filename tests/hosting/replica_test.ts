@@ -6,7 +6,7 @@ import { Replica } from "../../lib/hosting/replica.ts";
 import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
 import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
-import { decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
+import { CancelReason, decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
 import { eventually } from "../support/eventually.ts";
 import { specificationOf } from "../support/hosted.ts";
 import { ManualClock } from "../support/manual_clock.ts";
@@ -102,7 +102,7 @@ async function scripted(cores = 1) {
     bufferedBytes: 0,
     sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
   };
-  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): void {
+  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): HostedRequest {
     const body = new Uint8Array(bodyBytes);
     const frame = encodeFrame({
       op: Op.request,
@@ -114,7 +114,9 @@ async function scripted(cores = 1) {
       body,
     });
     const nowMs = clock.monotonicMs();
-    replica.request(new HostedRequest(frame, 0, frame.length, "set/f", sink, nowMs), nowMs);
+    const hosted = new HostedRequest(frame, 0, frame.length, "set/f", sink, nowMs);
+    replica.request(hosted, nowMs);
+    return hosted;
   }
   async function end(): Promise<void> {
     const stopping = replica.stop(0);
@@ -253,6 +255,28 @@ Deno.test("an idempotent request is run again once after its runner is lost, wit
   assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
   await settle();
   await end();
+});
+
+Deno.test("what waits after its runner was lost may have run, whichever way its waiting ends", async () => {
+  const { clock, runners, answers, replica, request, end } = await scripted();
+  runners[0].load();
+  request(1, 50, Flag.idempotent);
+  const cancelled = request(2, 10_000, Flag.idempotent);
+  request(3, 10_000, Flag.idempotent);
+  runners[0].events.onExit("was ended by SIGKILL");
+  await settle();
+  // The next runner takes longer to load than the first request may take.
+  request(4, 50);
+  clock.advance(100);
+  replica.cancel(cancelled, CancelReason.caller);
+  await end();
+  const told = new Map(answers.map(({ id, meta }) => [id, JSON.parse(meta)]));
+  assert.deepEqual([1, 4, 2, 3].map((id) => [told.get(id).code, told.get(id).details.mayHaveRun]), [
+    ["deadline_exceeded", "maybe"],
+    ["deadline_exceeded", "no"],
+    ["cancelled", "maybe"],
+    ["agent_lost", "maybe"],
+  ]);
 });
 
 Deno.test("a runner that does not read gets nothing new; what waits for it is bounded, the rest is given back unrun", async () => {

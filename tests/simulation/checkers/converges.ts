@@ -21,6 +21,9 @@ export function converges(world: World): Checker {
         reports.some((report) => report.replicaSet === set.name && report.revision !== current.revision)
       );
       if (isHeldUp) return;
+      // Where no agent may run it, it waits for one until its deadline, which comes after the end.
+      const { placement } = current.specification;
+      if (!core.agents.list().some((one) => !one.cordoned && fitsPlacement(one.labels, placement))) return;
       const why = core.controller.pendingReason(set.name) ?? "";
       return fail(
         `the rollout of ${set.name} to revision ${current.revision} goes on: ${
