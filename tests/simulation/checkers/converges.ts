@@ -48,7 +48,14 @@ export function converges(world: World): Checker {
         report.replicaSet === set.name && report.revision === target.revision && report.state === "ready"
       )
     );
-    const free = able.filter((agent) => !agent.cordoned && !runs.includes(agent));
+    // One that was done on no replica, and fails on the first, is known to be bad only now.
+    const hasFailed = (reports: readonly { replicaSet: string; revision: number; state: string }[]) =>
+      reports.some((one) =>
+        one.replicaSet === set.name && one.revision === target.revision && one.state === "failed"
+      );
+    const free = able.filter((agent) =>
+      !agent.cordoned && !runs.includes(agent) && !hasFailed(agent.reports)
+    );
     const missing = Math.min(least - runs.length, free.length);
     if (missing > 0) {
       fail(
