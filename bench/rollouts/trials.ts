@@ -39,7 +39,7 @@ async function rateFor(sqwish: Sqwish, replicas: number): Promise<number> {
   const endMs = performance.now() + calibrationMs;
   let done = 0;
   await Promise.all(Array.from({ length: replicas * slots }, async () => {
-    for (; performance.now() < endMs; done++) await sqwish.invoke("work/work", 0);
+    for (; performance.now() < endMs; done++) await sqwish.invoke("jobs/work", 0);
   }));
   return Math.floor(done / calibrationMs * 1000 * 0.8);
 }
@@ -64,7 +64,7 @@ async function underLoad(
   change: () => Promise<Partial<TrialResult> | void>,
 ): Promise<TrialResult> {
   const perSecond = await rateFor(sqwish, replicas);
-  const steady = sendSteadily(sqwish, "work/work", 1, perSecond);
+  const steady = sendSteadily(sqwish, "jobs/work", 1, perSecond);
   await eventually("there is load", () => steady.outcomes.length > pace.before * perSecond, patienceMs);
   const findings = await change();
   const enough = steady.outcomes.length + pace.after * perSecond;
@@ -87,7 +87,7 @@ function countOf(outcomes: readonly Outcome[]): TrialResult {
 }
 
 async function deployBase(sqwish: Sqwish, replicas: number): Promise<void> {
-  await deployed(sqwish, "work", worker(`base ${crypto.randomUUID()}`), {
+  await deployed(sqwish, "jobs", worker(`base ${crypto.randomUUID()}`), {
     ...set,
     replicas,
     rollout: policy,
@@ -98,7 +98,7 @@ async function deployBase(sqwish: Sqwish, replicas: number): Promise<void> {
 const goodRevision: Trial = async (_cluster, sqwish, pace) => {
   await deployBase(sqwish, 2);
   return await underLoad(sqwish, 2, pace, async () => {
-    await deployed(sqwish, "work", worker("good"), { ...set, version: "2", rollout: policy });
+    await deployed(sqwish, "jobs", worker("good"), { ...set, version: "2", rollout: policy });
   });
 };
 
@@ -108,16 +108,16 @@ function badRevision(flaw: { ms?: number; failing?: number }): Trial {
     await deployBase(sqwish, 2);
     return await underLoad(sqwish, 2, pace, async () => {
       const startedMs = performance.now();
-      const request = deployRequest("work", worker("bad", flaw), { ...set, version: "bad", rollout: policy });
+      const request = deployRequest("jobs", worker("bad", flaw), { ...set, version: "bad", rollout: policy });
       const { json } = await sqwish.call("POST", "/v1/replicasets", request);
       const { revision } = json as { revision: number };
       const rollout = await eventually("the bad revision is undone", async () => {
-        const rollout = (await setOf(sqwish, "work"))?.rollout;
+        const rollout = (await setOf(sqwish, "jobs"))?.rollout;
         return rollout?.toRevision === revision && rollout.state === "failed" ? rollout : null;
       }, patienceMs);
       const undoneMs = performance.now() - startedMs;
       await eventually("only the good one serves", async () => {
-        const { placements } = (await setOf(sqwish, "work"))!;
+        const { placements } = (await setOf(sqwish, "jobs"))!;
         return placements.every((each) => each.revision !== revision);
       }, patienceMs);
       return { undoneMs, reason: rollout.reason };
@@ -129,7 +129,7 @@ function badRevision(flaw: { ms?: number; failing?: number }): Trial {
 const drainAndRestart: Trial = async (cluster, sqwish, pace) => {
   await deployBase(sqwish, 2);
   return await underLoad(sqwish, 2, pace, async () => {
-    const [busy] = (await setOf(sqwish, "work"))!.placements.filter(({ state }) => state === "ready");
+    const [busy] = (await setOf(sqwish, "jobs"))!.placements.filter(({ state }) => state === "ready");
     await sqwish.call("POST", `/v1/agents/${busy.agent}/drain`, {});
     await eventually("the agent is empty", async () => {
       const { json } = await sqwish.call("GET", `/v1/agents/${busy.agent}`);
@@ -149,9 +149,9 @@ const drainAndRestart: Trial = async (cluster, sqwish, pace) => {
 const scaleDown: Trial = async (_cluster, sqwish, pace) => {
   await deployBase(sqwish, 3);
   return await underLoad(sqwish, 2, pace, async () => {
-    await sqwish.call("PUT", "/v1/replicasets/work/replicas", { replicas: 2 });
+    await sqwish.call("PUT", "/v1/replicasets/jobs/replicas", { replicas: 2 });
     await eventually("two are left", async () => {
-      const { placements } = (await setOf(sqwish, "work"))!;
+      const { placements } = (await setOf(sqwish, "jobs"))!;
       return placements.length === 2;
     }, patienceMs);
   });

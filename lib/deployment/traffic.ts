@@ -2,19 +2,10 @@
  * What each revision did with the requests of each endpoint lately: what new revisions are judged by.
  * dispatcher's outcomes → here → `judge.ts`. Time passes only by `rotate()`; an arm covers the last one to two windows.
  */
-import type { ErrorCode } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { Histogram } from "../metrics/histogram.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 import type { Arm } from "./judge.ts";
-
-/** What is read of an outcome. */
-export interface TrafficOutcome {
-  endpoint: string;
-  /** 0: it was on no replica. */
-  revision: number;
-  code: "ok" | ErrorCode;
-  runUs: number;
-}
 
 interface Counters {
   revision: number;
@@ -40,7 +31,9 @@ export class Traffic {
   #size = 0;
 
   /** Counts one request. */
-  observe({ endpoint, revision, code, runUs }: TrafficOutcome): void {
+  observe(
+    { endpoint, revision, code, runUs }: Pick<RequestOutcome, "endpoint" | "revision" | "code" | "runUs">,
+  ): void {
     if (revision === 0 || uncounted.has(code)) return;
     const counters = this.#find(endpoint, revision) ?? this.#add(endpoint, revision);
     if (!counters) return;

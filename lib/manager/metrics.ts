@@ -2,7 +2,8 @@
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { Ingest, type RequestOutcome } from "../metrics/ingest.ts";
+import { Ingest } from "../metrics/ingest.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 import { queryMetrics } from "../metrics/query.ts";
 import { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Telemetry } from "../protocol/messages.ts";

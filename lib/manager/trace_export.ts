@@ -6,9 +6,9 @@
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { RequestOutcome } from "../metrics/ingest.ts";
 import { encodeSpans, type Span, spanOf } from "../metrics/otlp.ts";
 import { formatRequestId, frameMeta } from "../protocol/frame.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 import type { RequestFrame } from "../scheduling/dispatcher_options.ts";
 import { traceHeader } from "../trace_context.ts";
 

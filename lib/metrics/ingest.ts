@@ -9,14 +9,9 @@ import type { Telemetry } from "../protocol/messages.ts";
 import { Histogram } from "./histogram.ts";
 import { type AgentGauges, type AgentValue, isWorthWriting, type QueueValue, type Sample } from "./sample.ts";
 import { type SampleStorage, SampleWriter } from "./sample_writer.ts";
-import type { FinishedRequest } from "./recent_requests.ts";
 import { RunWindows } from "./runs.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 import { AgentSeries, endpointRing, EndpointSeries, QueueSeries, ringSeconds } from "./series.ts";
-
-/** The end of one request, as the dispatcher tells it. */
-export interface RequestOutcome extends FinishedRequest {
-  replicaSet: string;
-}
 
 export interface Rates {
   /** Over the last 10 s. */

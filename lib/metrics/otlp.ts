@@ -2,7 +2,7 @@
  * Finished requests as spans of OTLP/HTTP in JSON (opentelemetry.io/docs/specs/otlp, opentelemetry-proto's trace
  * service). Pure: outcome and traceparent → span → the body of one export.
  */
-import type { ErrorCode } from "../errors.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 import { parseTraceParent } from "../trace_context.ts";
 
 export interface Span {
@@ -16,24 +16,13 @@ export interface Span {
   attributes: Record<string, string | number>;
 }
 
-export interface SpanFacts {
-  endpoint: string;
-  revision: number;
-  agent: string;
-  code: "ok" | ErrorCode;
-  queueMs: number;
-  totalMs: number;
-  runUs: number;
-  message: string;
-}
-
 /** The `SpanKind` and `StatusCode` of opentelemetry-proto. */
 const spanKindServer = 2;
 const statusCodeError = 2;
 
 /** Null when the caller sent no traceparent, or one that says not to record. */
 export function spanOf(
-  facts: SpanFacts,
+  facts: RequestOutcome,
   traceparent: string | undefined,
   requestId: string,
   endMs: number,

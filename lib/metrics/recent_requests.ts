@@ -3,25 +3,9 @@
  * → here → `/v1/requests` and `client why`. Invariant: an ordinary request costs one comparison and no memory; per
  * minute at most so many of each kind are kept, for an hour.
  */
-import type { ErrorCode } from "../errors.ts";
 import { formatRequestId } from "../protocol/frame.ts";
 import type { RequestView } from "../protocol/views.ts";
-
-/** What the dispatcher tells of a request's end; lent, so what is kept is copied. */
-export interface FinishedRequest {
-  endpoint: string;
-  revision: number;
-  agent: string;
-  code: "ok" | ErrorCode;
-  queueMs: number;
-  totalMs: number;
-  runUs: number;
-  requester: string;
-  /** The lower half of its request id. */
-  number: number;
-  /** What the error says; empty for "ok". */
-  message: string;
-}
+import type { RequestOutcome } from "../request_outcome.ts";
 
 interface Minute {
   startMs: number;
@@ -49,7 +33,7 @@ export class RecentRequests {
     this.#epoch = epoch;
   }
 
-  observe(outcome: FinishedRequest, nowMs: number): void {
+  observe(outcome: RequestOutcome, nowMs: number): void {
     const minute = this.#minuteOf(nowMs);
     if (outcome.code !== "ok") {
       // A caller that changes its mind is no failure.
@@ -104,7 +88,7 @@ export class RecentRequests {
     return minute;
   }
 
-  #viewOf(outcome: FinishedRequest, nowMs: number): RequestView {
+  #viewOf(outcome: RequestOutcome, nowMs: number): RequestView {
     const { endpoint, revision, agent, code, queueMs, totalMs, runUs, requester, number } = outcome;
     return {
       requestId: formatRequestId(this.#epoch, number),

@@ -20,6 +20,7 @@ import {
   setFrameRequestId,
 } from "../protocol/frame.ts";
 import type { Random } from "../random.ts";
+import { emptyOutcome } from "../request_outcome.ts";
 import { TimerWheel } from "../timer_wheel.ts";
 import {
   deadlineAt,
@@ -45,7 +46,6 @@ import {
 } from "./state.ts";
 
 export type { DispatcherOptions, DispatcherSnapshot, FrameSink, Requester };
-export type RequestOutcome = outcomes.RequestOutcome;
 
 /** A dispatcher over the table that `routes` gives now. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
@@ -62,7 +62,7 @@ export class Dispatcher {
   #deadlines: TimerWheel<Pending>;
   #inFlight = new InFlight();
   #requestNumber = 0;
-  #outcome = outcomes.emptyOutcome();
+  #outcome = emptyOutcome();
   #cancelHold: (() => void) | null = null;
 
   constructor(options: DispatcherOptions) {

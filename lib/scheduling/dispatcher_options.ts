@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { RoutingTable } from "../cluster/routing.ts";
 import type { Random } from "../random.ts";
-import type { RequestOutcome } from "./outcomes.ts";
+import type { RequestOutcome } from "../request_outcome.ts";
 
 export interface DispatcherOptions {
   clock: Clock;

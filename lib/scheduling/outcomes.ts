@@ -6,46 +6,8 @@
 import { type ErrorCode, isErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { decodeFrame, encodeFrame, Op, setFrameRequestId } from "../protocol/frame.ts";
+import { emptyOutcome, type RequestOutcome } from "../request_outcome.ts";
 import type { Pending, Replica, Requester } from "./state.ts";
-
-/** What became of one request, for metrics and logs. */
-export interface RequestOutcome {
-  /** Empty for a name that no replicaSet has. */
-  endpoint: string;
-  replicaSet: string;
-  /** 0 when it was on no replica. */
-  revision: number;
-  /** The agent it was last on, or empty. */
-  agent: string;
-  code: "ok" | ErrorCode;
-  queueMs: number;
-  totalMs: number;
-  /** As the runner measured it; 0 without a reply. */
-  runUs: number;
-  /** The user's name. */
-  requester: string;
-  /** The lower half of its request id. */
-  number: number;
-  /** What the error says; empty for "ok". */
-  message: string;
-}
-
-/** An outcome to be filled in again and again: there is one per request. */
-export function emptyOutcome(): RequestOutcome {
-  return {
-    endpoint: "",
-    replicaSet: "",
-    revision: 0,
-    agent: "",
-    code: "ok",
-    queueMs: 0,
-    totalMs: 0,
-    runUs: 0,
-    requester: "",
-    number: 0,
-    message: "",
-  };
-}
 
 /** Writes the outcome of an admitted request into `outcome`. To be taken before its phase changes. */
 export function fillOutcome(
@@ -79,14 +41,10 @@ export function refusalOf(
   { code, message }: SqwishError,
 ): RequestOutcome {
   return {
+    ...emptyOutcome(),
     endpoint,
     replicaSet: endpoint.slice(0, Math.max(0, endpoint.indexOf("/"))),
-    revision: 0,
-    agent: "",
     code,
-    queueMs: 0,
-    totalMs: 0,
-    runUs: 0,
     requester: requester.describe,
     number,
     message,

@@ -7,7 +7,7 @@ import { eventually } from "../support/eventually.ts";
 import { errorIn, failureOf } from "../support/failures.ts";
 
 const modules = {
-  "work.ts": `const order: unknown[] = [];
+  "jobs.ts": `const order: unknown[] = [];
     export const echo = (input: unknown) => input;
     export async function nap(ms: number) { await new Promise((done) => setTimeout(done, ms)); return ms; }
     export async function note(what: unknown) { order.push(what); await nap(1); return what; }
@@ -19,7 +19,7 @@ Deno.test("requests share a cluster fairly, in order and within bounds", async (
   const cluster = await startCluster({ agents: 1 });
   try {
     const sqwish = await cluster.connect();
-    await deployed(sqwish, "work", modules, { queue: { max: 5000 } });
+    await deployed(sqwish, "jobs", modules, { queue: { max: 5000 } });
     await deployed(sqwish, "narrow", modules, { concurrency: 1, queue: { max: 500 } });
     await deployed(sqwish, "bounded", modules, { concurrency: 1, queue: { max: 5 } });
     await t.step("a flood of one client leaves another its turn", () => sharesFairly(cluster, sqwish));
@@ -82,7 +82,7 @@ async function bounds(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 
 async function many(sqwish: Sqwish): Promise<void> {
   const sent = Array.from({ length: 2000 }, (_, n) => ({ n, text: "x".repeat(n % 50) }));
-  const replies = await Promise.all(sent.map((input) => sqwish.invoke("work/echo", input)));
+  const replies = await Promise.all(sent.map((input) => sqwish.invoke("jobs/echo", input)));
   assert.deepEqual(replies, sent);
   assert.equal(sqwish.pendingRequests, 0);
 }
@@ -92,38 +92,38 @@ async function large(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   // Small ones overtake large ones on every hop, and none is lost.
   const sizes = Array.from({ length: 60 }, (_, i) => i % 6 === 0 ? 100_000 + i * 20_000 : i);
   const echoes = await Promise.all(
-    sizes.map((size) => sqwish.invoke("work/echo", bytes.subarray(0, size), { timeoutMs: 20_000 })),
+    sizes.map((size) => sqwish.invoke("jobs/echo", bytes.subarray(0, size), { timeoutMs: 20_000 })),
   ) as Uint8Array[];
   assert.deepEqual(echoes.map(({ length }) => length), sizes);
-  const replies = await Promise.all([1, 2, 3].map(() => sqwish.invoke("work/echo", bytes)));
+  const replies = await Promise.all([1, 2, 3].map(() => sqwish.invoke("jobs/echo", bytes)));
   for (const reply of replies) assert.deepEqual(Buffer.compare(reply as Uint8Array, bytes), 0);
   const text = "é".repeat((bodyBytesMax - 2) / 2);
-  assert.equal(await sqwish.invoke("work/echo", text), text);
-  const overHttp = await cluster.http("/v1/invoke/work/echo", {
+  assert.equal(await sqwish.invoke("jobs/echo", text), text);
+  const overHttp = await cluster.http("/v1/invoke/jobs/echo", {
     method: "POST",
     headers: { "content-type": "application/octet-stream" },
     body: bytes,
   });
   assert.equal(overHttp.status, 200);
   assert.equal(Buffer.compare(overHttp.bytes, bytes), 0);
-  const error = await failureOf(sqwish.invoke("work/echo", new Uint8Array(bodyBytesMax + 1)));
+  const error = await failureOf(sqwish.invoke("jobs/echo", new Uint8Array(bodyBytesMax + 1)));
   assert.equal(error.code, "too_large");
 }
 
 async function sideBySide(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const overHttp = Array.from({ length: 20 }, async (_, n) => {
     const body = JSON.stringify({ n });
-    const reply = await cluster.http("/v1/invoke/work/echo", { method: "POST", body });
+    const reply = await cluster.http("/v1/invoke/jobs/echo", { method: "POST", body });
     assert.match(reply.headers.get("sqwish-timing") ?? "", /^queue=[\d.]+ run=[\d.]+ total=[\d.]+$/);
     return JSON.parse(reply.text);
   });
-  const overSocket = Array.from({ length: 200 }, (_, n) => sqwish.invoke("work/echo", { n }));
+  const overSocket = Array.from({ length: 200 }, (_, n) => sqwish.invoke("jobs/echo", { n }));
   assert.deepEqual(await Promise.all(overHttp), Array.from({ length: 20 }, (_, n) => ({ n })));
   assert.deepEqual(await Promise.all(overSocket), Array.from({ length: 200 }, (_, n) => ({ n })));
 }
 
 async function benches(cluster: Cluster): Promise<void> {
-  const load = ["bench", "work/echo", '{"a":1}', "--concurrency", "8", "--duration", "500ms"];
+  const load = ["bench", "jobs/echo", '{"a":1}', "--concurrency", "8", "--duration", "500ms"];
   const machine = await cluster.client([...load, "--json"]);
   assert.equal(machine.code, 0, machine.stderr);
   const told = JSON.parse(machine.stdout);
@@ -131,10 +131,10 @@ async function benches(cluster: Cluster): Promise<void> {
   assert.deepEqual(told.errors, {});
   assert.ok(told.latencyMs.p50 <= told.latencyMs.p99);
   const human = await cluster.client([...load, "--rate", "50"]);
-  assert.match(human.stdout, /^work\/echo: \d+ replies and 0 errors/);
-  const wrong = await cluster.client(["bench", "work/ehco", "--duration", "500ms"]);
+  assert.match(human.stdout, /^jobs\/echo: \d+ replies and 0 errors/);
+  const wrong = await cluster.client(["bench", "jobs/ehco", "--duration", "500ms"]);
   assert.equal(wrong.code, 1);
-  assert.match(wrong.stderr, /work\/echo/);
+  assert.match(wrong.stderr, /jobs\/echo/);
 }
 
 async function isIdle(sqwish: Sqwish): Promise<void> {
@@ -144,7 +144,7 @@ async function isIdle(sqwish: Sqwish): Promise<void> {
       replicaSets.every((set) => set.outstanding === 0);
   }, patienceMs);
   const { endpoints } = await overviewOf(sqwish);
-  const echo = endpoints.find(({ endpoint }) => endpoint === "work/echo")!;
+  const echo = endpoints.find(({ endpoint }) => endpoint === "jobs/echo")!;
   assert.ok(echo.totalRequests >= 2200, `${echo.totalRequests} were counted`);
   const bounded = endpoints.find(({ endpoint }) => endpoint === "bounded/nap")!;
   assert.deepEqual([bounded.totalRequests, bounded.totalErrors], [10, 4]);

@@ -19,7 +19,7 @@ Deno.test("rollouts, drains and scaling under load fail nothing, and bad revisio
         const isBad = name.startsWith("a revision");
         assert.equal(undoneMs !== undefined, isBad, `${name} is undone`);
         if (!isBad) return assert.equal(failed, 0, `${failed} of ${requests} failed: ${reason}`);
-        assert.match(reason!, /^work\/work (failed|took) .* before .* is allowed|are allowed/);
+        assert.match(reason!, /^jobs\/work (failed|took) .* before .* (is|are) allowed$/);
         assert.ok(failed < 0.05 * requests, `${failed} of ${requests} failed`);
       });
     }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createLog } from "../../lib/log.ts";
 import { TraceExport } from "../../lib/manager/trace_export.ts";
-import type { RequestOutcome } from "../../lib/metrics/ingest.ts";
+import type { RequestOutcome } from "../../lib/request_outcome.ts";
 import { encodeFrame, Op } from "../../lib/protocol/frame.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 

@@ -1,21 +1,22 @@
 import assert from "node:assert/strict";
-import { type FinishedRequest, RecentRequests } from "../../lib/metrics/recent_requests.ts";
+import { RecentRequests } from "../../lib/metrics/recent_requests.ts";
+import { emptyOutcome, type RequestOutcome } from "../../lib/request_outcome.ts";
 
 const startMs = 1_800_000_000_000;
 const hourMs = 3600_000;
 
-function finished(change: Partial<FinishedRequest> = {}): FinishedRequest {
+function finished(change: Partial<RequestOutcome> = {}): RequestOutcome {
   return {
+    ...emptyOutcome(),
     endpoint: "images/resize",
+    replicaSet: "images",
     revision: 2,
     agent: "pi-1",
-    code: "ok",
     queueMs: 1,
     totalMs: 10,
     runUs: 8000,
     requester: "ada",
     number: 255,
-    message: "",
     ...change,
   };
 }

@@ -1,5 +1,6 @@
 /** What the metrics tests share: a recording over a real store, driven second by second. */
-import { Ingest, type RequestOutcome } from "../../lib/metrics/ingest.ts";
+import { Ingest } from "../../lib/metrics/ingest.ts";
+import type { RequestOutcome } from "../../lib/request_outcome.ts";
 import type { MetricsQuery } from "../../lib/metrics/query.ts";
 import { queryMetrics } from "../../lib/metrics/query.ts";
 import type { Telemetry } from "../../lib/protocol/messages.ts";

@@ -14,12 +14,8 @@ import type { ReplicaReport } from "../../lib/protocol/messages.ts";
 import type { Revision, RevisionSpecification } from "../../lib/protocol/revision.ts";
 import type { AgentHealth } from "../../lib/protocol/views.ts";
 import { createSeededRandom } from "../../lib/random.ts";
-import {
-  createDispatcher,
-  type Dispatcher,
-  type Requester,
-  type RequestOutcome,
-} from "../../lib/scheduling/dispatcher.ts";
+import type { RequestOutcome } from "../../lib/request_outcome.ts";
+import { createDispatcher, type Dispatcher, type Requester } from "../../lib/scheduling/dispatcher.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 /** Keeps a copy of each frame as it was when it was sent. */
