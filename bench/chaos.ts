@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { faults } from "./chaos/all.ts";
 import { runFault } from "./chaos/fault.ts";
 import { type Records, renderFaults, writeFaults } from "./chaos/report.ts";
+import { choose, positive, runProgram } from "./command_line.ts";
 import { describeMachine } from "./machine.ts";
 
 const usage = `task chaos [fault…] [options]
@@ -28,13 +29,12 @@ const { values, positionals } = parseArgs({
 async function main(): Promise<void> {
   if (values.help) return console.log(usage);
   if (values.render !== undefined) return await writeFaults(values.render, {});
-  const unknown = positionals.find((name) => !faults.some((fault) => fault.name === name));
-  if (unknown !== undefined) throw new Error(`There is no fault ${unknown}; see --help`);
-  const rounds = Number(values.rounds);
+  const chosen = choose("fault", faults, positionals);
+  const rounds = positive("--rounds", values.rounds);
   const machine = await describeMachine();
   const date = new Date().toISOString().slice(0, 10);
   const records: Records = {};
-  for (const fault of faults.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+  for (const fault of chosen) {
     console.error(`— ${fault.title}`);
     const done = await runFault(fault, rounds, (round) => console.error(JSON.stringify(round)));
     records[fault.name] = { date, machine, rounds: done };
@@ -43,9 +43,4 @@ async function main(): Promise<void> {
   console.log(renderFaults(records));
 }
 
-try {
-  await main();
-} catch (thrown) {
-  console.error(thrown instanceof Error ? thrown.message : thrown);
-  Deno.exit(1);
-}
+await runProgram(main);

@@ -3,6 +3,7 @@
  * the page, its pictures and all rounds into that folder.
  */
 import { parseArgs } from "node:util";
+import { positive, runProgram } from "./command_line.ts";
 import { render, writeReport } from "./report.ts";
 import { runScenarios } from "./run.ts";
 import { scenarios } from "./scenarios/all.ts";
@@ -67,16 +68,4 @@ async function main(): Promise<void> {
   console.log(render(raw).markdown);
 }
 
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new Error(`${name} must be a number above 0, is ${text}`);
-  return value;
-}
-
-try {
-  await main();
-} catch (thrown) {
-  console.error((thrown as Error).message);
-  Deno.exit(1);
-}
-Deno.exit(0);
+await runProgram(main);

@@ -3,6 +3,7 @@
  * [--only TEXT]`. A cluster of three agents on this machine for each trial; everything is ended afterwards.
  */
 import { parseArgs } from "node:util";
+import { positive } from "./command_line.ts";
 import { startCluster } from "../tests/support/cluster.ts";
 import { type Trial, type TrialResult, trials } from "./rollouts/trials.ts";
 
@@ -41,11 +42,12 @@ function rowOf(name: string, results: TrialResult[]): string {
 const { values } = parseArgs({
   options: { runs: { type: "string", default: "10" }, only: { type: "string", default: "" } },
 });
+const runs = positive("--runs", values.runs);
 const rows = [];
 for (const [name, trial] of trials) {
   if (!name.includes(values.only)) continue;
   console.error(name);
-  rows.push(rowOf(name, await repeat(trial, Number(values.runs), (line) => console.error(line))));
+  rows.push(rowOf(name, await repeat(trial, runs, (line) => console.error(line))));
 }
 console.log("| under load | runs | requests | failed | touched in the worst run | undone after |");
 console.log("| --- | --- | --- | --- | --- | --- |");

@@ -1,4 +1,5 @@
 /** Runs scenarios one after the other and returns what they found; everything they started is gone afterwards. */
+import { choose } from "./command_line.ts";
 import { dirname } from "node:path";
 import { programsFromFolder, programsFromSource } from "../examples/demo/programs.ts";
 import { describeMachine } from "./machine.ts";
@@ -72,12 +73,4 @@ export async function runScenarios(options: RunOptions): Promise<Raw> {
     await Deno.remove(folder, { recursive: true });
   }
   return raw;
-}
-
-function choose<T extends { name: string }>(kind: string, all: readonly T[], names: readonly string[]): T[] {
-  const unknown = names.find((name) => !all.some((each) => each.name === name));
-  if (unknown !== undefined) {
-    throw new Error(`A ${kind} is one of ${all.map(({ name }) => name).join(", ")}, is ${unknown}`);
-  }
-  return all.filter(({ name }) => names.length === 0 || names.includes(name));
 }

@@ -52,15 +52,7 @@ export const managerFaults: Fault[] = [
     title: "client killed (SIGKILL) with 64 requests in flight",
     seen: "other clients: nothing; what it waited for is cancelled",
     async run(stage) {
-      const client = runClient(stage.cluster, [
-        "bench",
-        "notes/spin",
-        "5",
-        "--concurrency",
-        "64",
-        "--duration",
-        "60s",
-      ]);
+      const client = runClient(stage.cluster, benchWith64("5"));
       await pause(1500);
       const atMs = Date.now();
       await client.end("SIGKILL");
@@ -76,15 +68,7 @@ export const managerFaults: Fault[] = [
     title: "client that stops reading for 5 s (SIGSTOP) with 64 requests in flight",
     seen: "other clients: nothing",
     async run(stage) {
-      const client = runClient(stage.cluster, [
-        "bench",
-        "notes/spin",
-        "1",
-        "--concurrency",
-        "64",
-        "--duration",
-        "60s",
-      ]);
+      const client = runClient(stage.cluster, benchWith64("1"));
       await pause(1500);
       const atMs = Date.now();
       client.signal("SIGSTOP");
@@ -95,3 +79,8 @@ export const managerFaults: Fault[] = [
     },
   },
 ];
+
+/** A client's command line that keeps 64 requests in flight for longer than its fault takes. */
+function benchWith64(spinMs: string): string[] {
+  return ["bench", "notes/spin", spinMs, "--concurrency", "64", "--duration", "60s"];
+}
