@@ -237,9 +237,7 @@ export class Controller {
     this.#rollouts = step.rollouts;
     if (changed.length === 0 && step.events.length === 0) return;
     let stored = false;
-    let told = false;
     const tell = () => {
-      told = true;
       for (const { level, kind, subject, message } of step.events) record(level, kind, subject, message);
     };
     try {
@@ -247,11 +245,13 @@ export class Controller {
         for (const [name, rollout] of changed) stored = this.#save(name, rollout) || stored;
         tell();
       }, changed.some(([, { state }]) => state === "done") ? "durable" : "relaxed");
-      if (stored) this.reload();
     } catch (thrown) {
+      stored = false;
       for (const [name] of changed) this.#noteUnsaved(name, thrown);
-      if (!told) tell();
+      // It was rolled back with what it tells of; decided it is all the same.
+      tell();
     }
+    if (stored) this.reload();
   }
 
   /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */

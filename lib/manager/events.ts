@@ -1,4 +1,7 @@
-/** Every decision of the cluster, told once: into the store, the log and the live view. */
+/**
+ * Every decision of the cluster, told once: into the store, then the log, the live view and whoever listens. Invariant:
+ * nothing is told that was not kept, so an event within a transaction is told when that is committed.
+ */
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -18,7 +21,11 @@ export interface EventLog {
   recent(): EventView[];
 }
 
-export function createEventLog(store: EventStore, clock: Clock, log: Log): EventLog {
+export function createEventLog(
+  store: Pick<EventStore, "append" | "list" | "afterCommit">,
+  clock: Clock,
+  log: Log,
+): EventLog {
   const listeners = new Set<() => void>();
   const recent = store.list({ limit: recentMax });
   /** A full disk must not stop the cluster from deciding: the event is then only in the log and in memory. */
@@ -33,10 +40,12 @@ export function createEventLog(store: EventStore, clock: Clock, log: Log): Event
   return {
     record(level, kind, subject, message) {
       const event = append({ atMs: clock.nowMs(), level, kind, subject, message });
-      recent.push(event);
-      if (recent.length > recentMax) recent.shift();
-      log[level](message, { event: kind });
-      for (const listener of listeners) listener();
+      store.afterCommit(() => {
+        recent.push(event);
+        if (recent.length > recentMax) recent.shift();
+        log[level](message, { event: kind });
+        for (const listener of listeners) listener();
+      });
     },
     onRecorded(action) {
       listeners.add(action);

@@ -74,6 +74,7 @@ export class Database {
   readonly #path: string;
   readonly #deferred: boolean;
   #depth = 0;
+  #afterCommit: (() => void)[] = [];
   /** A durable transaction was committed and is not known to be on the card. */
   #isUnsynced = false;
   #syncing: Promise<void> = Promise.resolve();
@@ -109,6 +110,25 @@ export class Database {
    * Throws `internal` when `work` returns a promise, for a commit can't wait, and when the disk refuses, in words.
    */
   transaction<T>(work: () => T, durability: Durability = "relaxed"): T {
+    const waiting = this.#afterCommit.length;
+    let value: T;
+    try {
+      value = this.#transact(work, durability);
+    } catch (thrown) {
+      this.#afterCommit.length = waiting;
+      throw thrown;
+    }
+    if (this.#depth === 0) { for (const action of this.#afterCommit.splice(0)) action(); }
+    return value;
+  }
+
+  /** Runs `action` once what is being written is committed, at once outside of a transaction, never when it is rolled back. */
+  afterCommit(action: () => void): void {
+    if (this.#depth > 0) this.#afterCommit.push(action);
+    else action();
+  }
+
+  #transact<T>(work: () => T, durability: Durability): T {
     const nested = this.#depth > 0;
     const syncs = !nested && durability === "durable" && !this.#deferred;
     if (syncs) this.#sqlite.exec("PRAGMA synchronous = FULL");

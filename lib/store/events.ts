@@ -47,6 +47,11 @@ export class EventStore {
     return stored;
   }
 
+  /** Runs `action` once the events so far are committed, and never when they are rolled back. */
+  afterCommit(action: () => void): void {
+    this.#database.afterCommit(action);
+  }
+
   /** In the order they were appended. */
   list(filter: EventFilter = {}): EventView[] {
     const limit = Math.min(filter.limit ?? limitDefault, limitMax);

@@ -34,6 +34,36 @@ Deno.test("`transaction()` commits all writes and returns what its work returned
   });
 });
 
+Deno.test("`afterCommit()` waits for the outermost commit, and forgets what is rolled back", () => {
+  withTable((database, names) => {
+    const told: string[] = [];
+    const tell = (name: string) => {
+      insert(database, name);
+      database.afterCommit(() => told.push(`${name} of ${names().length}`));
+    };
+    database.transaction(() => {
+      tell("ant");
+      database.transaction(() => tell("bee"));
+      assert.throws(() =>
+        database.transaction(() => {
+          tell("cow");
+          throw new Error("no");
+        })
+      );
+      assert.deepEqual(told, []);
+    });
+    assert.deepEqual(told, ["ant of 2", "bee of 2"]);
+    assert.throws(() =>
+      database.transaction(() => {
+        tell("dog");
+        throw new Error("no");
+      })
+    );
+    tell("elk");
+    assert.deepEqual(told, ["ant of 2", "bee of 2", "elk of 3"]);
+  });
+});
+
 Deno.test("`transaction()` undoes every write when its work throws", () => {
   withTable((database, names) => {
     const broken = new Error("broken");
