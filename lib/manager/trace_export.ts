@@ -4,13 +4,13 @@
  * never requests. Invariant: at most one export is under way, and the queue is bounded.
  */
 import type { Clock } from "../clock.ts";
-import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { encodeSpans, type Span, spanOf } from "../metrics/otlp.ts";
 import { formatRequestId, frameMeta } from "../protocol/frame.ts";
 import type { RequestOutcome } from "../request_outcome.ts";
 import type { RequestFrame } from "../scheduling/dispatcher_options.ts";
 import { traceHeader } from "../trace_context.ts";
+import { describeOutgoing } from "./outgoing.ts";
 
 export interface TraceSettings {
   /** The collector's whole address, e.g. `http://otel.local:4318/v1/traces`. */
@@ -29,6 +29,7 @@ export interface TraceExportOptions {
 
 const exportEveryMs = 2000;
 const exportMsMax = 10_000;
+const closeMsMax = 2000;
 const spansPerExport = 512;
 const spansWaitingMax = 4096;
 /** How often it is told that spans are lost. */
@@ -42,6 +43,7 @@ export class TraceExport {
   #toldAtMs = -Infinity;
   #exporting: Promise<void> | null = null;
   #stop: (() => void) | null = null;
+  readonly #closed = new AbortController();
 
   constructor(options: TraceExportOptions) {
     this.#options = options;
@@ -74,15 +76,17 @@ export class TraceExport {
     return this.#exporting;
   }
 
-  /** Sends what is left, within reason. */
+  /** Sends what is left, as far as that is soon done: nobody waits for a collector that hangs. */
   async close(): Promise<void> {
     this.#stop?.();
     this.#stop = null;
+    const cancel = this.#options.clock.after(closeMsMax, () => this.#closed.abort());
     await this.flush();
+    cancel();
   }
 
   async #exportAll(): Promise<void> {
-    while (this.#waiting.length > 0 && this.#settings) {
+    while (this.#waiting.length > 0 && this.#settings && !this.#closed.signal.aborted) {
       await this.#exportOnce(this.#settings, this.#waiting.splice(0, spansPerExport));
     }
     this.#tellLost();
@@ -90,20 +94,20 @@ export class TraceExport {
 
   async #exportOnce({ url, headers }: TraceSettings, spans: Span[]): Promise<void> {
     const { clock, cluster, version, log } = this.#options;
-    const abort = new AbortController();
-    const cancel = clock.after(exportMsMax, () => abort.abort());
+    const late = new AbortController();
+    const cancel = clock.after(exportMsMax, () => late.abort());
     try {
       const response = await fetch(url, {
         method: "POST",
         headers: { ...headers, "content-type": "application/json" },
         body: encodeSpans(spans, cluster, version),
-        signal: abort.signal,
+        signal: AbortSignal.any([late.signal, this.#closed.signal]),
       });
       await response.body?.cancel();
       if (!response.ok) throw new Error(`the collector answered ${response.status}`);
     } catch (thrown) {
       this.#lost += spans.length;
-      log.debug("spans could not be exported", { error: describeError(thrown) });
+      log.debug("spans could not be exported", { error: describeOutgoing(thrown, url) });
     } finally {
       cancel();
     }

@@ -13,6 +13,7 @@ import type { EventView } from "../protocol/views.ts";
 import { sha256Hex } from "../security/digest.ts";
 import type { EventStore } from "../store/events.ts";
 import type { SettingStore } from "../store/settings.ts";
+import { describeOutgoing } from "./outgoing.ts";
 
 export interface Webhook {
   url: string;
@@ -50,7 +51,11 @@ export class Webhooks {
     const next = webhooks.map((webhook) =>
       kept.get(JSON.stringify(webhook)) ?? new Delivery(this.#options, webhook)
     );
-    for (const delivery of this.#deliveries) if (!next.includes(delivery)) delivery.close();
+    const keys = new Set(next.map(({ key }) => key));
+    for (const delivery of this.#deliveries) {
+      if (next.includes(delivery)) continue;
+      void delivery.close().then(() => keys.has(delivery.key) || delivery.forget());
+    }
     this.#deliveries = next;
     this.observe();
   }
@@ -70,34 +75,45 @@ export class Webhooks {
 /** The way to one address. */
 class Delivery {
   readonly #options: WebhooksOptions;
-  readonly #key: string;
+  /** Under which the store remembers what it was told. */
+  readonly key: string;
   /** The last event that was delivered, or not asked for. */
   #doneId: number;
   #storedId: number;
   #running: Promise<void> | null = null;
+  /** Something was recorded since the last look. */
+  #hasNews = false;
+  /** Tries in a row that came to nothing. */
   #failures = 0;
   #cancelRetry: (() => void) | null = null;
   #closed = new AbortController();
 
   constructor(options: WebhooksOptions, readonly webhook: Webhook) {
     this.#options = options;
-    this.#key = `webhook ${sha256Hex(webhook.url)}`;
-    const known = options.settings.get<number>(this.#key);
+    this.key = `webhook ${sha256Hex(JSON.stringify([webhook.url, webhook.on]))}`;
+    const known = options.settings.get<number>(this.key);
     this.#doneId = this.#storedId = known ?? options.events.lastId();
-    if (known === undefined) options.settings.set(this.#key, this.#doneId);
+    if (known === undefined) options.settings.set(this.key, this.#doneId);
   }
 
   /** Delivers what there is, unless it is at it or waits for another try. */
   wake(): void {
+    this.#hasNews = true;
     if (this.#running || this.#cancelRetry || this.#closed.signal.aborted) return;
-    this.#running = this.#deliverAll().catch((thrown) => {
+    this.#running = this.#run();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    try {
+      await this.#deliverAll();
+    } catch (thrown) {
       this.#options.log.warn("events could not be read for a webhook", { error: describeError(thrown) });
+      this.#failures++;
       this.#retryLater();
-    }).finally(() => {
-      this.#running = null;
-      // What was recorded while the last look was under way.
-      if (this.#options.events.lastId() > this.#doneId) this.wake();
-    });
+    }
+    this.#running = null;
+    if (this.#hasNews) this.wake();
   }
 
   async close(): Promise<void> {
@@ -108,9 +124,21 @@ class Delivery {
     this.#remember();
   }
 
+  /** Once closed: it is not configured any more, and begins anew if ever it is. */
+  forget(): void {
+    try {
+      this.#options.settings.remove(this.key);
+    } catch (thrown) {
+      this.#options.log.warn("a webhook that is gone could not be forgotten", {
+        error: describeError(thrown),
+      });
+    }
+  }
+
   async #deliverAll(): Promise<void> {
     const { events, clock } = this.#options;
     while (!this.#closed.signal.aborted) {
+      this.#hasNews = false;
       const batch = events.list({ afterId: this.#doneId, limit: batchMax });
       if (batch.length === 0) return;
       for (const event of batch) {
@@ -148,11 +176,11 @@ class Delivery {
       this.#failures = 0;
       return true;
     } catch (thrown) {
-      const where = new URL(this.webhook.url).host;
       if (!this.#closed.signal.aborted && this.#failures++ === 0) {
+        const { url } = this.webhook;
         log.warn("a webhook takes no event; it is tried again", {
-          host: where,
-          error: describeError(thrown),
+          host: new URL(url).host,
+          error: describeOutgoing(thrown, url),
         });
       }
       return false;
@@ -164,7 +192,7 @@ class Delivery {
 
   #retryLater(): void {
     if (this.#closed.signal.aborted) return;
-    const delayMs = Math.min(retryMsMax, retryMsMin * 2 ** (this.#failures - 1));
+    const delayMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.max(0, this.#failures - 1));
     this.#cancelRetry = this.#options.clock.after(delayMs, () => {
       this.#cancelRetry = null;
       this.wake();
@@ -175,7 +203,7 @@ class Delivery {
   #remember(): void {
     if (this.#storedId === this.#doneId) return;
     try {
-      this.#options.settings.set(this.#key, this.#doneId);
+      this.#options.settings.set(this.key, this.#doneId);
       this.#storedId = this.#doneId;
     } catch (thrown) {
       this.#options.log.warn("what a webhook was told could not be stored; it may hear it again", {

@@ -3,6 +3,7 @@ import { createLog } from "../../lib/log.ts";
 import { TraceExport } from "../../lib/manager/trace_export.ts";
 import type { RequestOutcome } from "../../lib/request_outcome.ts";
 import { encodeFrame, Op } from "../../lib/protocol/frame.ts";
+import { eventually } from "../support/eventually.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -97,4 +98,25 @@ Deno.test("a collector that refuses costs spans, and it is told once", async () 
     assert.equal(got.length, 3);
     assert.equal(lines.filter((line) => line.includes("spans were lost")).length, 1);
   }, 503);
+});
+
+Deno.test("a collector that hangs holds nobody up who stops", async () => {
+  const clock = new ManualClock();
+  const hung = Promise.withResolvers<Response>();
+  let asked = 0;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    asked++;
+    return hung.promise;
+  });
+  const log = createLog({ clock, write() {}, level: "error" });
+  const traces = new TraceExport({ clock, log, cluster: "attic", version: "1.0.0", bootEpoch: 18 });
+  traces.configure({ url: `http://127.0.0.1:${server.addr.port}/v1/traces`, headers: {} });
+  for (let at = 0; at < 2000; at++) traces.observe(outcome, traced());
+  const closing = traces.close();
+  await eventually("the first batch is under way", () => asked === 1);
+  clock.advance(2000);
+  await closing;
+  assert.equal(asked, 1);
+  hung.resolve(new Response("{}"));
+  await server.shutdown();
 });

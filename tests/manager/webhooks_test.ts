@@ -32,6 +32,9 @@ async function withWebhooks(
   work: (rig: {
     hook: ReturnType<typeof receiver>;
     clock: ManualClock;
+    lines: string[];
+    /** Reading events fails while it is set. */
+    disk: { isBroken: boolean };
     start(change?: Partial<Webhook>): Webhooks;
     happen(kind: string): number;
   }) => Promise<void>,
@@ -39,18 +42,26 @@ async function withWebhooks(
   const clock = new ManualClock();
   const store = openStore({ folder: null });
   const hook = receiver(statuses);
-  const log = createLog({ clock, write() {}, level: "error" });
+  const lines: string[] = [];
+  const log = createLog({ clock, write: (line) => lines.push(line), level: "warn" });
+  const disk = { isBroken: false };
+  const events = {
+    list(filter: Parameters<typeof store.events.list>[0]) {
+      if (disk.isBroken) throw new Error("disk I/O error");
+      return store.events.list(filter);
+    },
+    lastId: () => store.events.lastId(),
+  };
   const open: Webhooks[] = [];
   try {
     await work({
-      hook,
-      clock,
+      ...{ hook, clock, lines, disk },
       start(change = {}) {
         const webhooks = new Webhooks({
           clock,
           log,
           cluster: "attic",
-          events: store.events,
+          events,
           settings: store.settings,
         });
         open.push(webhooks);
@@ -108,6 +119,76 @@ Deno.test("what was not delivered comes after a restart, and what was does not c
     start();
     await eventually("the missed one", () => hook.got.length === 2);
     assert.equal(hook.got[1].event.id, missed);
+  });
+});
+
+Deno.test("events that can't be read are tried again later and later, and the log says so", async () => {
+  await withWebhooks([], async ({ hook, clock, lines, disk, start, happen }) => {
+    const webhooks = start();
+    const id = happen("agent_lost");
+    disk.isBroken = true;
+    webhooks.observe();
+    await eventually("it is told", () => lines.length === 1);
+    clock.advance(1000);
+    await eventually("it is told again", () => lines.length === 2);
+    clock.advance(1000);
+    disk.isBroken = false;
+    clock.advance(1000);
+    await eventually("it is delivered", () => hook.got.length === 1);
+    assert.equal(hook.got[0].event.id, id);
+    assert.match(lines.join(), /disk I\/O error/);
+    assert.equal(lines.length, 2);
+  });
+});
+
+Deno.test("a webhook that was removed hears, when it is back, only of what happens from then on", async () => {
+  await withWebhooks([], async ({ hook, start, happen }) => {
+    const webhooks = start();
+    const known = { url: hook.url, on: ["agent_lost" as const] };
+    happen("agent_lost");
+    webhooks.observe();
+    await eventually("the first", () => hook.got.length === 1);
+    webhooks.configure([]);
+    await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
+    happen("agent_lost");
+    webhooks.configure([known]);
+    const id = happen("agent_lost");
+    webhooks.observe();
+    await eventually("the last", () => hook.got.length === 2);
+    assert.equal(hook.got[1].event.id, id);
+  });
+});
+
+Deno.test("two webhooks of one address with different wishes are told each its own", async () => {
+  await withWebhooks([], async ({ hook, start, happen }) => {
+    const webhooks = start();
+    webhooks.configure([{ url: hook.url, on: ["agent_lost"] }, { url: hook.url, on: ["deployed"] }]);
+    const ids = [happen("agent_lost"), happen("deployed")];
+    webhooks.observe();
+    await eventually("both", () => hook.got.length === 2);
+    assert.deepEqual(hook.got.map(({ event }) => event.id).sort(), ids);
+    await webhooks.close();
+    const again = start();
+    again.configure([{ url: hook.url, on: ["agent_lost"] }, { url: hook.url, on: ["deployed"] }]);
+    const last = happen("deployed");
+    again.observe();
+    await eventually("the next", () => hook.got.length === 3);
+    assert.equal(hook.got[2].event.id, last);
+  });
+});
+
+Deno.test("an address is a secret: the log names its host and no more", async () => {
+  await withWebhooks([], async ({ hook, lines, start, happen }) => {
+    const { port } = new URL(hook.url);
+    // Nothing listens at port 1.
+    const webhooks = start({
+      url: hook.url.replace(port, "1").replace("/hook", "/services/SECRET?token=SECRET"),
+    });
+    happen("agent_lost");
+    webhooks.observe();
+    await eventually("the failure is told", () => lines.length === 1);
+    assert.match(lines[0], /127\.0\.0\.1:1/);
+    assert.doesNotMatch(lines[0], /SECRET/);
   });
 });
 
