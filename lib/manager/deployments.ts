@@ -209,8 +209,12 @@ export class Deployments {
   }
 
   #isStored({ specification }: BuiltSet): boolean {
-    const [newest] = this.#options.store.deployments.revisions(specification.name);
-    return newest !== undefined && sameSpecification(newest.specification, specification);
+    const { deployments } = this.#options.store;
+    const [newest] = deployments.revisions(specification.name);
+    if (!newest || !sameSpecification(newest.specification, specification)) return false;
+    // What failed for want of consent is tried again with it.
+    const hasFailed = deployments.find(specification.name)?.rollout?.state === "failed";
+    return !hasFailed || newest.specification.rollout.breaking === specification.rollout.breaking;
   }
 
   #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {

@@ -32,6 +32,8 @@ interface Watched {
   /** Since when the revision gets requests, monotonic ms. */
   servingSinceMs?: number;
   isDecided: boolean;
+  /** Somebody was told that it is undecided, and waits for word that it is not any more. */
+  isAwaited: boolean;
   isOver: boolean;
 }
 
@@ -57,7 +59,8 @@ export class Judge {
     if (!isWatched(set, rollout, this.#options.clock.nowMs())) return false;
     const watch = this.#watchOf(rollout);
     watch.isDecided ||= this.#decide(set, rollout, watch);
-    return !watch.isDecided;
+    watch.isAwaited = !watch.isDecided;
+    return watch.isAwaited;
   }
 
   close(): void {
@@ -74,7 +77,10 @@ export class Judge {
       }
       const watch = this.#watchOf(rollout);
       if (!watch.isOver) this.#judge(set, rollout, watch);
-      if (!watch.isDecided && !this.isUndecided(set, rollout)) this.#options.decided();
+      if (watch.isAwaited && !this.isUndecided(set, rollout)) {
+        watch.isAwaited = false;
+        this.#options.decided();
+      }
     }
   }
 
@@ -88,6 +94,7 @@ export class Judge {
       startedAtMs,
       looks: new Map(),
       isDecided: false,
+      isAwaited: false,
       isOver: false,
     };
     this.#watched.set(replicaSet, fresh);

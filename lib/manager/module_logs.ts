@@ -10,7 +10,8 @@ import type { LogLineView } from "../protocol/views.ts";
 export interface LogStorage {
   loadAll(): LogLineView[];
   write(lines: readonly LogLineView[]): void;
-  remove(replicaSet: string): void;
+  /** Of sets that are gone. */
+  remove(replicaSets: readonly string[]): void;
 }
 
 export interface LogQuery {
@@ -40,6 +41,8 @@ const charactersKept = 1024 * 1024;
 export class ModuleLogs {
   readonly #storage: LogStorage;
   #rings = new Map<string, Ring>();
+  /** Sets whose lines are still stored and shall not be. */
+  #gone = new Set<string>();
   #lastId = 0;
   /** Lines up to this one are stored, or were gone before they could be. */
   #writtenId: number;
@@ -72,6 +75,8 @@ export class ModuleLogs {
 
   /** Writes what is new in one transaction; nothing when nothing is. What the storage throws passes through. */
   flush(): void {
+    if (this.#gone.size > 0) this.#storage.remove([...this.#gone]);
+    this.#gone.clear();
     if (this.#writtenId === this.#lastId) return;
     const fresh = [...this.#rings.values()].flatMap(({ lines }) =>
       lines.slice(-limits.logLinesKept).filter((line) => line.id > this.#writtenId)
@@ -85,7 +90,7 @@ export class ModuleLogs {
     for (const name of this.#rings.keys()) {
       if (exists(name)) continue;
       this.#rings.delete(name);
-      this.#storage.remove(name);
+      this.#gone.add(name);
     }
     return this.#addRing(replicaSet);
   }

@@ -56,8 +56,7 @@ export class Scaler {
     // Not within the dispatcher, which is in the middle of that request.
     queueMicrotask(() => {
       this.#memories.set(name, startScaling(clock.monotonicMs()));
-      this.#scale(set, 1);
-      record("info", "scaled", name, `${name} wakes up for a request`);
+      if (this.#scale(set, 1)) record("info", "scaled", name, `${name} wakes up for a request`);
     });
   }
 
@@ -104,7 +103,7 @@ export class Scaler {
       );
       this.#memories.set(set.name, memory);
       if (wanted === current || (current === 0 && load?.queued === 0)) continue;
-      this.#scale(set, wanted);
+      if (!this.#scale(set, wanted)) continue;
       const why = wanted === 0
         ? "nobody has called it for a while"
         : `${load?.outstanding ?? 0} requests run and ${load?.queued ?? 0} wait`;
@@ -112,16 +111,20 @@ export class Scaler {
     }
   }
 
-  /** A full disk must not keep a set from growing: the controller reads what is stored, so this is told and tried again. */
-  #scale(set: StoredSet, wanted: number): void {
+  /** False when the disk takes nothing: the controller reads what is stored, so this is told and tried again. */
+  #scale(set: StoredSet, wanted: number): boolean {
+    // What goes back to sleep, or was not woken, is woken anew by the next request.
+    if (wanted === 0) this.#waking.delete(set.name);
     try {
       this.#options.store.setScaledTo(set.name, wanted);
     } catch (thrown) {
       const message = `${set.name} could not be scaled to ${wanted}: ${describeError(thrown)}`;
       this.#options.record("error", "scale_unsaved", set.name, message);
-      return;
+      this.#waking.delete(set.name);
+      return false;
     }
     this.#options.changed();
+    return true;
   }
 }
 

@@ -2,7 +2,7 @@
  * The newest lines that modules printed, by replicaSet: written in batches by `manager/module_logs`, read whole at the
  * start. Invariant: after `write()` a set has at most `keptMax` lines.
  */
-import { and, asc, desc, eq, lte } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, lte } from "drizzle-orm";
 import { limits } from "../limits.ts";
 import type { LogLineView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
@@ -34,9 +34,9 @@ export class LogStore {
     });
   }
 
-  /** Forgets a set's lines. */
-  remove(replicaSet: string): void {
-    this.#database.orm.delete(moduleLogs).where(eq(moduleLogs.replicaSet, replicaSet)).run();
+  /** Forgets the lines of these sets. */
+  remove(replicaSets: readonly string[]): void {
+    this.#database.orm.delete(moduleLogs).where(inArray(moduleLogs.replicaSet, [...replicaSets])).run();
   }
 
   #prune(replicaSet: string): void {

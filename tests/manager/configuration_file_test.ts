@@ -108,6 +108,27 @@ Deno.test("a store that takes nothing is a refusal, and the next try is told as 
     assert.deepEqual(kinds, ["configuration_refused", "deployed", "configuration_accepted"]);
   }));
 
+Deno.test("a set that failed is tried again once the file allows what it failed for, and only then", () =>
+  withFile(async ({ file, store, write }) => {
+    await write([sums]);
+    await file.reload();
+    const { deployments } = store;
+    const fail = (toRevision: number) =>
+      deployments.saveRollout({
+        ...{ replicaSet: "sums", fromRevision: toRevision - 1, toRevision, state: "failed" },
+        ...{ startedAtMs: 0, ready: 0, total: 0 },
+      });
+    fail(1);
+    await file.reload();
+    assert.equal(deployments.find("sums")!.current.revision, 1);
+    await write([{ ...sums, rollout: { breaking: "allow" } }]);
+    await file.reload();
+    assert.equal(deployments.find("sums")!.current.revision, 2);
+    fail(2);
+    await file.reload();
+    assert.equal(deployments.find("sums")!.current.revision, 2);
+  }));
+
 Deno.test("changes of the file and of its modules are seen, until it is closed", () =>
   withFile(async ({ folder, file, store, write }) => {
     await write([sums]);

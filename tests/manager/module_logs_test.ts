@@ -56,6 +56,29 @@ Deno.test("lines of sets that were deleted go when another set prints its first"
   assert.deepEqual(texts(logs, { limit: 9 }, "sums"), ["new"]);
 });
 
+Deno.test("a disk that takes nothing costs no line, and lines of deleted sets go from it once it takes some", () => {
+  const store = openStore({ folder: null });
+  let isFull = false;
+  const guarded = <Args extends unknown[]>(work: (...args: Args) => void) => (...args: Args): void => {
+    if (isFull) throw new Error("database or disk is full");
+    work(...args);
+  };
+  const logs = new ModuleLogs({
+    loadAll: () => store.logs.loadAll(),
+    write: guarded((lines: readonly LogLineView[]) => store.logs.write(lines)),
+    remove: guarded((sets: readonly string[]) => store.logs.remove(sets)),
+  });
+  logs.push("pi-1", [line("old")], always);
+  logs.flush();
+  isFull = true;
+  logs.push("pi-1", [line("new", "sums")], (set) => set === "sums");
+  assert.throws(() => logs.flush());
+  isFull = false;
+  logs.flush();
+  assert.deepEqual(store.logs.loadAll().map(({ text }) => text), ["new"]);
+  store.close();
+});
+
 Deno.test("lines can be asked for by gravity, request, revision, time and text together", () => {
   const logs = new ModuleLogs(noStorage);
   logs.push("pi-1", [
