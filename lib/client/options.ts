@@ -3,7 +3,8 @@
  * Pure; `connect.ts` reads the environment and the file, and only when something is left open.
  */
 import { SqwishError } from "../errors.ts";
-import { formatAddress, parseAddress } from "../security/server_names.ts";
+import { formatAddress } from "../address.ts";
+import { parseAddress } from "../security/server_names.ts";
 import { parseToken } from "../security/token.ts";
 import type { Profile } from "./profile.ts";
 

@@ -1,5 +1,6 @@
 /** Where this manager can be reached: what the configuration advertises, else what the machine itself says. */
-import { formatAddress, parseAddress } from "../security/server_names.ts";
+import { formatAddress } from "../address.ts";
+import { parseAddress } from "../security/server_names.ts";
 import { SqwishError } from "../errors.ts";
 
 export interface Machine {

@@ -20,18 +20,22 @@ export interface ListenerOptions extends Omit<HttpOptions, "acknowledge"> {
   sockets?: Sockets | null;
 }
 
+type Certificate = Pick<ListenerOptions, "certPem" | "keyPem">;
+
 export interface Listener {
   readonly port: number;
   readonly connections: number;
   /** Serves new connections with another certificate; those that are open stay. */
-  renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void>;
+  renew(certificate: Certificate): Promise<void>;
   close(): Promise<void>;
 }
 
 const checkMs = 1000;
 /** How long to wait before the next try when no connection can be accepted, e.g. for want of file descriptors. */
 const acceptPauseMs = 100;
-const renewTriesMax = 300;
+/** Some runtimes free the port a moment after it is closed; what takes longer is another matter. */
+const reopenPauseMs = 10;
+const reopenTriesUntold = 100;
 /** How often it is said that there is no room. */
 const fullToldMs = 60_000;
 
@@ -55,65 +59,93 @@ class TlsListener implements Listener {
   /** Those that have not become a peer. */
   readonly #connections = new Set<HttpConnection>();
   readonly #stopChecks: () => void;
-  #socket: Deno.TlsListener;
-  #accepting: Promise<void>;
-  #renewing: Promise<void> = Promise.resolve();
+  /** Null while the port is opened anew. */
+  #socket: Deno.TlsListener | null = null;
+  #certificate: Certificate;
+  #accepting: Promise<void> = Promise.resolve();
+  #reopening: Promise<void> | null = null;
   #closed = false;
+  /** Peers that were closed within their TLS handshake. */
+  #stuck: Deno.NetAddr[] = [];
 
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#clock = options.clock;
     this.#streams = new StreamCount(options);
-    this.#socket = listen(options, options.port, options);
-    this.port = (this.#socket.addr as Deno.NetAddr).port;
+    this.#certificate = options;
+    this.port = this.#open(options.port);
     this.#sockets = options.sockets === undefined ? openSockets() : options.sockets;
     const acknowledge = this.#sockets?.switchDelayOff() !== true;
+    const { clock, log, handle, openExchange, join } = options;
     if (acknowledge) {
-      options.log.info("Nagle's algorithm can't be switched off here; peers acknowledge what they read");
+      log.info("Nagle's algorithm can't be switched off here; peers acknowledge what they read");
     }
-    this.#http = { ...options, acknowledge };
+    this.#http = { clock, log, handle, openExchange, join, acknowledge };
     this.#stopChecks = this.#clock.every(checkMs, () => {
       const nowMs = this.#clock.monotonicMs();
       for (const connection of this.#connections) connection.check(nowMs);
+      this.#cutStuck();
     });
-    this.#accepting = this.#accept(this.#socket);
   }
 
   get connections(): number {
     return this.#streams.size;
   }
 
-  renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void> {
-    return this.#closed ? Promise.resolve() : this.#renewing = this.#renew(certificate);
+  renew(certificate: Certificate): Promise<void> {
+    this.#certificate = certificate;
+    if (this.#closed) return Promise.resolve();
+    return this.#reopening ??= this.#reopen().finally(() => this.#reopening = null);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#stopChecks();
     // A port that is just being opened anew could not be closed.
-    await this.#renewing.catch(() => {});
-    this.#socket.close();
+    await this.#reopening;
+    this.#socket?.close();
     await this.#accepting;
     for (const connection of [...this.#connections]) connection.end();
     this.#streams.destroyAll();
+    this.#cutStuck();
     this.#sockets?.close();
   }
 
-  async #renew(certificate: Pick<ListenerOptions, "certPem" | "keyPem">): Promise<void> {
-    this.#socket.close();
-    await this.#accepting;
-    for (let tries = 1; !this.#closed; tries++) {
+  /** Until it is open with the newest certificate: a manager that nobody can reach has nothing better to do. */
+  async #reopen(): Promise<void> {
+    let served: Certificate | null = null;
+    for (let tries = 1; !this.#closed && served !== this.#certificate; tries++) {
+      this.#socket?.close();
+      this.#socket = null;
+      await this.#accepting;
+      const certificate: Certificate = this.#certificate;
       try {
-        this.#socket = listen(this.#options, this.port, certificate);
+        this.#open(this.port);
         this.#sockets?.switchDelayOff();
-        this.#accepting = this.#accept(this.#socket);
-        return;
+        served = certificate;
       } catch (thrown) {
-        // Some runtimes free the port a moment after `close()`.
-        if (tries === renewTriesMax) throw thrown;
-        await sleep(this.#clock, 10);
+        if (tries === reopenTriesUntold) {
+          this.#options.log.error("the port can't be opened again, trying on", {
+            error: describeError(thrown),
+          });
+        }
+        await sleep(this.#clock, tries < reopenTriesUntold ? reopenPauseMs : acceptPauseMs);
       }
     }
+  }
+
+  /** Opens the port and accepts; returns its number. */
+  #open(port: number): number {
+    const socket = listen(this.#options, port, this.#certificate);
+    this.#socket = socket;
+    this.#accepting = this.#accept(socket);
+    return (socket.addr as Deno.NetAddr).port;
+  }
+
+  #cutStuck(): void {
+    if (this.#stuck.length === 0) return;
+    this.#sockets?.cut(this.#stuck);
+    this.#stuck = [];
   }
 
   /** Until the port is closed. Never rejects. */
@@ -139,11 +171,12 @@ class TlsListener implements Listener {
 
   #take(connection: Deno.TlsConn): void {
     const peer = connection.remoteAddr as Deno.NetAddr;
-    let isThrough = false;
-    connection.handshake().then(() => isThrough = true, () => {});
+    let isInHandshake = true;
+    const over = () => void (isInHandshake = false);
+    connection.handshake().then(over, over);
     const stream = new ConnStream(connection, peer.hostname, () => {
       this.#streams.remove(stream);
-      if (!isThrough) this.#sockets?.cut(peer);
+      if (isInHandshake) this.#stuck.push(peer);
     });
     if (!this.#streams.add(stream)) return stream.destroy();
     this.#connections.add(new HttpConnection(this.#http, this.#shared, stream, this.#onLeft));
@@ -207,7 +240,7 @@ class StreamCount {
 function listen(
   { host }: ListenerOptions,
   port: number,
-  { certPem, keyPem }: Pick<ListenerOptions, "certPem" | "keyPem">,
+  { certPem, keyPem }: Certificate,
 ): Deno.TlsListener {
   try {
     return Deno.listenTls({ hostname: host, port, cert: certPem, key: keyPem });

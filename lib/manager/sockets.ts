@@ -20,8 +20,11 @@ export interface Sockets {
    * the listening socket. Otherwise small writes wait for the peer's acknowledgements, up to 40 ms. False: it can't be.
    */
   switchDelayOff(): boolean;
-  /** Ends the connection with this peer; to be called after `close()`, which waits for the handshake to end. */
-  cut(peer: Deno.NetAddr): void;
+  /**
+   * Ends the connections with these peers, in one look at all files of this process. For those that were closed within
+   * their TLS handshake: the runtime keeps their sockets until the peer ends it.
+   */
+  cut(peers: readonly Deno.NetAddr[]): void;
   close(): void;
 }
 
@@ -67,14 +70,20 @@ class LinuxSockets implements Sockets {
     return wasSet;
   }
 
-  cut(peer: Deno.NetAddr): void {
+  cut(peers: readonly Deno.NetAddr[]): void {
     const { getpeername, shutdown } = this.#library.symbols;
+    const byPort = new Map<number, Set<string>>();
+    for (const { hostname, port } of peers) {
+      byPort.set(port, (byPort.get(port) ?? new Set()).add(canonical(hostname)));
+    }
     const address = new Uint8Array(addressBytes);
-    const wanted = canonical(peer.hostname);
+    const view = new DataView(address.buffer);
+    const length = new Uint32Array(1);
     for (const file of openFiles()) {
-      if (getpeername(file, address, new Uint32Array([address.length])) !== 0) continue;
-      const { hostname, port } = addressIn(address);
-      if (port === peer.port && hostname === wanted) shutdown(file, SHUT_RDWR);
+      length[0] = address.length;
+      if (getpeername(file, address, length) !== 0) continue;
+      // The port stands at one place in the addresses of both kinds; few of them are asked for.
+      if (byPort.get(view.getUint16(2))?.has(hostnameIn(view))) shutdown(file, SHUT_RDWR);
     }
   }
 
@@ -87,15 +96,14 @@ function openFiles(): number[] {
   return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
 }
 
-/** Of a `sockaddr`; another kind than IP has port 0. */
-function addressIn(bytes: Uint8Array): { hostname: string; port: number } {
-  const view = new DataView(bytes.buffer);
-  const family = new Uint16Array(bytes.buffer, 0, 1)[0];
-  const port = view.getUint16(2);
-  if (family === AF_INET) return { hostname: canonical(bytes.subarray(4, 8).join(".")), port };
-  if (family !== AF_INET6) return { hostname: "", port: 0 };
+/** Of a `sockaddr`; empty for another kind than IP. */
+function hostnameIn(view: DataView): string {
+  const bytes = new Uint8Array(view.buffer);
+  const [family] = new Uint16Array(view.buffer, 0, 1);
+  if (family === AF_INET) return canonical(bytes.subarray(4, 8).join("."));
+  if (family !== AF_INET6) return "";
   const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(8 + 2 * index).toString(16));
-  return { hostname: canonical(groups.join(":")), port };
+  return canonical(groups.join(":"));
 }
 
 /** One spelling for each address. */

@@ -4,12 +4,12 @@
  */
 import { type ByteStream, describeLoss } from "./websocket.ts";
 
-/** A quiet connection holds no more than this, one that reads much at once `busyReadBytes`. */
-const quietReadBytes = 4 * 1024;
-const busyReadBytes = 256 * 1024;
-/** With less room than this left in a buffer, the next read goes into a new one. */
-const quietRoomBytes = 2 * 1024;
-const busyRoomBytes = 8 * 1024;
+/**
+ * Room for a read: a quiet connection waits with the least. One whose read filled its room gets four times as much for
+ * the next, up to the most, and less again once it doesn't.
+ */
+const roomBytesMin = 4 * 1024;
+const roomBytesMax = 256 * 1024;
 
 const noBytes = new Uint8Array(0);
 
@@ -68,17 +68,17 @@ export class ConnStream implements SharedStream {
   async #read(): Promise<string> {
     let buffer = noBytes;
     let filled = 0;
-    let count: number | null = 0;
+    let roomBytes = roomBytesMin;
     while (!this.#destroyed) {
       if (this.#paused) {
         await this.#paused;
         continue;
       }
+      let count: number | null;
       try {
         // What was read belongs to the receiver; the next goes behind it, or into a new buffer.
-        const isBusy = count > quietRoomBytes;
-        if (buffer.length - filled < (isBusy ? busyRoomBytes : quietRoomBytes)) {
-          buffer = new Uint8Array(isBusy ? busyReadBytes : quietReadBytes);
+        if (buffer.length - filled < roomBytes / 2) {
+          buffer = new Uint8Array(roomBytes);
           filled = 0;
         }
         count = await this.#connection.read(filled === 0 ? buffer : buffer.subarray(filled));
@@ -86,8 +86,10 @@ export class ConnStream implements SharedStream {
         return thrown instanceof Error ? describeLoss(thrown) : String(thrown);
       }
       if (count === null) return "the peer closed the connection";
-      this.#deliver(buffer.subarray(filled, filled + count));
+      roomBytes = nextRoomBytes(roomBytes, count, filled + count === buffer.length);
+      const from = filled;
       filled += count;
+      this.#deliver(buffer.subarray(from, filled));
     }
     return "closed here";
   }
@@ -126,6 +128,11 @@ export class ConnStream implements SharedStream {
     closeQuietly(this.#connection);
     this.#left();
   }
+}
+
+function nextRoomBytes(roomBytes: number, count: number, hasFilled: boolean): number {
+  if (hasFilled) return Math.min(roomBytesMax, 4 * roomBytes);
+  return count < roomBytes / 8 ? Math.max(roomBytesMin, roomBytes / 4) : roomBytes;
 }
 
 /** A connection may be closed already: by a timer, or by `Deno.startTls`, which takes a TCP connection over. */

@@ -3,6 +3,7 @@
  * WebSocket upgrade (RFC 6455, section 4.1). A refusal arrives as the manager's own error.
  */
 import { randomBytes } from "node:crypto";
+import { formatAddress } from "../address.ts";
 import { isErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "./channel.ts";
@@ -28,7 +29,7 @@ export interface DialOptions {
  * when the manager can't be reached or isn't the right one, with `manager_lost`; the cause has the details.
  */
 export async function dialWebSocket(options: DialOptions): Promise<Channel> {
-  const where = `${options.host}:${options.port}`;
+  const where = formatAddress(options.host, options.port);
   const attempt = new Attempt();
   const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -103,7 +104,7 @@ async function upgrade(
 ): Promise<{ head: string; rest: Uint8Array }> {
   const lines = [
     `GET ${options.path} HTTP/1.1`,
-    `Host: ${where}`,
+    `Host: ${managerServerName}`,
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",

@@ -86,9 +86,10 @@ export function refuseLate(
   if (ahead === 0 || !target) return null;
   let servedPerMs = 0;
   for (const { available, capacity } of target.replicas) {
+    if (!available) continue;
     // One that has not been asked for much yet may turn out to do far more.
     if (!capacity.isSettled) return null;
-    if (available) servedPerMs += capacity.servedPerMs;
+    servedPerMs += capacity.servedPerMs;
   }
   const waitMs = estimateWaitMs(ahead, servedPerMs);
   if (!isHopeless(waitMs, remainingMs)) return null;

@@ -11,7 +11,7 @@ import { SqwishError } from "../errors.ts";
 import { managerServerName } from "../protocol/messages.ts";
 import { fingerprintOf, firstCertificatePem } from "./certificates.ts";
 import { constantTimeEqual } from "./digest.ts";
-import { formatAddress } from "./server_names.ts";
+import { formatAddress } from "../address.ts";
 
 const path = "/ca.pem";
 const answerBytesMax = 64 * 1024;

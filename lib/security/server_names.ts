@@ -50,8 +50,3 @@ export function parseAddress(address: string): { host: string; port: number } {
   }
   return { host: canonicalServerName(match[1]), port };
 }
-
-/** The inverse of `parseAddress`: IPv6 hosts get their brackets. */
-export function formatAddress(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-}

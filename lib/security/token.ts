@@ -8,7 +8,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { SqwishError } from "../errors.ts";
-import { formatAddress, parseAddress } from "./server_names.ts";
+import { formatAddress } from "../address.ts";
+import { parseAddress } from "./server_names.ts";
 
 export interface JoinToken {
   /** Where the manager can be reached, `host:port`, the best first. */

@@ -3,8 +3,11 @@ import { encodeFrame, Op } from "../../lib/protocol/frame.ts";
 import { issueServerCertificate } from "../../lib/security/authority.ts";
 import { openListener } from "../../lib/manager/listener.ts";
 import { createSystemClock } from "../../lib/clock.ts";
+import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
+import { openSockets } from "../../lib/manager/sockets.ts";
 import { eventually } from "../support/eventually.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { readUntil } from "../support/raw_peer.ts";
 import { openWebSocketPairs } from "../support/websocket_pair.ts";
 
@@ -80,5 +83,67 @@ Deno.test("a connection that never gets through TLS costs nobody anything and is
   tcp.close();
   const { left, right } = await pairs.open();
   for (const channel of [left, right]) channel.abandon("test over");
+  await pairs.close();
+});
+
+/** A TLS connection to what listens now, through the handshake. */
+async function reaches(pairs: Awaited<ReturnType<typeof openWebSocketPairs>>): Promise<void> {
+  const { left, right } = await pairs.open();
+  for (const channel of [left, right]) channel.abandon("test over");
+}
+
+Deno.test("a port that could not be opened again is tried until it can, with the newest certificate", async () => {
+  const pairs = await openWebSocketPairs();
+  const names = (name: string) => issueServerCertificate(pairs.authority, { names: [name] });
+  // A certificate that no TLS takes.
+  const renewing = pairs.listener.renew({ certPem: "none", keyPem: "none" });
+  const newest = await names("attic.local");
+  await pairs.listener.renew(newest);
+  await renewing;
+  await reaches(pairs);
+  await pairs.listener.renew(await names("shed.local"));
+  await reaches(pairs);
+  await pairs.close();
+});
+
+Deno.test("a listener that is closed while its port can't be opened ends all the same", async () => {
+  const pairs = await openWebSocketPairs();
+  const renewing = pairs.listener.renew({ certPem: "none", keyPem: "none" });
+  await pairs.close();
+  await renewing;
+  await assert.rejects(Deno.connect({ hostname: "127.0.0.1", port: pairs.port }));
+});
+
+Deno.test("peers that never begin TLS are cut off together", async () => {
+  const cut: number[][] = [];
+  const real = openSockets()!;
+  const clock = new ManualClock();
+  const pairs = await openWebSocketPairs({
+    clock,
+    sockets: {
+      switchDelayOff: () => real.switchDelayOff(),
+      cut(peers) {
+        cut.push(peers.map(({ port }) => port));
+        real.cut(peers);
+      },
+      close: () => real.close(),
+    },
+  });
+  const silent = await Promise.all(
+    Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port: pairs.port })),
+  );
+  await eventually("all are accepted", () => pairs.listener.connections === silent.length);
+  clock.advance(limits.handshakeMsMax + 2000);
+  // Each reads the end of its connection, which only `cut()` brings about.
+  for (const connection of silent) assert.equal(await readUntil(connection), "");
+  const ports = silent.map(({ localAddr }) => (localAddr as Deno.NetAddr).port).sort();
+  assert.deepEqual(cut.map((all) => all.sort()), [ports]);
+  for (const connection of silent) connection.close();
+  await pairs.close();
+});
+
+Deno.test("agents and clients join over IPv6", async () => {
+  const pairs = await openWebSocketPairs({ host: "::1" });
+  await reaches(pairs);
   await pairs.close();
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { canonicalServerName, formatAddress, parseAddress } from "../../lib/security/server_names.ts";
+import { formatAddress } from "../../lib/address.ts";
+import { canonicalServerName, parseAddress } from "../../lib/security/server_names.ts";
 import { rejectsWith } from "./rejects_with.ts";
 
 Deno.test("`canonicalServerName()` writes one name always the same way", () => {

@@ -9,12 +9,14 @@ import { dialWebSocket } from "../../lib/protocol/websocket_dial.ts";
 import { type ListenerOptions, openListener } from "../../lib/manager/listener.ts";
 
 /** `options`: of the listener, in place of its usual ones. */
-export async function openWebSocketPairs(options: Pick<ListenerOptions, "sockets"> = {}) {
+export async function openWebSocketPairs(
+  { host = "127.0.0.1", ...options }: Partial<Pick<ListenerOptions, "sockets" | "clock" | "host">> = {},
+) {
   const authority = await createAuthority({ cluster: "test", random: createSystemRandom() });
-  const { certPem, keyPem } = await issueServerCertificate(authority, { names: ["127.0.0.1"] });
+  const { certPem, keyPem } = await issueServerCertificate(authority, { names: [host] });
   let accepted: (channel: Channel) => void = () => {};
   const listener = await openListener({
-    host: "127.0.0.1",
+    host,
     port: 0,
     certPem,
     keyPem,
@@ -32,7 +34,7 @@ export async function openWebSocketPairs(options: Pick<ListenerOptions, "sockets
     async open(): Promise<{ left: Channel; right: Channel }> {
       const server = new Promise<Channel>((resolve) => accepted = resolve);
       const left = await dialWebSocket({
-        host: "127.0.0.1",
+        host,
         port: listener.port,
         caPem: authority.caCertPem,
         path: joinPath,

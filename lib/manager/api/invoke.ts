@@ -190,10 +190,14 @@ function eventOf(frame: Frame): string {
   return frame.op === Op.reply ? `${event}event: end\ndata:\n\n` : event;
 }
 
-/** The error in an `error` frame. */
+/** The error in an `error` frame; `internal` when it can't be read. Modules and their runners have a hand in it. */
 export function errorOf(frame: Frame): SqwishError {
-  const { code, message, details } = JSON.parse(frame.meta);
-  return new SqwishError(isErrorCode(code) ? code : "internal", String(message), { details });
+  try {
+    const { code, message, details } = JSON.parse(frame.meta);
+    return new SqwishError(isErrorCode(code) ? code : "internal", String(message), { details });
+  } catch (cause) {
+    return new SqwishError("internal", "The request failed with an error that can't be read", { cause });
+  }
 }
 
 /** Frames that have come and one reader that waits for the next. Bounded by the stream's window of parts. */

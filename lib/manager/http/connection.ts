@@ -148,7 +148,8 @@ export class HttpConnection implements Responder {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
     if (this.#state === "head" || this.#state === "body") this.#read();
-    else this.#stream.pause();
+    // Until then it is read from, since that shows whether the client is still there.
+    else if (this.#received.length > limits.httpHeadBytesMax) this.#stream.pause();
   }
 
   #onEnd(reason: string): void {
@@ -183,6 +184,9 @@ export class HttpConnection implements Responder {
 
   /** True when the head is whole: `#head`. */
   #readHead(): boolean {
+    // Some clients send an empty line behind a body (RFC 9112, section 2.2).
+    while (this.#received[0] === 13 && this.#received[1] === 10) this.#received = this.#received.subarray(2);
+    if (this.#received.length === 0) return false;
     if (this.#head === null || !startsWith(this.#received, this.#headBytes)) {
       if (this.#heldBytes === 0) this.#sinceMs = this.#options.clock.monotonicMs();
       const head = readRequestHead(this.#received);
@@ -259,7 +263,9 @@ export class HttpConnection implements Responder {
       const response = await this.#options.handle(request, this.remoteAddress);
       this.#hold(0);
       if (isEventStream(response)) return await this.#streamOut(head, response, abort.signal);
-      const bytes = response.body === null ? noBytes : new Uint8Array(await response.arrayBuffer());
+      // Of a HEAD the app has dropped the body, and with it the length that the body of a GET would have had.
+      const hasNoBody = response.body === null && head.method === "HEAD";
+      const bytes = hasNoBody ? null : new Uint8Array(await response.arrayBuffer());
       await this.#answer(response.status, linesOf(response.headers), bytes);
     } catch (thrown) {
       this.fail(thrown);
@@ -278,20 +284,28 @@ export class HttpConnection implements Responder {
     if (gone.aborted) cancel();
     else gone.addEventListener("abort", cancel);
     await this.#write(this.#encode({ status: response.status, lines, bodyBytes: null, keepsAlive }));
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || this.#state !== "serving") break;
-      await this.#write(head.isOld ? value : encodeChunk(value));
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || this.#state !== "serving") break;
+        // An empty chunk would be the last one.
+        if (value.length > 0) await this.#write(head.isOld ? value : encodeChunk(value));
+      }
+    } catch (thrown) {
+      // Its head has gone, so that it is cut short is all that can be said.
+      this.#errorOf(thrown);
+      return this.end();
     }
     if (!head.isOld) await this.#write(lastChunk);
     this.#next(keepsAlive);
   }
 
-  async #answer(status: number, lines: string, body: Uint8Array): Promise<void> {
+  /** `body`: null when its length is not known and it is not sent. */
+  async #answer(status: number, lines: string, body: Uint8Array | null): Promise<void> {
     const { keepsAlive, method } = this.#head!;
-    const hasBody = status !== 204 && status !== 304;
+    const hasBody = body !== null && status !== 204 && status !== 304;
     const head = { status, lines, bodyBytes: hasBody ? body.length : null, keepsAlive };
-    await this.#write(this.#encode(head, method === "HEAD" || !hasBody ? noBytes : body));
+    await this.#write(this.#encode(head, hasBody && method !== "HEAD" ? body : noBytes));
     this.#next(keepsAlive);
   }
 
