@@ -58,6 +58,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/store/backup.ts": ["Deno"],
   "lib/store/data_folder.ts": ["Deno"],
   "lib/agent/command_line.ts": ["Deno"],
+  "lib/agent/data_lock.ts": ["Deno"],
   "lib/agent/identity.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
   "lib/manager/build_process.ts": ["Deno"],

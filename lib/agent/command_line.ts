@@ -1,4 +1,5 @@
 /** The agent's command line: arguments and signals around `createAgent`. */
+import { lockDataFolder } from "./data_lock.ts";
 import {
   type AgentIdentity,
   agentNameOf,
@@ -36,13 +37,18 @@ function resolveIdentity(
   const problem = options.name === undefined ? undefined : nameProblem(options.name);
   if (problem !== undefined) throw new UsageError(`--name ${problem}`);
   const name = options.name ?? known?.name ?? agentNameOf(machine.hostname);
-  if (options.join !== undefined) return identityFromToken(options.join, { name, known, random });
+  const labels = options.label ?? known?.labels;
+  const concurrency = options.concurrency ?? known?.concurrency;
+  const settings = { ...(labels ? { labels } : {}), ...(concurrency === undefined ? {} : { concurrency }) };
+  if (options.join !== undefined) {
+    return { ...identityFromToken(options.join, { name, known, random }), ...settings };
+  }
   if (known === undefined) {
     throw new UsageError(
       `nothing is known of a cluster in ${options.data}; join one with --join TOKEN (the manager prints it, and \`manager token agent\`)`,
     );
   }
-  return { ...known, name };
+  return { ...known, name, ...settings };
 }
 
 async function runAgent(options: AgentArguments, mainModule: string): Promise<void> {
@@ -57,6 +63,7 @@ async function runAgent(options: AgentArguments, mainModule: string): Promise<vo
   });
   const known = await readIdentity(options.data);
   const identity = resolveIdentity(options, known, machine, random);
+  await lockDataFolder(options.data, clock);
   // Before the join: a token for one use must not be spent on an identity that can't be kept.
   await writeIdentity(options.data, identity);
   const agent = await createAgent({
@@ -67,8 +74,8 @@ async function runAgent(options: AgentArguments, mainModule: string): Promise<vo
     mainModule,
     dataFolder: options.data,
     identity,
-    labels: options.label ?? {},
-    concurrency: options.concurrency,
+    labels: identity.labels ?? {},
+    concurrency: identity.concurrency,
   });
   const stopped = Promise.withResolvers<string>();
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
@@ -104,10 +111,14 @@ export async function main(argv: string[], mainModule: string): Promise<number> 
   })
     .option("--join <token>", "join token of the cluster; needed once")
     .option("--name <name>", "name of this agent in the cluster (default: the host's name)")
-    .option("--label <key=value>", "label for placement; may be given several times", keyValue)
+    .option(
+      "--label <key=value>",
+      "label for placement; may be given several times (default: those of the last start)",
+      keyValue,
+    )
     .option(
       "--concurrency <number>",
-      "requests at once per replica (default: the core count)",
+      "requests at once per replica (default: as of the last start, or found out by itself)",
       wholeNumber({ min: 1, max: 10_000 }),
     )
     .option("--data <folder>", "where the agent keeps its identity and modules", "./sqwish-agent")

@@ -1,6 +1,6 @@
 /**
- * What an agent remembers between starts, in its data folder: its name, its identity, where the manager was last and
- * the credentials of its own. One file, mode 0600, replaced whole; runners can't read it.
+ * What an agent remembers between starts, in its data folder: its name, its identity, where the manager was last, the
+ * credentials of its own and what it was told of itself. One file, mode 0600, replaced whole; runners can't read it.
  */
 import { rename, rm } from "node:fs/promises";
 import * as v from "valibot";
@@ -20,6 +20,9 @@ const identitySchema = v.object({
   password: v.string(),
   /** True: user and password are a join token's, not yet exchanged. */
   enroll: v.boolean(),
+  /** From `--label` and `--concurrency` of the last start that had them. */
+  labels: v.optional(v.record(v.string(), v.string())),
+  concurrency: v.optional(v.number()),
 });
 export type AgentIdentity = v.InferOutput<typeof identitySchema>;
 
@@ -49,18 +52,20 @@ export async function readIdentity(folder: string): Promise<AgentIdentity | unde
 /** Throws `invalid_request` when the folder can't be written. */
 export async function writeIdentity(folder: string, identity: AgentIdentity): Promise<void> {
   const path = `${folder}/${fileName}`;
-  try {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o711 });
+  await inDataFolder(folder, async () => {
     await Deno.writeTextFile(`${path}.new`, JSON.stringify(identity, null, 2) + "\n", { mode: 0o600 });
     await rename(`${path}.new`, path);
+  });
+}
+
+/** Runs `write` with the data folder made. Throws `invalid_request` when that can't be written. */
+export async function inDataFolder<Result>(folder: string, write: () => Promise<Result>): Promise<Result> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o711 });
+    return await write();
   } catch (cause) {
-    throw new SqwishError(
-      "invalid_request",
-      `The agent's data folder ${folder} can't be written; choose another with --data`,
-      {
-        cause,
-      },
-    );
+    const message = `The agent's data folder ${folder} can't be written; choose another with --data`;
+    throw new SqwishError("invalid_request", message, { cause });
   }
 }
 

@@ -35,6 +35,7 @@ Deno.test("whoever may not join is told why in one line, and the cluster goes on
   await step("a token of somebody who was removed", () => unknownToken(cluster));
   await step("names that are taken or impossible", () => names(cluster));
   await step("a refused join leaves the identity of before", () => refusedRejoin(cluster, other));
+  await step("a second agent on a data folder in use", () => sharedFolder(cluster));
   await step("an agent's credentials for a client", () => agentAsClient(cluster));
   await step("a client's credentials for an agent", () => clientAsAgent(cluster));
   // The last one: it locks this address out.
@@ -186,7 +187,12 @@ async function names(cluster: Cluster): Promise<void> {
 
   // A second start of the same agent is the same agent: the newer one takes its place.
   const first = cluster.agents.get("agent-1")!;
-  const second = cluster.startAgent("agent-1");
+  // As after a machine was copied, or its disk moved to another one while the old one still runs.
+  const copy = `${cluster.folder}/agent-1-copy`;
+  await Deno.mkdir(copy);
+  await Deno.copyFile(`${cluster.folder}/agent-1/identity.json`, `${copy}/identity.json`);
+  const second = new Program(programCommand("agent"), ["--data", copy]);
+  cluster.agents.set("agent-1", second);
   await eventually("the newer one is in", () => second.output.includes("joined cluster"), patienceMs);
   await first.end();
   await eventually("agent-1 is well", async () => {
@@ -205,6 +211,28 @@ async function refusedRejoin(cluster: Cluster, other: Cluster): Promise<void> {
   const { code } = await refusedAgent(cluster, token, "agent-1");
   assert.equal(code, 1);
   assert.deepEqual(JSON.parse(await Deno.readTextFile(file)), JSON.parse(before));
+}
+
+/** And the first goes on, under the labels that it was given once. */
+async function sharedFolder(cluster: Cluster): Promise<void> {
+  const labelled = async () => {
+    const { agents } = await cluster.overview();
+    const one = agents.find(({ name }) => name === "twin");
+    return one?.health === "ready" && one.labels.zone === "attic";
+  };
+  const first = cluster.startAgent("twin", ["--label", "zone=attic"]);
+  await eventually("it has joined", labelled, patienceMs);
+  const { code, line } = await refusedAgent(cluster, cluster.ready.agentToken, "twin");
+  assert.equal(code, 1);
+  assert.match(
+    line,
+    /^agent: The data folder \S+ belongs to one agent at a time, and another one is running/,
+  );
+  assert.equal(first.status, null);
+  await first.end();
+  const again = cluster.startAgent("twin");
+  await eventually("it is back, by itself", labelled, patienceMs);
+  await again.end();
 }
 
 /** An agent's credentials open nothing but the join of an agent. */
