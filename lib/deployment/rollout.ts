@@ -154,7 +154,16 @@ function fail(
  * What is gone back to: the last good revision; when the current one had been taken for good and then turned out bad,
  * the one before it.
  */
-function fallbackOf({ current, good, previous }: SetFacts): Revision | undefined {
+/** What shall run: the current revision, or the one before it once that has failed. */
+export function revisionInForce(
+  set: Pick<SetFacts, "current" | "good" | "previous"> & { rollout?: Pick<RolloutRecord, "state"> },
+): Revision {
+  return set.rollout?.state === "failed" ? fallbackOf(set) ?? set.current : set.current;
+}
+
+function fallbackOf(
+  { current, good, previous }: Pick<SetFacts, "current" | "good" | "previous">,
+): Revision | undefined {
   if (good?.revision !== current.revision) return good;
   return previous?.revision === current.revision ? undefined : previous;
 }

@@ -6,6 +6,7 @@ import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
 import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
 import { wantedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
@@ -199,11 +200,12 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
   );
   const load = facts.load.sets.get(set.name);
+  const { revision, specification: { version } } = revisionInForce(set);
   const pendingReason = facts.pendingReason(set.name);
   return {
     name: set.name,
-    version: set.current.specification.version,
-    revision: set.current.revision,
+    version,
+    revision,
     owner: set.owner,
     replicas,
     ready: readyAgents.size,

@@ -1,5 +1,6 @@
 /** The API's reads: the overview of this moment, and what the store remembers. */
 import type { OverviewFacts } from "./overview.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
 import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Store } from "../store/store.ts";
@@ -25,15 +26,18 @@ export function createReads(options: ReadsOptions): Reads {
       const { deployments } = store;
       const one = replicaSet === undefined ? undefined : deployments.find(replicaSet);
       const sets = replicaSet === undefined ? deployments.loadAll() : one ? [one] : [];
-      return sets.flatMap((set) =>
-        deployments.revisions(set.name).map((revision) => revisionView(revision, set.current.revision))
-      );
+      return sets.flatMap((set) => {
+        const { revision: current } = revisionInForce(set);
+        return deployments.revisions(set.name).map((revision) => revisionView(revision, current));
+      });
     },
     revision(replicaSet, revision) {
       const kept = store.deployments.revisions(replicaSet);
       const at = kept.findIndex((each) => each.revision === revision);
-      const current = store.deployments.find(replicaSet)?.current.revision ?? 0;
-      return at < 0 ? undefined : revisionDetail(kept[at], kept[at + 1], current);
+      const set = store.deployments.find(replicaSet);
+      return at < 0 || !set
+        ? undefined
+        : revisionDetail(kept[at], kept[at + 1], revisionInForce(set).revision);
     },
     events: (query) => store.events.list(query),
     logs: (replicaSet, query) => logs.list(replicaSet, query),

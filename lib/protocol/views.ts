@@ -70,6 +70,7 @@ export interface RolloutView {
 
 export interface ReplicaSetView {
   name: string;
+  /** Of what shall run: of a revision that failed, the one before it. `rollout` tells of the newest. */
   version: string;
   revision: number;
   /** "file": the configuration file owns it; "api": deployed by a client. */

@@ -1,7 +1,7 @@
 /** What the dashboard, the client's tables, `/metrics` and `/openapi.json` show of a cluster. */
 import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
-import type { OverviewView } from "../../lib/protocol/views.ts";
+import type { OverviewView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle } from "./rig.ts";
 
@@ -58,6 +58,33 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   const lost = await overview();
   assert.deepEqual([lost.agents[0].health, lost.agents[0].replicas[0].state], ["lost", "lost"]);
   assert.equal(lost.cluster.health, "down");
+  rig.close();
+});
+
+Deno.test("of a set whose newest revision failed, the one that serves instead is shown as its own", async () => {
+  const { rig, peer } = await rigWithAgent();
+  await report(peer, {});
+  rig.store.deployments.setGood("images", 1);
+  rig.deploy("images", "export function resize() { throw 1; }");
+  await settle();
+  const [{ rollout }] = (await read<OverviewView>(rig, "/v1/overview")).replicaSets;
+  assert.deepEqual([rollout?.toRevision, rollout?.state, rollout?.fallback], [2, "progressing", 1]);
+  const { generation, replicas } = peer.of("desired").at(-1)!;
+  const failed = replicas.find(({ revision }) => revision === 2)!;
+  const kept = replicas.find(({ revision }) => revision === 1);
+  peer.send({
+    type: "state",
+    generation,
+    replicas: [
+      ...(kept ? [reportOf({ handle: kept.handle })] : []),
+      reportOf({ handle: failed.handle, revision: 2, state: "failed", reason: "it throws", slots: 0 }),
+    ],
+  });
+  await settle();
+  const [set] = (await read<OverviewView>(rig, "/v1/overview")).replicaSets;
+  assert.deepEqual([set.revision, set.rollout?.toRevision, set.rollout?.state], [1, 2, "failed"]);
+  const { revisions } = await read<{ revisions: RevisionView[] }>(rig, "/v1/revisions?replicaSet=images");
+  assert.deepEqual(revisions.filter(({ current }) => current).map(({ revision }) => revision), [1]);
   rig.close();
 });
 
