@@ -349,8 +349,8 @@ export class Dispatcher {
 
   /** It has already left the queue. */
   #expireQueued(pending: Pending, nowMs: number): void {
-    const wasReady = this.#fleet.wasReady(pending.set, pending.endpoint, pending.admittedMs);
-    this.#fail(pending, outcomes.expiredInQueue(pending, wasReady, nowMs), true);
+    const readiness = this.#fleet.readiness(pending.set, pending.endpoint, pending.admittedMs);
+    this.#fail(pending, outcomes.expiredInQueue(pending, readiness, nowMs), true);
   }
 
   /** Ends it for the requester. What runs is cancelled, and keeps its slot until the agent confirms. */

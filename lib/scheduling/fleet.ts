@@ -84,10 +84,10 @@ export class Fleet {
     return this.targets.get(endpoint)?.replicas.some(isFree) ?? false;
   }
 
-  /** Something has been ready for this endpoint since `sinceMs`, or is now. */
-  wasReady(set: SetState, endpoint: string, sinceMs: number): boolean {
-    if ((this.targets.get(endpoint)?.replicas.length ?? 0) > 0) return true;
-    return (set.lastReadyMs.get(endpoint) ?? -1) >= sinceMs;
+  /** Whether something is ready for this endpoint, has been since `sinceMs` and is gone, or never was. */
+  readiness(set: SetState, endpoint: string, sinceMs: number): "ready" | "gone" | "never" {
+    if ((this.targets.get(endpoint)?.replicas.length ?? 0) > 0) return "ready";
+    return (set.lastReadyMs.get(endpoint) ?? -1) >= sinceMs ? "gone" : "never";
   }
 
   /** A slot is free again. A replica that is routed no more goes with its last request. */

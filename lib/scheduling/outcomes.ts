@@ -7,6 +7,7 @@ import { type ErrorCode, isErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { decodeFrame, encodeFrame, Op, setFrameRequestId } from "../protocol/frame.ts";
 import { emptyOutcome, type RequestOutcome } from "../request_outcome.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Pending, Replica, Requester } from "./state.ts";
 
 /** Writes the outcome of an admitted request into `outcome`. To be taken before its phase changes. */
@@ -78,8 +79,12 @@ export function readError(
   }
 }
 
-/** The deadline came while it waited. `wasReady`: some replica was ready for it meanwhile, only busy. */
-export function expiredInQueue(pending: Pending, wasReady: boolean, nowMs: number): SqwishError {
+/** The deadline came while it waited. `readiness`: of replicas that could have run it. */
+export function expiredInQueue(
+  pending: Pending,
+  readiness: ReturnType<Fleet["readiness"]>,
+  nowMs: number,
+): SqwishError {
   const waited = `${Math.round(pending.waitedMs + nowMs - pending.queuedMs)} ms`;
   const name = pending.endpoint;
   if (pending.attempt > 1) {
@@ -89,7 +94,7 @@ export function expiredInQueue(pending: Pending, wasReady: boolean, nowMs: numbe
       { details: { mayHaveRun: "maybe", attempts: pending.attempt - 1 } },
     );
   }
-  if (!wasReady) {
+  if (readiness === "never") {
     return new SqwishError(
       "no_ready_replica",
       `No replica of ${pending.set.routed.name} was ready to run ${name} within the deadline, it waited ${waited}`,
@@ -97,7 +102,9 @@ export function expiredInQueue(pending: Pending, wasReady: boolean, nowMs: numbe
   }
   return new SqwishError(
     "deadline_exceeded",
-    `${name} waited in the queue until its deadline (${waited}); every replica was busy`,
+    `${name} waited in the queue until its deadline (${waited}); ${
+      readiness === "ready" ? "every replica was busy" : "what was ready for it is gone"
+    }`,
     { details: { mayHaveRun: "no", started: false } },
   );
 }

@@ -150,6 +150,10 @@ Deno.test("deadline_exceeded: a replica that was ready for a part of the wait ma
     client.sink.frames.map((frame) => [frame.id, errorOf(frame).code]),
     [[2, "deadline_exceeded"], [3, "no_ready_replica"]],
   );
+  assert.match(
+    errorOf(client.sink.frames[0]).message,
+    /until its deadline.*; what was ready for it is gone$/,
+  );
   rig.dispatcher.close();
 });
 
