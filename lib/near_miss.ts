@@ -2,6 +2,7 @@
  * "Did you mean …?": the known names nearest to one that isn't known. For configuration keys, endpoints and commands.
  * Pure; the cost is bounded however long the name is and however many are known.
  */
+import { SqwishError } from "./errors.ts";
 
 /** Longer names are compared by their first characters only. */
 const comparedCharactersMax = 64;
@@ -24,6 +25,15 @@ export function nearMisses(name: string, known: Iterable<string>, max = 3): stri
     (left.candidate < right.candidate ? -1 : left.candidate > right.candidate ? 1 : 0)
   );
   return found.slice(0, max).map(({ candidate }) => candidate);
+}
+
+/** `not_found` for a name that none of `known` is: "There is no agent pi; did you mean pi-1?". `more` goes behind. */
+export function notFound(what: string, name: string, known: Iterable<string>, more = ""): SqwishError {
+  const near = nearMisses(name, known);
+  const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+  return new SqwishError("not_found", `There is no ${what} ${name}${hint}${more}`, {
+    details: { nearMisses: near },
+  });
 }
 
 /** ", did you mean `a` or `b`?" for the end of a message; "" when nothing is near. */

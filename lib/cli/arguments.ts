@@ -72,6 +72,8 @@ export async function runProgram(
       if (thrown.code !== "commander.help") writeError(`${program.name()}: ${usageMessage(thrown.message)}`);
       return 2;
     }
+    // Whoever reads only the first lines, as `head` does, has what it wanted.
+    if (thrown instanceof Error && "code" in thrown && thrown.code === "EPIPE") return 0;
     writeError(`${program.name()}: ${failureMessage(thrown, options.showCodes ?? false)}`);
     const hint = options.hint?.(thrown);
     if (hint) writeError(hint);

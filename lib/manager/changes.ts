@@ -2,6 +2,7 @@
 import type { Agents } from "../cluster/agents.ts";
 import { drainWarnings } from "../deployment/drain.ts";
 import { SqwishError } from "../errors.ts";
+import { notFound } from "../near_miss.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { AgentStore } from "../store/agents.ts";
 import type { Accounts } from "./accounts.ts";
@@ -28,7 +29,7 @@ export function createChanges(options: ChangesOptions): Changes {
   const { deployments, accounts, agents, agentStore, record } = options;
   // Stored first: what a restart would forget must not be in force.
   function setFlags(agent: string, flags: { cordoned: boolean; draining: boolean }): void {
-    if (!agents.get(agent)) throw new SqwishError("not_found", `There is no agent named ${agent}`);
+    if (!agents.get(agent)) throw notFound("agent", agent, agents.list().map(({ name }) => name));
     agentStore.setFlags(agent, flags);
     agents.setFlags(agent, flags);
   }

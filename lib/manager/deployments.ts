@@ -15,7 +15,7 @@ import {
 } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { nearMisses } from "../near_miss.ts";
+import { notFound } from "../near_miss.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
 import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
@@ -244,11 +244,7 @@ export class Deployments {
   #known(name: string): StoredSet {
     const set = this.#options.store.deployments.find(name);
     if (set) return set;
-    const near = nearMisses(name, this.#options.store.deployments.loadAll().map((at) => at.name));
-    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
-    throw new SqwishError("not_found", `There is no replicaSet ${name}${hint}`, {
-      details: { nearMisses: near },
-    });
+    throw notFound("replicaSet", name, this.#options.store.deployments.loadAll().map((at) => at.name));
   }
 
   #requireNotOfFile(set: StoredSet | undefined, name: string, what: string): void {

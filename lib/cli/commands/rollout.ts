@@ -23,7 +23,12 @@ export function replicaCount(text: string): number | "all" {
 }
 
 function scaleCount(text: string): number | "all" | "auto" {
-  return text === "auto" ? text : replicaCount(text);
+  if (text === "auto") return text;
+  try {
+    return replicaCount(text);
+  } catch {
+    throw new InvalidArgumentError('It must be a whole number from 0 to 1000, "all" or "auto".');
+  }
 }
 
 export function addRollout(program: Command, context: CommandContext): void {
@@ -92,6 +97,7 @@ export function addScale(program: Command, context: CommandContext): void {
 export function addDelete(program: Command, context: CommandContext): void {
   const command = program.command("delete")
     .description("remove a replicaSet with all its revisions, or forget an agent that never returns")
+    .usage("<replicaset> | agent <name>")
     .argument("<name...>", "a replicaSet, or: agent NAME")
     .action((names: string[]) => {
       const [kind, name] = names.length === 1 ? ["replicaset", names[0]] : names;

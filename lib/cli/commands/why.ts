@@ -3,8 +3,7 @@
  * Endpoints have a slash in their name and a file of their own.
  */
 import type { Sqwish } from "../../client/sqwish.ts";
-import { SqwishError } from "../../errors.ts";
-import { nearMisses } from "../../near_miss.ts";
+import { notFound } from "../../near_miss.ts";
 import type { EventView, OverviewView } from "../../protocol/views.ts";
 import { addExamples, type Command } from "../arguments.ts";
 import { printable } from "../tables.ts";
@@ -33,11 +32,7 @@ export function addWhy(program: Command, context: CommandContext): void {
 async function whyOther(sqwish: Sqwish, name: string, signal: AbortSignal): Promise<string[]> {
   const overview = await readJson<OverviewView>(sqwish, "/v1/overview", signal);
   const names = [...overview.replicaSets, ...overview.agents].map((each) => each.name);
-  if (!names.includes(name)) {
-    const near = nearMisses(name, names);
-    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
-    throw new SqwishError("not_found", `There is no replicaSet or agent ${name}${hint}`);
-  }
+  if (!names.includes(name)) throw notFound("replicaSet or agent", name, names);
   const path = `/v1/events?subject=${encodeURIComponent(name)}&limit=${eventsRead}`;
   const { events } = await readJson<{ events: EventView[] }>(sqwish, path, signal);
   return explain(overview, name, events.toSorted((left, right) => left.id - right.id));

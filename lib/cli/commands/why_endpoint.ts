@@ -1,7 +1,6 @@
 /** What `client why` tells of an endpoint: asks the manager for what bears on an endpoint, and tells why it is slow, refused or fine. */
 import type { Sqwish } from "../../client/sqwish.ts";
-import { SqwishError } from "../../errors.ts";
-import { nearMisses } from "../../near_miss.ts";
+import { notFound } from "../../near_miss.ts";
 import type { OverviewView, RequestsView } from "../../protocol/views.ts";
 import { explainEndpoint } from "../why/explain_endpoint.ts";
 import { readJson } from "./context.ts";
@@ -15,12 +14,10 @@ export async function whyEndpoint(sqwish: Sqwish, name: string, signal: AbortSig
   const endpoint = endpoints.find((each) => each.endpoint === name);
   const set = replicaSets.find((each) => each.name === (endpoint?.replicaSet ?? name.split("/")[0]));
   if (!endpoint || !set) {
-    const near = nearMisses(name, endpoints.map((each) => each.endpoint));
-    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
     const pending = set && endpoints.every((each) => each.replicaSet !== set.name)
       ? `, and nothing of ${set.name} is ready; \`client describe replicaset ${set.name}\` shows why`
       : "";
-    throw new SqwishError("not_found", `There is no endpoint ${name}${hint}${pending}`);
+    throw notFound("endpoint", name, endpoints.map((each) => each.endpoint), pending);
   }
   const query = new URLSearchParams({
     endpoint: name,

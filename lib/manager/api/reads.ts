@@ -1,7 +1,7 @@
 /** The read routes: everything the client's tables and the dashboard show. No route here changes anything. */
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
-import { nearMisses } from "../../near_miss.ts";
+import { notFound } from "../../near_miss.ts";
 import type {
   EventView,
   LogLineView,
@@ -136,7 +136,5 @@ function logQuery(c: ApiContext, nowMs: number): LogQuery {
 function find<Item>(kind: string, items: Item[], name: string, nameOf: (item: Item) => string): Item {
   const item = items.find((candidate) => nameOf(candidate) === name);
   if (item !== undefined) return item;
-  const near = nearMisses(name, items.map(nameOf));
-  const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
-  throw new SqwishError("not_found", `There is no ${kind} ${name}${hint}`, { details: { nearMisses: near } });
+  throw notFound(kind, name, items.map(nameOf));
 }
