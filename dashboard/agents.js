@@ -236,7 +236,8 @@ export function createAgent(app, name) {
     h("button", { type: "button", on: { click: () => agent && askDrain(agent) } }, "Drain");
   const removeButton = app.may.operate &&
     h("button", { type: "button", on: { click: () => agent && askRemove(agent) } }, "Forget");
-  const head = h("div", { class: "agent-head" }, status.element, cordonButton, drainButton, removeButton);
+  const actions = h("div", { class: "actions" }, cordonButton, drainButton, removeButton);
+  const head = h("div", { class: "agent-head" }, status.element, actions);
   const top = h("section", { class: "card panel" }, head, facts);
   const replicas = h(
     "section",

@@ -233,7 +233,9 @@ function releasedEvents(facts: DeploymentFacts, { present, everyAgent }: Shared)
   return everyAgent.filter(({ name }) => !names.has(name)).flatMap(({ name }) => {
     const sets = [...new Set(facts.assigned.get(name)?.map(({ replicaSet }) => replicaSet))];
     if (sets.length === 0) return [];
-    const message = `${name} has been lost for ${limits.lostGraceMs} ms; others take over ${sets.join(", ")}`;
+    const message = `${name} has been lost for ${limits.lostGraceMs / 1000} s; others take over ${
+      sets.join(", ")
+    }`;
     return [{ level: "warn" as const, kind: "replicas_released", subject: name, message }];
   });
 }

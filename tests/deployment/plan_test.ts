@@ -195,7 +195,7 @@ Deno.test("`stepDeployments()` keeps a lost agent's replica for a grace, then gi
   world.nowMs = lost.wakeAtMs!;
   world.step();
   assert.equal(world.layout, "two: a@1");
-  assert.equal(world.events.at(-1)!.message, "one has been lost for 10000 ms; others take over a");
+  assert.equal(world.events.at(-1)!.message, "one has been lost for 10 s; others take over a");
   const events = world.events.length;
   world.step();
   assert.equal(world.events.length, events);
