@@ -43,7 +43,8 @@ export const spin = (ms: number) => { for (const end = Date.now() + ms; Date.now
 export class Stage {
   readonly cluster: Cluster;
   readonly sqwish: Sqwish;
-  readonly #ledger: string;
+  /** The file that runs are noted in. */
+  readonly ledger: string;
   readonly #agents: number;
   #loads: SteadyLoad[] = [];
   #loadNumber = 0;
@@ -51,7 +52,7 @@ export class Stage {
   constructor(cluster: Cluster, sqwish: Sqwish, ledger: string, agents: number) {
     this.cluster = cluster;
     this.sqwish = sqwish;
-    this.#ledger = ledger;
+    this.ledger = ledger;
     this.#agents = agents;
   }
 
@@ -87,7 +88,7 @@ export class Stage {
 
   /** How often each request has run, by id. */
   async runs(): Promise<Map<string, number>> {
-    return countRuns(await Deno.readTextFile(this.#ledger));
+    return countRuns(await Deno.readTextFile(this.ledger));
   }
 
   /** All replicas are ready. */

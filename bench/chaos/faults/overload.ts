@@ -1,5 +1,4 @@
-/** More than there is room for: requests, readers that don't read, connections, joins, open files. */
-import { connect, type Sqwish } from "../../../client.ts";
+/** More than there is room for: requests, connections, joins. */
 import { overviewOf } from "../../../tests/support/deploying.ts";
 import { eventually } from "../../../tests/support/eventually.ts";
 import { type Done, type Fault, pause } from "../fault.ts";
@@ -10,7 +9,6 @@ import { kill, residentBytes, type Stage } from "../stage.ts";
 const MiB = 1024 * 1024;
 /** What a manager may take for a full queue and its clients. */
 const moreMibMax = 64;
-const openFilesMax = 64;
 
 interface Flood {
   name: string;
@@ -73,14 +71,6 @@ export const overloadFaults: Fault[] = [
     load: { perSecond: 50 },
     stage: { under: (name) => name === "manager" ? { prefix: ["prlimit", `--nofile=${filesMax}`] } : {} },
     run: idle,
-  },
-  {
-    name: "open-files",
-    title: `manager with ${openFilesMax} open files at most, and 100 clients`,
-    seen: "those who are connected are served, those who come later wait until there is room",
-    answeredMin: 1,
-    stage: { under: (name) => name === "manager" ? { prefix: ["prlimit", `--nofile=${openFilesMax}`] } : {} },
-    run: tooManyClients,
   },
 ];
 
@@ -170,27 +160,4 @@ function idle(stage: Stage): Promise<Done> {
         return { atMs, noticedMs: noticed.atMs - atMs, figures };
       }),
   );
-}
-
-async function tooManyClients(stage: Stage): Promise<Done> {
-  const atMs = Date.now();
-  const tries = await Promise.allSettled(Array.from({ length: 100 }, () => connectOnce(stage, 1000)));
-  const joined = tries.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
-  await Promise.all(joined.map((one) => one.close()));
-  if (joined.length === 100) throw new Error("the limit must have been reached, all of 100 got in");
-  const { output } = stage.cluster.manager;
-  if (!/open files.*\n[^]*no room for more connections/.test(output)) {
-    throw new Error(`the manager must tell of its limit, it said:\n${output}`);
-  }
-  const later = await eventually("there is room again", () => connectOnce(stage, 1000), 20_000);
-  await later.close();
-  return { atMs, figures: { joined: joined.length } };
-}
-
-async function connectOnce(stage: Stage, connectTimeoutMs: number): Promise<Sqwish> {
-  const { url, adminPassword: password, ready } = stage.cluster;
-  return await connect({
-    ...{ url, user: "admin", password, fingerprint: ready.fingerprint },
-    ...{ profileFile: false, connectTimeoutMs },
-  });
 }
