@@ -2,6 +2,7 @@
 import type { Program } from "../../../tests/support/cluster.ts";
 import { overviewOf } from "../../../tests/support/deploying.ts";
 import { eventually } from "../../../tests/support/eventually.ts";
+import type { EventView } from "../../../lib/protocol/views.ts";
 import { runClient } from "../clients.ts";
 import { type Fault, pause } from "../fault.ts";
 import { kill, type Stage, stopFor } from "../stage.ts";
@@ -41,6 +42,7 @@ export const managerFaults: Fault[] = [
       await kill(stage.cluster.manager);
       const startedMs = Date.now();
       await stage.cluster.startManager();
+      const readyMs = Date.now() - startedMs;
       const first = await eventually("a reply", () => load.answeredSince(atMs), 30_000);
       await eventually("all agents are back", async () => {
         const { agents } = await overviewOf(stage.sqwish);
@@ -48,7 +50,9 @@ export const managerFaults: Fault[] = [
       }, 30_000);
       const allBackMs = Date.now() - startedMs;
       await load.stop();
-      return { atMs, figures: { startToFirstReplyMs: first.outcome!.atMs - startedMs, allBackMs } };
+      const firstAgentBackMs = await firstReturned(stage, startedMs) - startedMs;
+      const startToFirstReplyMs = first.outcome!.atMs - startedMs;
+      return { atMs, figures: { readyMs, firstAgentBackMs, startToFirstReplyMs, allBackMs } };
     },
   },
   {
@@ -91,6 +95,13 @@ async function flooding(stage: Stage, spinMs: string): Promise<Program> {
   const client = runClient(stage.cluster, args);
   await eventually("the client's requests are in flight", async () => await inFlightOf(stage) >= flood);
   return client;
+}
+
+/** When the first agent was back, by the manager's clock. */
+async function firstReturned({ sqwish }: Stage, sinceMs: number): Promise<number> {
+  const { json } = await sqwish.call("GET", "/v1/events?limit=1000&kind=agent_returned");
+  const { events } = json as { events: EventView[] };
+  return Math.min(...events.map(({ atMs }) => atMs).filter((atMs) => atMs >= sinceMs));
 }
 
 /** Requests that wait or run, of everyone. */
