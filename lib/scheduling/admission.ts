@@ -127,7 +127,10 @@ const rate = { servedPerMs: 0, departures: 0 };
 
 /** What the replicas of an endpoint get through per ms, all together, and by how many departures; 0: not known. */
 function rateOf({ replicas }: Target, nowMs: number): Readonly<typeof rate> {
-  let [servedPerMs, slots, slotsUnknown, departures] = [0, 0, 0, 0];
+  let servedPerMs = 0;
+  let slots = 0;
+  let slotsUnknown = 0;
+  let departures = 0;
   let isSettled = true;
   for (const { available, capacity, service } of replicas) {
     if (!available) continue;
