@@ -94,11 +94,6 @@ export class FairQueue<Entry> {
     return this.#topics.get(endpoint)?.waiting ?? 0;
   }
 
-  /** How many of this client wait. */
-  waitingOf(client: string): number {
-    return this.#flows.get(client)?.waiting ?? 0;
-  }
-
   /**
    * How many are taken before one more of this client would be: its own, and what others have their turns with
    * meanwhile. How much that is shows in the client's share of late; until that is known, all who wait are taken to go on.
