@@ -76,6 +76,8 @@ export function refuseQueue(set: SetState): SqwishError | null {
 const shortShare = 0.1;
 /** However much a function's times vary, a request may wait this share of what it has. */
 const waitShareMin = 0.5;
+/** What the way to and from its caller takes is not seen from here, nor what a busy machine adds to everything. */
+const spareShare = 0.1;
 /** Replicas that are still being given more at once may turn out to get through so many times as much. */
 const unsettledFactor = 2;
 
@@ -104,7 +106,8 @@ export function refuseLate(
   if (waitMs <= remainingMs * shortShare) return null;
   const { meanMs, boundMs } = target.roundTrip;
   const runMs = Math.min(boundMs, Math.max(meanMs, remainingMs * (1 - waitShareMin)));
-  const lateMs = longWaitMs(ahead, servedPerMs, variation, departures) + runMs - remainingMs;
+  const lateMs = longWaitMs(ahead, servedPerMs, variation, departures) + runMs -
+    remainingMs * (1 - spareShare);
   if (lateMs <= 0) return null;
   return new SqwishError(
     "queue_full",

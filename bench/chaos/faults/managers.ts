@@ -61,9 +61,8 @@ export const managerFaults: Fault[] = [
     seen: "other clients: nothing; what it waited for is cancelled",
     answeredMin: 1,
     async run(stage) {
-      const client = await flooding(stage, "5");
+      const { client, inFlight } = await flooding(stage, "5");
       const atMs = Date.now();
-      const inFlight = await inFlightOf(stage);
       await kill(client);
       await eventually("nothing of it is left", async () => await inFlightOf(stage) < others, 10_000);
       return { atMs, figures: { inFlight } };
@@ -75,9 +74,8 @@ export const managerFaults: Fault[] = [
     seen: "other clients: nothing",
     answeredMin: 1,
     async run(stage) {
-      const client = await flooding(stage, "1");
+      const { client, inFlight } = await flooding(stage, "2");
       const atMs = Date.now();
-      const inFlight = await inFlightOf(stage);
       await stopFor([client.pid], 5000);
       await kill(client);
       return { atMs, figures: { inFlight } };
@@ -89,12 +87,15 @@ const flood = 64;
 /** What the load of the round has in flight at most, unless something is wrong. */
 const others = 32;
 
-/** A client's process, once it has 64 requests in flight: longer than its fault takes. */
-async function flooding(stage: Stage, spinMs: string): Promise<Program> {
+/** A client's process, once it has 64 requests in flight, with which it goes on for longer than its fault takes. */
+async function flooding(stage: Stage, spinMs: string): Promise<{ client: Program; inFlight: number }> {
   const args = ["bench", "notes/spin", spinMs, "--concurrency", `${flood}`, "--duration", "60s"];
   const client = runClient(stage.cluster, args);
-  await eventually("the client's requests are in flight", async () => await inFlightOf(stage) >= flood);
-  return client;
+  const inFlight = await eventually("the client's requests are in flight", async () => {
+    const now = await inFlightOf(stage);
+    return now >= flood ? now : undefined;
+  });
+  return { client, inFlight };
 }
 
 /** When the first agent was back, by the manager's clock. */
