@@ -35,6 +35,8 @@ export interface Store {
   transaction<T>(work: () => T, durability?: Durability): T;
   /** Resolves when what durable writes did is on the disk. Before that nobody must be told that it is done. */
   synced(): Promise<void>;
+  /** What the database takes of the disk, its log included; 0 in memory. */
+  sizeBytes(): number;
   /** The log that a checkpoint must bring into the database: its size, and the rows changed since the start. */
   log(): { bytes: number; changes: number };
   /** Writes the whole cluster into the new file `path` (mode 0600) while everything goes on; see `backup.ts`. */
@@ -113,6 +115,7 @@ function assemble(database: Database, path: string | null, release: () => void):
     samples: new SampleStore(database),
     transaction: (work, durability) => database.transaction(work, durability),
     synced: () => database.synced(),
+    sizeBytes: () => path === null ? 0 : fileBytes(path) + fileBytes(logPath(path)),
     log: () => ({ bytes: path === null ? 0 : fileBytes(logPath(path)), changes: database.changes }),
     backup: (path) => backUp(database, path),
     close() {
