@@ -106,16 +106,16 @@ export function createCore(options: CoreOptions): Core {
     overload.tick(clock.nowMs());
   });
   const logs = new ModuleLogs(store.logs);
-  const flushLogs = () => {
+  const flushLogs = (all: boolean) => {
     try {
-      logs.flush();
+      logs.flush(all);
     } catch (thrown) {
       log.warn("what modules printed could not be stored; it is kept and tried again", {
         error: describeError(thrown),
       });
     }
   };
-  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
+  const stopFlushing = clock.every(limits.logFlushMs, () => flushLogs(false));
   controller.changed();
   return {
     agents,
@@ -132,7 +132,7 @@ export function createCore(options: CoreOptions): Core {
       scaler.close();
       revisions.close();
       stopFlushing();
-      flushLogs();
+      flushLogs(true);
       controller.close();
       dispatcher.close();
       metrics.close();
