@@ -8,6 +8,7 @@
  * The kernel counts a page of a file when it is first made dirty, and again once it was written out in between, as
  * happens within a minute of real time. So that a minute here costs as much, all is synced after each.
  */
+import { DatabaseSync } from "node:sqlite";
 import { History } from "../../lib/metrics/history.ts";
 import { Histogram } from "../../lib/metrics/histogram.ts";
 import { Ingest } from "../../lib/metrics/ingest.ts";
@@ -80,6 +81,10 @@ function makeOutcome(endpoint: string, at: number): RequestOutcome {
   };
 }
 
+function mib(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+}
+
 function runUs(at: number): number {
   return (at + 1) * 1000 * (0.5 + random.next() + random.next() ** 8 * 5);
 }
@@ -134,7 +139,18 @@ function run(busy: boolean, hoursRun: number, asks: boolean): Found {
   if (asks) ask(store, history, ingest, nowMs);
   const sizeBytes = fileBytes(database) + fileBytes(logPath(database));
   store.close();
+  if (asks) tellGrowth(database, hoursRun);
   return { perHour, sizeBytes, flushMs: flushMs.sort((left, right) => left - right) };
+}
+
+/** What a day of each resolution takes; 10 s samples are kept for one, 5 min samples for thirty. */
+function tellGrowth(database: string, hoursRun: number): void {
+  using sqlite = new DatabaseSync(database);
+  const perDay = (table: string, hoursKept: number) => {
+    const { bytes } = sqlite.prepare(`SELECT sum(length(block)) AS bytes FROM ${table}`).get()!;
+    return mib(Number(bytes) / Math.min(hoursRun, hoursKept) * 24);
+  };
+  console.log(`  a day by 10 s: ${perDay("sample_minutes", 25)}; by 5 min: ${perDay("sample_hours", 720)}`);
 }
 
 /** How long the manager's thread takes for one answer; the first of each finds no page in memory. */
@@ -166,8 +182,6 @@ function ask({ samples }: Store, history: History, ingest: Ingest, nowMs: number
     console.log(`    ${name}: ${times[0].toFixed(1)} ms, ${median.toFixed(1)} ms`);
   }
 }
-
-const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(2)} MiB`;
 
 try {
   console.log(`${agentCount} agents, ${endpointCount} endpoints, each called every second:`);

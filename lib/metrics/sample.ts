@@ -125,7 +125,7 @@ function mergeAgentRows(rows: readonly Sample[], endMs: number): AgentValue {
   return JSON.stringify(means) === JSON.stringify(last) ? { v: means } : { v: means, l: last };
 }
 
-/** Four digits: more would be noise in the rows. Whole numbers such as bytes lose their fraction only. */
+/** Four digits: more would be noise, in telemetry and in the rows. Whole numbers such as bytes lose their fraction only. */
 export function rounded(number: number): number {
   return Math.abs(number) >= 1000 ? Math.round(number) : Math.round(number * 1e4) / 1e4;
 }
