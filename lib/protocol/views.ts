@@ -204,6 +204,10 @@ export interface ClusterView {
   clients: number;
   managerCpuCores: number;
   managerMemoryBytes: number;
+  /** Since the manager's start, its helper processes' included, as the kernel counts them; missing where it doesn't. */
+  managerDiskWrittenBytes?: number;
+  /** The manager's database with its log: everything that it stores. */
+  databaseBytes: number;
   /** Errors of the last refused configuration; empty when the file in force is the newest. */
   configurationErrors: string[];
 }
