@@ -177,17 +177,21 @@ function createTimes(onZoom) {
     hasStarted: () => started,
     /** How many points of a rate are averaged: some seconds while live, none of the longer steps. */
     smoothing: () => range.live ? 5 : 1,
+    /** How long a gap between two percentiles may be that a line goes over. */
+    gapMsMax: () => Math.max(30_000, range.rangeMs / 100),
     window,
     /** Deploys and failures of the window that charts show. */
     marks() {
       const { fromMs, toMs } = window();
       return marks.marks(fromMs, toMs);
     },
+    /** Whether a time in the past is shown, and not the present. */
+    isPast: () => range.toMs !== undefined,
+    /** The moment that is shown: now, or the end of a time in the past. */
+    atMs: () => span().toMs,
+    span,
     /** Null while the charts show now; else the events of the time they show, newest first. */
-    pastEvents() {
-      const { fromMs, toMs } = span();
-      return range.toMs === undefined ? null : marks.between(fromMs, toMs);
-    },
+    pastEvents: () => range.toMs === undefined ? null : marks.events(),
     /** Shows a time in the past. @param {number} fromMs @param {number} toMs */
     zoom(fromMs, toMs) {
       if (toMs - fromMs >= zoomMsMin) onZoom(zoomRange(fromMs, toMs));
@@ -201,12 +205,12 @@ function createTimes(onZoom) {
     observe(overview) {
       clockOffsetMs = overview.cluster.atMs - performance.now();
       started = true;
-      marks.observe(overview.events);
       loadMarks();
+      marks.observe(overview.events);
     },
-    /** @param {number} startedAtMs @param {boolean} isAll no series has anything from before */
+    /** @param {number} startedAtMs @param {() => boolean} isAll no series has anything from before */
     observeAge(startedAtMs, isAll) {
-      const isYoung = range.toMs === undefined && startedAtMs > nowMs() - range.rangeMs && isAll;
+      const isYoung = range.toMs === undefined && startedAtMs > nowMs() - range.rangeMs && isAll();
       youngFromMs = isYoung ? startedAtMs : null;
     },
   };
@@ -264,7 +268,7 @@ export function createFeed(onZoom = () => {}) {
         if (range.toMs === undefined) trimHistory(source.history, times.nowMs() - range.rangeMs);
         refresh(source);
       }
-      const isAll = [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
+      const isAll = () => [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
       times.observeAge(startedAtMs, isAll);
     },
   };

@@ -12,10 +12,14 @@ const views = [
   { name: "overview", title: "Overview" },
   { name: "agents", title: "Agents" },
   { name: "replicasets", title: "ReplicaSets" },
+  { name: "rollouts", title: "Rollouts" },
   { name: "endpoints", title: "Endpoints" },
   { name: "events", title: "Events" },
   { name: "logs", title: "Logs", operators: true },
 ];
+
+const pastWords =
+  "What history does not hold is not recorded; figures of the last hour and logs are left out.";
 
 /** Data older than this is not called live. */
 const liveAgeMsMax = 3500;
@@ -53,7 +57,13 @@ export function createShell({ session, range, onRange, onSignOut }) {
   const rangePicker = createRangePicker(range, onRange);
   const bar = h("div", { class: "bar" }, title, live.element, actions, rangePicker.element);
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
-  const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, main));
+  const past = h("p", { class: "past", role: "status", hidden: true });
+  const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, past, main));
+
+  let hasCharts = false;
+  let isPast = false;
+  // The way back to now must be there on every page.
+  const showPicker = () => setVisible(rangePicker.element, hasCharts || isPast);
 
   return {
     element,
@@ -69,14 +79,30 @@ export function createShell({ session, range, onRange, onSignOut }) {
         title.replaceChildren(back, route.name);
       }
       actions.replaceChildren(...(route.actions ? [route.actions] : []));
-      setVisible(rangePicker.element, route.charts);
+      hasCharts = route.charts;
+      showPicker();
     },
-    showRange: rangePicker.show,
+    /** @param {import("./feed.js").Range} range */
+    showRange(range) {
+      rangePicker.show(range);
+      const { toMs } = range;
+      isPast = toMs !== undefined;
+      showPicker();
+      setAttribute(element, "data-past", isPast);
+      setVisible(past, isPast);
+      if (toMs === undefined) return;
+      const [from, to] = [toMs - range.rangeMs, toMs].map((ms) => formatTime(ms, Date.now()));
+      setText(past, `The past, not live: machines as at ${to}, rates over ${from} – ${to}. ${pastWords}`);
+    },
     /** @param {number | null} ageMs */
     showAge: live.update,
     /** @param {OverviewView} overview */
     update(overview) {
       const ready = overview.agents.filter(({ health }) => health === "ready").length;
+      const moving =
+        overview.replicaSets.filter(({ rollout }) =>
+          rollout?.state === "progressing" || rollout?.state === "paused"
+        ).length;
       setText(cluster, overview.cluster.cluster);
       setText(version, `manager ${overview.cluster.version}`);
       setAttribute(face, "data-level", levelOf(overview.cluster.health));
@@ -84,6 +110,7 @@ export function createShell({ session, range, onRange, onSignOut }) {
       const counts = {
         agents: ready === overview.agents.length ? `${ready}` : `${ready}/${overview.agents.length}`,
         replicasets: String(overview.replicaSets.length),
+        rollouts: String(moving || ""),
         endpoints: String(overview.endpoints.length),
       };
       for (const link of links) setText(link.count, counts[link.name] ?? "");
