@@ -7,6 +7,9 @@ import { crc32, deflateSync, inflateSync } from "node:zlib";
 
 const signature = Uint8Array.from([137, 80, 78, 71, 13, 10, 26, 10]);
 const coloursMax = 256;
+const commonMax = 160;
+/** Fewer pixels than this are the edge of a letter. */
+const countMin = 4;
 
 interface Picture {
   width: number;
@@ -76,7 +79,7 @@ export function toPalettePng(png: Uint8Array): Uint8Array {
     const colour = colourAt(pixel);
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  const palette = [...counts].sort((a, b) => b[1] - a[1]).slice(0, coloursMax).map(([colour]) => colour);
+  const palette = choosePalette(counts);
   const indexes = new Map(palette.map((colour, index) => [colour, index]));
   const lines = new Uint8Array((width + 1) * height);
   for (let pixel = 0; pixel < width * height; pixel++) {
@@ -102,15 +105,34 @@ export function toPalettePng(png: Uint8Array): Uint8Array {
   ]);
 }
 
+/** Most places go to what occurs most; the others, one by one, to what is least like any chosen: a red dot stays red. */
+function choosePalette(counts: ReadonlyMap<number, number>): number[] {
+  const byCount = [...counts].sort((a, b) => b[1] - a[1]);
+  const palette = byCount.slice(0, commonMax).map(([colour]) => colour);
+  const rest = byCount.slice(commonMax).filter(([, count]) => count >= countMin).map(([colour]) => ({
+    colour,
+    distance: Math.min(...palette.map((chosen) => distanceOf(colour, chosen))),
+  }));
+  while (palette.length < coloursMax && rest.length > 0) {
+    const next = rest.reduce((farthest, each) => each.distance > farthest.distance ? each : farthest);
+    if (next.distance === 0) break;
+    palette.push(next.colour);
+    for (const each of rest) each.distance = Math.min(each.distance, distanceOf(each.colour, next.colour));
+  }
+  return palette;
+}
+
+function distanceOf(one: number, other: number): number {
+  const red = (one >> 16) - (other >> 16);
+  const green = (one >> 8 & 255) - (other >> 8 & 255);
+  const blue = (one & 255) - (other & 255);
+  return red * red + green * green + blue * blue;
+}
+
 function nearest(palette: readonly number[], colour: number): number {
   let best = 0;
-  let bestDistance = Infinity;
   for (const [index, other] of palette.entries()) {
-    const distance = [16, 8, 0].reduce(
-      (sum, shift) => sum + ((colour >> shift & 255) - (other >> shift & 255)) ** 2,
-      0,
-    );
-    if (distance < bestDistance) [best, bestDistance] = [index, distance];
+    if (distanceOf(colour, other) < distanceOf(colour, palette[best])) best = index;
   }
   return best;
 }

@@ -38,9 +38,9 @@ const views = {
     title: "ReplicaSets",
     all: (app) => createReplicaSets(app),
     one: createReplicaSets,
-    charts: true,
+    charts: false,
   },
-  rollouts: { title: "Rollouts", all: createRollouts, one: createRollout, charts: true },
+  rollouts: { title: "Rollouts", all: createRollouts, one: createRollout, charts: false },
   endpoints: { title: "Endpoints", all: createEndpoints, one: createEndpoint, charts: true },
   logs: {
     title: "Logs",
@@ -48,7 +48,7 @@ const views = {
     one: createLogsPage,
     charts: false,
   },
-  events: { title: "Events", all: createEvents, charts: true },
+  events: { title: "Events", all: createEvents, charts: false },
 };
 
 /** @param {string} hash `#/agents/pi-1` @returns {{ view: string, name?: string }} */
@@ -114,7 +114,7 @@ function showCluster(session) {
       view: route.view,
       title,
       name: route.name === undefined ? undefined : view.title ?? route.name,
-      charts,
+      charts: charts || (route.name !== undefined && route.view !== "logs"),
       actions: view.actions,
     });
     shell.main.replaceChildren(view.element);

@@ -105,7 +105,7 @@ function createRow(app, { atMs, agent, revision, requestId, endpoint, totalMs },
   return h(
     "tr",
     {},
-    h("td", { class: "number" }, formatTime(atMs, app.feed.nowMs())),
+    h("td", {}, formatTime(atMs, app.feed.nowMs())),
     h("td", {}, agent === "" ? "none" : nameTag(app, "agent", agent, linkTo("agents", agent))),
     h("td", {}, revision === 0 ? "–" : `r${revision}`),
     h("td", { class: "request-id" }, id),

@@ -19,6 +19,8 @@ import { createTable } from "./table.js";
 /** Answers may still undo one that is done for this long. */
 const judgedAfterMs = 600_000;
 const stepKinds = /^(rollout_|canary_|deployed|queue_full)/;
+/** They begin another one. */
+const nextKinds = ["deployed", "rollout_undone", "rollout_started"];
 
 /**
  * @param {App} app
@@ -32,8 +34,9 @@ export function createRollout(app, name) {
   const actions = createActions(app);
   const reason = h("p", { class: "warning" });
   const facts = h("dl", { class: "facts" });
+  const cause = h("p", { class: "lead" });
   const head = h("div", { class: "agent-head" }, status.element, actions.element);
-  const top = h("section", { class: "card panel set" }, head, bar.element, reason, facts);
+  const top = h("section", { class: "card panel set" }, head, cause, bar.element, reason, facts);
   const steps = createSteps(app, replicaSet);
   const judged = createJudged(app);
   const charts = createComparison(app, replicaSet);
@@ -68,6 +71,7 @@ export function createRollout(app, name) {
       status.update(rollout.state);
       bar.update(isNewest && isUnderWay(rollout) ? set?.rollout : undefined);
       actions.update(isNewest ? set : undefined);
+      setText(cause, rollout.cause ?? "Who began it is not recorded.");
       setText(reason, rollout.reason ?? "");
       setVisible(reason, rollout.reason !== undefined);
       showFacts(facts, rolloutFacts(rollout, app.feed.nowMs()));
@@ -78,7 +82,7 @@ export function createRollout(app, name) {
 
 /** @param {PastRolloutView} rollout @param {number} nowMs @returns {[string, string][]} */
 function rolloutFacts(rollout, nowMs) {
-  const { startedAtMs, endedAtMs, version, cause } = rollout;
+  const { startedAtMs, endedAtMs, version } = rollout;
   const ms = tookMs(rollout, nowMs);
   return [
     ["Revisions", wayOf(rollout)],
@@ -91,7 +95,6 @@ function rolloutFacts(rollout, nowMs) {
         : formatTime(endedAtMs, nowMs),
     ],
     ["Took", ms === undefined ? "not recorded" : formatDuration(ms)],
-    ["Why", cause ?? "not recorded"],
   ];
 }
 
@@ -119,11 +122,24 @@ function createSteps(app, replicaSet) {
         .catch(() => null);
       if (!events) return;
       loadedState = state;
-      const own = events.filter(({ kind }) => stepKinds.test(kind));
+      const own = stepsOf(events, rollout);
       list.update(own);
       setVisible(none, own.length === 0);
     },
   };
+}
+
+/**
+ * Its own events, oldest first: those until its end, and later ones until the next rollout begins.
+ * @param {EventView[]} events
+ * @param {PastRolloutView} rollout
+ */
+export function stepsOf(events, { state, endedAtMs = Infinity }) {
+  const known = events.filter(({ kind }) => stepKinds.test(kind)).sort((a, b) => a.id - b.id);
+  const isNext = (/** @type {EventView} */ { kind, atMs }) =>
+    nextKinds.includes(kind) && (state === "replaced" ? atMs >= endedAtMs : atMs > endedAtMs);
+  const next = known.findIndex(isNext);
+  return next < 0 ? known : known.slice(0, next);
 }
 
 /** The new revision's answers beside those of the one before. @param {App} app */
@@ -161,6 +177,8 @@ function createJudged(app) {
         ? "There is no revision before it to compare with."
         : state === "progressing" || state === "paused"
         ? "It has answered nothing yet."
+        : state === "failed"
+        ? "It is undone; what it failed by is said above."
         : "The figures are kept while it is judged, until ten minutes after its end. The charts show what is recorded.";
       setText(note, none);
       setVisible(note, judged.length === 0);

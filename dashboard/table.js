@@ -80,14 +80,15 @@ export function createTable({ label, class: className, name, columns, order: fir
   /** @param {Column<Item>} column */
   function createHeading({ key, title, by, isNumber, class: own }) {
     const classes = [own, isNumber && "number"].filter(Boolean).join(" ");
-    if (!by) return { element: h("th", { scope: "col", class: classes }, title), show() {} };
+    const about = { scope: "col", class: classes, "data-column": key };
+    if (!by) return { element: h("th", about, title), show() {} };
     const click = () => {
       order = { key, down: order.key === key ? !order.down : isNumber ?? false };
       setAddressValues({ [name]: orderText(order) });
       show();
     };
     const button = h("button", { type: "button", class: "sort", on: { click } }, title);
-    const element = h("th", { scope: "col", class: classes }, button);
+    const element = h("th", about, button);
     return {
       element,
       show() {
