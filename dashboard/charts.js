@@ -6,6 +6,7 @@
 import { onThemeChange, resolveColour, withAlpha } from "./colours.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
 import { formatTime } from "./format.js";
+import { later, never } from "./later.js";
 import {
   bridgeGaps,
   hasValue,
@@ -190,14 +191,15 @@ export function createChart(options) {
   resize.observe(plot);
   const stopTheme = onThemeChange(() => {
     drawnLabels = "";
-    update();
+    later(update);
   });
 
   return {
     element,
-    update,
+    update: () => later(update),
     history: binding.history,
     close() {
+      never(update);
       binding.close();
       resize.disconnect();
       stopTheme();

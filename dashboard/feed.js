@@ -38,6 +38,9 @@ const fetchedSeries = "latency";
 /** Series that the manager knows by 10 s only are fetched whole, this often. */
 const slowRefreshMs = 10_000;
 
+/** What is older than the range is forgotten when there is this much of it: hundreds of columns are moved then. */
+const trimMs = 15_000;
+
 /** A zoom can't be into less than this. */
 export const zoomMsMin = 5000;
 
@@ -265,7 +268,9 @@ export function createFeed(onZoom = () => {}) {
       const { atMs, startedAtMs } = overview.cluster;
       for (const source of sources) {
         if (range.live) source.addLive(atMs, points);
-        if (range.toMs === undefined) trimHistory(source.history, times.nowMs() - range.rangeMs);
+        const fromMs = times.nowMs() - range.rangeMs;
+        const isLong = (source.history.timesMs[0] ?? fromMs) < fromMs - trimMs;
+        if (range.toMs === undefined && isLong) trimHistory(source.history, fromMs);
         refresh(source);
       }
       const isAll = () => [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));

@@ -238,9 +238,10 @@ export function isolatedPoints(values) {
 export function isEmptyBefore(history, timeMs) {
   let count = history.timesMs.findIndex((time) => time >= timeMs);
   if (count < 0) count = history.timesMs.length;
-  return [...history.columns.values()].every((values) =>
-    !hasValue({ label: "", values: values.slice(0, count) })
-  );
+  for (const values of history.columns.values()) {
+    for (let index = 0; index < count; index++) if ((values[index] ?? 0) > 0) return false;
+  }
+  return true;
 }
 
 /**

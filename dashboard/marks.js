@@ -20,7 +20,7 @@ const bad = new Set([
 const good = new Set(["deployed", "rollout_undone", "rollout_done", "scaled"]);
 
 /** A window that moves on with the time may jump back a little: the manager's clock is known by each overview anew. */
-const slackMs = 2000;
+const slackMs = 10_000;
 
 /** More would be a curtain, not marks. */
 const marksMax = 60;

@@ -26,6 +26,7 @@ import feed from "./feed.js" with { type: "text" };
 import format from "./format.js" with { type: "text" };
 import history from "./history.js" with { type: "text" };
 import icons from "./icons.js" with { type: "text" };
+import later from "./later.js" with { type: "text" };
 import live from "./live.js" with { type: "text" };
 import logs from "./logs.js" with { type: "text" };
 import marks from "./marks.js" with { type: "text" };
@@ -80,6 +81,7 @@ const texts: Record<string, string> = {
   "format.js": format,
   "history.js": history,
   "icons.js": icons,
+  "later.js": later,
   "live.js": live,
   "logs.js": logs,
   "marks.js": marks,

@@ -33,15 +33,16 @@ const views = [
   { hash: "rollouts", waitsFor: ".rollout-table tbody tr:nth-child(20)" },
 ];
 
-/** A frame that takes longer is seen as a stutter; of an update a second it is also a tenth of the thread. */
+/** Longer is seen as a stutter; of an update a second it is also a tenth of the thread. */
 const updateMsMax = 100;
-const secondsWatched = 6;
+const secondsWatched = 5;
+/** Neighbours also cost cache and clock, so the best of some looks counts. */
+const looksMax = 3;
 
 interface Measured {
   msPerUpdate: number;
   /** Of all tasks, by the clock on the wall. */
   longestMs: number;
-  updates: number;
 }
 
 /** How much of its thread the page takes for an update, over some seconds of them. */
@@ -59,10 +60,24 @@ async function measure(page: Page, session: CDPSession): Promise<Measured> {
   });
   const [before, startedMs] = [await taskMs(), performance.now()];
   await page.waitForTimeout(secondsWatched * 1000);
-  const updates = (performance.now() - startedMs) / 1000;
-  const msPerUpdate = (await taskMs() - before) / updates;
+  const seconds = (performance.now() - startedMs) / 1000;
+  const msPerUpdate = (await taskMs() - before) / seconds;
   const longestMs = await page.evaluate(() => (globalThis as unknown as { longest: number }).longest);
-  return { msPerUpdate, longestMs, updates };
+  return { msPerUpdate, longestMs };
+}
+
+/** What is wrong with the view on screen, in figures; null when nothing is. */
+async function complaintOf(page: Page, session: CDPSession): Promise<string | null> {
+  const looks: Measured[] = [];
+  while (looks.length < looksMax) {
+    const look = await measure(page, session);
+    looks.push(look);
+    // By the clock on the wall another program may be the reason; several times as long is the page's own.
+    if (look.msPerUpdate <= updateMsMax && look.longestMs <= 3 * updateMsMax) return null;
+  }
+  return looks.map(({ msPerUpdate, longestMs }) =>
+    `${msPerUpdate.toFixed(0)} ms of its thread per update, longest task ${longestMs.toFixed(0)} ms`
+  ).join("; ");
 }
 
 /** Some requests on every endpoint, again and again, so that lines and numbers move. */
@@ -99,14 +114,8 @@ Deno.test("50 agents and 200 endpoints, all in motion, do not make the page stut
     for (const { hash, waitsFor } of views) {
       await page.goto(`${cluster.url}/#/${hash}`);
       await page.locator(waitsFor).waitFor();
-      const { msPerUpdate, longestMs, updates } = await measure(page, session);
-      const words = `${hash}: ${msPerUpdate.toFixed(0)} ms per update, longest task ${
-        longestMs.toFixed(0)
-      } ms`;
-      console.log(words);
-      if (msPerUpdate > updateMsMax) slow.push(words);
-      // By the clock on the wall another program may be the reason; a task of half a second would be the page's own.
-      if (longestMs > 5 * updateMsMax && updates > 1) slow.push(words);
+      const words = await complaintOf(page, session);
+      if (words !== null) slow.push(`${hash}: ${words}`);
     }
     done.abort();
     await asking;
