@@ -22,18 +22,21 @@ const good = new Set(["deployed", "rollout_undone", "rollout_done", "scaled"]);
 /** A window that moves on with the time may jump back a little: the manager's clock is known by each overview anew. */
 const slackMs = 10_000;
 
+/** The newest events come with each overview; after a longer pause there may have been more of them than come along. */
+const pauseMsMax = 60_000;
+
 /** More would be a curtain, not marks. */
 const marksMax = 60;
 const eventsMax = 1000;
 
 /**
- * Whether a window is the other, moved on: then all its events that the other does not hold are still to come.
+ * Whether a window is the other, moved on with the time: then what the other does not hold comes with the overviews.
  * @param {{ fromMs: number, toMs: number }} before
  * @param {{ fromMs: number, toMs: number }} next
  */
 function followsOn(before, next) {
   return next.fromMs >= before.fromMs - slackMs && next.fromMs <= before.toMs &&
-    next.toMs >= before.toMs - slackMs;
+    next.toMs >= before.toMs - slackMs && next.toMs <= before.toMs + pauseMsMax;
 }
 
 export function createMarks() {

@@ -211,3 +211,20 @@ function pastSet(set, { metrics, rollouts }, atMs) {
     pendingReason: undefined,
   }];
 }
+
+const stepKinds = /^(rollout_|canary_|deployed|queue_full)/;
+/** They begin another one. */
+const nextKinds = ["deployed", "rollout_undone", "rollout_started"];
+
+/**
+ * A rollout's own events of those around it, oldest first: those until its end, and later ones until the next rollout begins.
+ * @param {EventView[]} events
+ * @param {PastRolloutView} rollout
+ */
+export function stepsOf(events, { state, endedAtMs = Infinity }) {
+  const known = events.filter(({ kind }) => stepKinds.test(kind)).sort((a, b) => a.id - b.id);
+  const isNext = (/** @type {EventView} */ { kind, atMs }) =>
+    nextKinds.includes(kind) && (state === "replaced" ? atMs >= endedAtMs : atMs > endedAtMs);
+  const next = known.findIndex(isNext);
+  return next < 0 ? known : known.slice(0, next);
+}

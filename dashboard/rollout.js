@@ -5,6 +5,7 @@ import { h, keyedList, setText, setVisible } from "./dom.js";
 import { revisionCharts } from "./endpoints.js";
 import { createEventLine } from "./events.js";
 import { formatAge, formatCount, formatDuration, formatMs, formatShare, formatTime } from "./format.js";
+import { stepsOf } from "./past.js";
 import { createStatus, emptyState, linkTo, nameTag, showFacts } from "./parts.js";
 import { createRolloutBar } from "./replicasets.js";
 import { createActions, createPoll, isUnderWay, tookMs, wayOf } from "./rollouts.js";
@@ -18,10 +19,6 @@ import { createTable } from "./table.js";
 
 /** Answers may still undo one that is done for this long. */
 const judgedAfterMs = 600_000;
-const stepKinds = /^(rollout_|canary_|deployed|queue_full)/;
-/** They begin another one. */
-const nextKinds = ["deployed", "rollout_undone", "rollout_started"];
-
 /**
  * @param {App} app
  * @param {string} name `replicaSet/startedAtMs`
@@ -127,19 +124,6 @@ function createSteps(app, replicaSet) {
       setVisible(none, own.length === 0);
     },
   };
-}
-
-/**
- * Its own events, oldest first: those until its end, and later ones until the next rollout begins.
- * @param {EventView[]} events
- * @param {PastRolloutView} rollout
- */
-export function stepsOf(events, { state, endedAtMs = Infinity }) {
-  const known = events.filter(({ kind }) => stepKinds.test(kind)).sort((a, b) => a.id - b.id);
-  const isNext = (/** @type {EventView} */ { kind, atMs }) =>
-    nextKinds.includes(kind) && (state === "replaced" ? atMs >= endedAtMs : atMs > endedAtMs);
-  const next = known.findIndex(isNext);
-  return next < 0 ? known : known.slice(0, next);
 }
 
 /** The new revision's answers beside those of the one before. @param {App} app */

@@ -1,6 +1,6 @@
 /** What the cluster looked like then, from history and events; what neither holds is left out. */
 import assert from "node:assert/strict";
-import { describePast } from "../../dashboard/past.js";
+import { describePast, stepsOf } from "../../dashboard/past.js";
 import type {
   AgentView,
   EventView,
@@ -157,4 +157,22 @@ Deno.test("a set has the revision that its rollouts say was in force, and none o
   const later = rollout({ startedAtMs: atMs + 1000, endedAtMs: atMs + 2000 });
   assert.deepEqual(setsThen([later, first]), [{ revision: 1, version: "1.0.0", ...unknown }]);
   assert.deepEqual(setsThen([{ ...first, startedAtMs: atMs + 1 }]), [], "it was deployed later");
+});
+
+Deno.test("a rollout's steps end where the next one begins, and nothing else is among them", () => {
+  const of = (kind: string, sinceMs: number) => event(kind, "images", -sinceMs);
+  const events = [
+    of("deployed", -10),
+    of("rollout_started", 0),
+    of("scaled", 5),
+    of("rollout_failed", 20),
+    of("deployed", 30),
+    of("rollout_started", 31),
+  ];
+  const kinds = (change: Partial<PastRolloutView>) =>
+    stepsOf([...events].reverse(), rollout({ startedAtMs: atMs, ...change })).map(({ kind }) => kind);
+  const first = ["deployed", "rollout_started"];
+  assert.deepEqual(kinds({ state: "failed", endedAtMs: atMs + 20 }), [...first, "rollout_failed"]);
+  assert.deepEqual(kinds({ state: "replaced", endedAtMs: atMs + 30 }), [...first, "rollout_failed"]);
+  assert.equal(kinds({ state: "progressing", endedAtMs: undefined }).length, 5);
 });
