@@ -135,6 +135,8 @@ export const limits = {
 
   // Store
   revisionsKept: 10,
+  /** Of each set, rollouts under way and over. */
+  rolloutsKept: 100,
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,

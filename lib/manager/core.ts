@@ -43,6 +43,8 @@ export interface Core {
   coldStartMs(replicaSet: string): number | undefined;
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  /** What its rollout is judged by now. */
+  judged: Judge["figures"];
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -124,6 +126,7 @@ export function createCore(options: CoreOptions): Core {
     metrics,
     events,
     coldStartMs: (name) => scaler.coldStartMs(name),
+    judged: (name) => revisions.figures(name),
     logs,
     dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     telling,

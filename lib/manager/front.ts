@@ -110,6 +110,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     facts,
     metrics: core.metrics.query,
     requests: core.metrics.requests,
+    judged: core.judged,
     nowMs: () => clock.nowMs(),
   });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
