@@ -105,7 +105,7 @@ export function createCore(options: CoreOptions): Core {
     judge(agents, controller, events);
     overload.tick(clock.nowMs());
   });
-  const logs = new ModuleLogs(store.logs);
+  const logs = new ModuleLogs(store.logs, bootEpoch);
   const flushLogs = () => {
     try {
       logs.flush();

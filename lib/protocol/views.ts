@@ -177,9 +177,16 @@ export interface RequestsView {
 
 /** A line that a module printed. */
 export interface LogLineView extends LogLine {
-  /** Grows; `afterId` of the next question. */
+  /** Grows, over restarts of the manager too. */
   id: number;
   agent: string;
+}
+
+/** `GET /v1/logs/NAME`. */
+export interface LogsView {
+  lines: LogLineView[];
+  /** `afterId` of the next question: all up to here that matched has been told. Smaller than before: a manager with other data. */
+  lastId: number;
 }
 
 export interface UserView {

@@ -161,7 +161,7 @@ async function reads(cluster: Cluster): Promise<void> {
   assert.equal((await one("/v1/endpoints/probe/countdown")).description, "Counts down.");
   assert.equal((await one("/v1/overview")).cluster.cluster, "sqwish");
   assert.equal((await one("/v1/metrics?series=cpu")).series, "cpu");
-  assert.deepEqual(await one("/v1/logs/probe"), { lines: [] });
+  assert.deepEqual((await one("/v1/logs/probe") as { lines: unknown[] }).lines, []);
   const wrong: [string, number, RegExp][] = [
     ["/v1/agents/agent-2", 404, /^There is no agent agent-2; did you mean agent-1\?$/],
     ["/v1/replicasets/prob", 404, /^There is no replicaSet prob; did you mean probe\?$/],

@@ -4,7 +4,7 @@ import { SqwishError } from "../../errors.ts";
 import { notFound } from "../../near_miss.ts";
 import type {
   EventView,
-  LogLineView,
+  LogsView,
   MetricsView,
   OverviewView,
   RequestsView,
@@ -23,7 +23,7 @@ export interface Reads {
   /** undefined: it is not kept. */
   revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: EventFilter): EventView[];
-  logs(replicaSet: string, query: LogQuery): LogLineView[];
+  logs(replicaSet: string, query: LogQuery): LogsView;
   requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
@@ -78,7 +78,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
   app.get("/logs/:name", guard("logs"), (c) => {
     const name = c.req.param("name");
     find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
-    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
+    return c.json(reads.logs(name, logQuery(c, reads.nowMs())));
   });
   app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
   return app;
