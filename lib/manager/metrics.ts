@@ -32,7 +32,7 @@ export function createMetrics(
   const ingest = new Ingest(samples, clock.nowMs(), (cause) => {
     log.warn("metrics could not be stored; they are kept and tried again", { error: describeError(cause) });
   });
-  const requests = new RecentRequests(bootEpoch >>> 0);
+  const requests = new RecentRequests(bootEpoch >>> 0, clock.nowMs());
   /** As of the last tick, so that a request costs no look at the clock. */
   let nowMs = clock.nowMs();
   const stop = clock.every(1000, () => {

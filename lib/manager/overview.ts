@@ -246,6 +246,7 @@ function rolloutView(
 }
 
 function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointView {
+  const load = facts.load.endpoints.get(routed.endpoint);
   return {
     ...routed.description,
     endpoint: routed.endpoint,
@@ -254,6 +255,8 @@ function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointVie
     timeoutMs: routed.timeoutMs,
     idempotent: routed.idempotent,
     readyReplicas: routed.replicas.length,
+    queued: load?.queued ?? 0,
+    outstanding: load?.outstanding ?? 0,
     ...facts.endpointRates(routed.endpoint),
   };
 }

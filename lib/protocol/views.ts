@@ -96,6 +96,9 @@ export interface EndpointView extends EndpointDescription {
   replicaSet: string;
   revision: number;
   readyReplicas: number;
+  /** Of this endpoint alone: those that wait, and those that run. */
+  queued: number;
+  outstanding: number;
   /** Over the last 10 s. */
   requestsPerSecond: number;
   errorsPerSecond: number;
@@ -103,6 +106,7 @@ export interface EndpointView extends EndpointDescription {
   p50Ms?: number;
   p95Ms?: number;
   p99Ms?: number;
+  /** Since the manager started (`startedAtMs` of the cluster). */
   totalRequests: number;
   totalErrors: number;
 }
@@ -171,8 +175,11 @@ export interface RequestsView {
   slowest: RequestView[];
   /** The newest that failed. */
   failed: RequestView[];
-  /** Failures beyond those that are kept. */
-  failedNotKept: number;
+  /** All that ended well, and all that failed, the most frequent first, of the endpoint that was asked for. */
+  answered: number;
+  failures: { code: ErrorCode; count: number }[];
+  /** Both count from here: the minute of what was asked for, or the manager's start, before which nothing is known. */
+  sinceMs: number;
 }
 
 /** A line that a module printed. */

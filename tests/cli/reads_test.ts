@@ -71,6 +71,8 @@ const endpoint: EndpointView = {
   description: "Makes it smaller",
   stream: false,
   readyReplicas: 1,
+  queued: 0,
+  outstanding: 1,
   requestsPerSecond: 2.5,
   errorsPerSecond: 0,
   p50Ms: 12,
@@ -296,13 +298,15 @@ Deno.test("lines of several agents are merged by time, and each one's keep their
 });
 
 Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoint that isn't there", async () => {
-  const overview = { agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
+  const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
   const why = {
     "GET /v1/overview": overview,
     "GET /v1/requests?endpoint=images%2Fresize&lastMs=900000&limit=50": {
       slowest: [],
       failed: [],
-      failedNotKept: 0,
+      answered: 0,
+      failures: [],
+      sinceMs: -900_000,
     },
   };
   const { code, out } = await runClient(["why", "images/resize"], { answers: why });

@@ -27,7 +27,14 @@ function sleeping() {
           : Reflect.get(target, name).bind(target),
     }),
     sets: () => store.deployments.loadAll(),
-    load: () => ({ queued: 0, outstanding: 0, sets: new Map(), agents: new Map(), replicas: [] }),
+    load: () => ({
+      queued: 0,
+      outstanding: 0,
+      sets: new Map(),
+      agents: new Map(),
+      replicas: [],
+      endpoints: new Map(),
+    }),
     record: (_level, kind, _subject, message) => void told.push(`${kind}: ${message}`),
     changed() {},
   });

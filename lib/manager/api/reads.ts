@@ -12,6 +12,7 @@ import type {
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
+import type { RequestsFilter } from "../../metrics/recent_requests.ts";
 import { guard } from "../../security/access.ts";
 import type { EventFilter } from "../../store/events.ts";
 import { logLevels, type LogQuery } from "../module_logs.ts";
@@ -24,7 +25,7 @@ export interface Reads {
   revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogsView;
-  requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
+  requests(filter: RequestsFilter): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
