@@ -258,6 +258,7 @@ function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointVie
     queued: load?.queued ?? 0,
     outstanding: load?.outstanding ?? 0,
     ...facts.endpointRates(routed.endpoint),
+    totalsSinceMs: facts.startedAtMs,
   };
 }
 

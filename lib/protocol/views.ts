@@ -106,9 +106,10 @@ export interface EndpointView extends EndpointDescription {
   p50Ms?: number;
   p95Ms?: number;
   p99Ms?: number;
-  /** Since the manager started (`startedAtMs` of the cluster). */
   totalRequests: number;
   totalErrors: number;
+  /** What the totals count from: the manager's start. */
+  totalsSinceMs: number;
 }
 
 export interface ModuleView {

@@ -78,6 +78,7 @@ const endpoint: EndpointView = {
   p50Ms: 12,
   totalRequests: 100,
   totalErrors: 1,
+  totalsSinceMs: 0,
 };
 const revision: RevisionView = {
   replicaSet: "images",

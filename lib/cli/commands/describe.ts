@@ -27,6 +27,7 @@ import {
   paint,
   printable,
 } from "../tables.ts";
+import { counted } from "../../words.ts";
 import { eventKind, revisionKind } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
 
@@ -208,6 +209,7 @@ function describeEndpoint(endpoint: EndpointView, look: Look): string {
     ["Revision", String(endpoint.revision)],
     ["Replies", endpoint.stream ? "part by part (--stream)" : "at once"],
     ["Ready replicas", String(endpoint.readyReplicas)],
+    ["Requests", `${endpoint.outstanding} running, ${endpoint.queued} waiting`],
     ["Timeout", endpoint.timeoutMs === undefined ? "its replicaSet's" : formatMs(endpoint.timeoutMs)],
     [
       "Idempotent",
@@ -220,7 +222,12 @@ function describeEndpoint(endpoint: EndpointView, look: Look): string {
       } errors/s`,
     ],
     ["Latency", `p50 ${ms(endpoint.p50Ms)}, p95 ${ms(endpoint.p95Ms)}, p99 ${ms(endpoint.p99Ms)}`],
-    ["Total", `${endpoint.totalRequests} requests, ${endpoint.totalErrors} errors`],
+    [
+      "Total",
+      `${counted(endpoint.totalRequests, "request")}, ${counted(endpoint.totalErrors, "error")} since ${
+        formatMoment(endpoint.totalsSinceMs)
+      }, when the manager started`,
+    ],
   ];
   if (endpoint.input) fields.push(["Input", JSON.stringify(endpoint.input, null, 2)]);
   return formatFields(fields, look);

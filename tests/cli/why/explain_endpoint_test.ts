@@ -73,6 +73,7 @@ function facts(slowest: RequestView[], change: Partial<EndpointFacts["set"]> = {
       p95Ms: 640,
       totalRequests: 0,
       totalErrors: 0,
+      totalsSinceMs: 0,
     },
     set: {
       name: "images",
