@@ -7,7 +7,7 @@ import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
 import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
-import { wantedReplicas } from "../deployment/scale.ts";
+import { askedReplicas, wantedNow } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -192,9 +192,7 @@ function versionOf(set: StoredSet, revision: number): string {
 }
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
-  const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
-  const count = wantedReplicas(replicas, set.scaledTo, isRollingOut);
+  const count = wantedNow(set);
   const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
@@ -207,7 +205,7 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     version,
     revision,
     owner: set.owner,
-    replicas,
+    replicas: askedReplicas(set),
     ready: readyAgents.size,
     wanted,
     queued: load?.queued ?? 0,

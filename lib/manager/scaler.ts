@@ -5,11 +5,12 @@
 import type { RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import {
+  askedReplicas,
   type Bounds,
   type ScaleMemory,
   startScaling,
   stepScale,
-  wantedReplicas,
+  wantedNow,
 } from "../deployment/scale.ts";
 import { describeError } from "../errors.ts";
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
@@ -50,7 +51,7 @@ export class Scaler {
   starved(name: string): void {
     if (this.#waking.has(name)) return;
     const set = this.#options.sets().find((each) => each.name === name);
-    if (!set || !boundsOf(set) || wantedOf(set) !== 0) return;
+    if (!set || !boundsOf(set) || wantedNow(set) !== 0) return;
     const { clock, record } = this.#options;
     this.#waking.set(name, clock.monotonicMs());
     // Not within the dispatcher, which is in the middle of that request.
@@ -88,7 +89,8 @@ export class Scaler {
     const { sets, replicas } = this.#options.load();
     for (const set of scaled) {
       const load = sets.get(set.name);
-      const current = wantedOf(set);
+      // Between bounds it is a number.
+      const current = wantedNow(set) as number;
       const { memory, wanted } = stepScale(
         this.#memories.get(set.name) ?? startScaling(nowMs),
         boundsOf(set)!,
@@ -128,12 +130,7 @@ export class Scaler {
   }
 }
 
-function boundsOf({ replicasOverride, current }: StoredSet): Bounds | undefined {
-  const wish = replicasOverride ?? current.specification.replicas;
-  return typeof wish === "object" ? wish : undefined;
-}
-
-function wantedOf(set: StoredSet): number {
-  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
-  return wantedReplicas(boundsOf(set)!, set.scaledTo, isRollingOut) as number;
+function boundsOf(set: StoredSet): Bounds | undefined {
+  const asked = askedReplicas(set);
+  return typeof asked === "object" ? asked : undefined;
 }

@@ -13,6 +13,7 @@ function sleeping() {
   const store = openStore({ folder: null });
   const { specification, files } = specificationOf("images", "", { replicas: { min: 0, max: 3 } });
   store.deployments.addRevision(specification, files, { owner: "api", createdBy: "ada", nowMs: 0 });
+  store.deployments.setGood("images", 1);
   store.deployments.setScaledTo("images", 0);
   const told: string[] = [];
   const disk = { isFull: false };
