@@ -106,8 +106,10 @@ export function addDelete(program: Command, context: CommandContext): void {
       }
       const path = kind === "agent" ? agentPath(name) : setPath(name);
       return withConnection(context, async (sqwish, signal) => {
-        await sqwish.call("DELETE", path, undefined, { signal });
-        context.terminal.writeOut(`${name}: deleted\n`);
+        const answer = await sqwish.call("DELETE", path, undefined, { signal });
+        const { accounts } = answer.json as { accounts?: string[] };
+        const note = accounts?.length ? "; it can't sign in again" : "";
+        context.terminal.writeOut(`${name}: deleted${note}\n`);
       });
     });
   addExamples(command, ["client delete images", "client delete agent attic-pi"]);
