@@ -204,7 +204,7 @@ function factWords(agent, nowMs) {
     labels.arch,
     agent.health !== "lost" && host?.temperatureC !== undefined && formatTemperature(host.temperatureC),
     host?.throttled && "throttled",
-    agent.health !== "lost" && `up ${formatDuration(nowMs - agent.joinedAtMs)}`,
+    agent.connectedAtMs !== undefined && `up ${formatDuration(nowMs - agent.connectedAtMs)}`,
     `agent ${agent.version}`,
   ].filter(Boolean);
 }
@@ -333,8 +333,11 @@ function agentFacts(agent, nowMs) {
       "Temperature",
       `${formatTemperature(agent.host?.temperatureC)}${agent.host?.throttled ? ", throttled" : ""}`,
     ],
-    ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
-    ["Connected", agent.health === "lost" ? "no" : `for ${formatDuration(nowMs - agent.joinedAtMs)}`],
+    ["Agent itself", `${agent.agentCpuCores?.toFixed(2) ?? "–"} cores, ${formatBytes(agent.agentMemoryBytes)}`],
+    [
+      "Connected",
+      agent.connectedAtMs === undefined ? "no" : `for ${formatDuration(nowMs - agent.connectedAtMs)}`,
+    ],
     ["Last heard", formatAge(agent.lastSeenAtMs, nowMs)],
     ["Address", agent.address || "–"],
     ["Version", agent.version],

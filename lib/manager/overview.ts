@@ -106,6 +106,13 @@ function compareNames(left: string, right: string): number {
 
 function agentView(facts: Indexed, agent: AgentRecord): AgentView {
   const replicas = replicaViews(facts, agent);
+  // What a lost one said last is no figure of now.
+  const telemetry = agent.health === "lost" ? undefined : agent.telemetry;
+  const use = telemetry && {
+    host: telemetry.host,
+    agentCpuCores: telemetry.agentCpuCores,
+    agentMemoryBytes: telemetry.agentMemoryBytes,
+  };
   return {
     name: agent.name,
     health: agent.health,
@@ -117,11 +124,10 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     cores: agent.cores,
     slots: sum(replicas, (replica) => replica.slots),
     outstanding: facts.load.agents.get(agent.name)?.outstanding ?? 0,
-    ...(agent.telemetry ? { host: agent.telemetry.host } : {}),
-    agentCpuCores: agent.telemetry?.agentCpuCores ?? 0,
-    agentMemoryBytes: agent.telemetry?.agentMemoryBytes ?? 0,
+    ...use,
     replicas,
     joinedAtMs: agent.joinedAtMs,
+    ...(agent.connection ? optional("connectedAtMs", agent.connectedAtMs) : {}),
     lastSeenAtMs: agent.lastSeenAtMs,
   };
 }
@@ -165,17 +171,20 @@ function reportedView(
   const { current, good } = facts.setOf.get(report.replicaSet)!;
   const revision = [current, good].find((candidate) => candidate?.revision === report.revision);
   const isFixed = (revision?.specification.concurrency ?? agent.concurrency) !== undefined;
-  const sample = agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
+  const isLost = agent.health === "lost";
+  const sample = isLost
+    ? undefined
+    : agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
   return {
     replicaSet: report.replicaSet,
     revision: report.revision,
     version: versionOf(facts.setOf.get(report.replicaSet)!, report.revision),
     agent: agent.name,
     // Given up is out of the routes at once, before the agent has heard of it.
-    state: agent.health === "lost" ? "lost" : isWanted ? report.state : "stopping",
+    state: isLost ? "lost" : isWanted ? report.state : "stopping",
     ...(report.reason ? { reason: report.reason } : {}),
     // While it gets requests, what it gets; the agent's report is only where that starts.
-    slots: load?.slots || report.slots,
+    slots: isLost ? 0 : load?.slots || report.slots,
     ...(isFixed ? {} : { adaptive: true as const }),
     outstanding: load?.outstanding ?? 0,
     runners: sample?.runners ?? 0,

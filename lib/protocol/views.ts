@@ -19,14 +19,18 @@ export interface AgentView {
   version: string;
   labels: Record<string, string>;
   cores: number;
+  /** None of a lost one. */
   slots: number;
   outstanding: number;
-  /** Missing until the first telemetry. */
+  /** As of the last second. Missing until the first telemetry, and of a lost agent, of which nobody knows. */
   host?: HostSample;
-  agentCpuCores: number;
-  agentMemoryBytes: number;
+  agentCpuCores?: number;
+  agentMemoryBytes?: number;
   replicas: ReplicaView[];
+  /** The first time ever. */
   joinedAtMs: number;
+  /** When its present connection began; missing while there is none. */
+  connectedAtMs?: number;
   lastSeenAtMs: number;
 }
 
@@ -37,7 +41,7 @@ export interface ReplicaView {
   agent: string;
   state: "pending" | "loading" | "ready" | "failed" | "stopping" | "lost";
   reason?: string;
-  /** Requests it takes at once, as of now. */
+  /** Requests it takes at once, as of now; 0 of a lost one, as are its figures of use. */
   slots: number;
   /** They follow throughput and latency; missing when they are configured. */
   adaptive?: true;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
 import type { OverviewView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle } from "./rig.ts";
+import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle, telemetryOf } from "./rig.ts";
 
 const password = "long enough";
 
@@ -53,11 +53,25 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   assert.equal(ready.agents[0].slots, 2);
   assert.equal(ready.agents[0].replicas[0].adaptive, true);
 
+  peer.send(telemetryOf(1));
+  rig.clock.advance(500);
+  const [well] = (await overview()).agents;
+  assert.deepEqual([well.host?.cpu, well.agentMemoryBytes, well.slots], [0.1, 1, 2]);
   peer.channel.abandon("power cut");
   await settle();
   const lost = await overview();
   assert.deepEqual([lost.agents[0].health, lost.agents[0].replicas[0].state], ["lost", "lost"]);
   assert.equal(lost.cluster.health, "down");
+  const [{ host, agentCpuCores, agentMemoryBytes, slots, connectedAtMs }] = lost.agents;
+  assert.deepEqual([host, agentCpuCores, agentMemoryBytes, slots], [undefined, undefined, undefined, 0]);
+  assert.equal(connectedAtMs, undefined);
+
+  const returned = rig.enter(agentPrincipal);
+  returned.send(agentHello());
+  await settle();
+  const [again] = (await overview()).agents;
+  assert.equal(again.connectedAtMs, rig.clock.nowMs(), "counts from this connection");
+  assert.equal(again.joinedAtMs, rig.clock.nowMs() - 500, "counts from the first one ever");
   rig.close();
 });
 

@@ -101,6 +101,10 @@ function section(title: string, events: EventView[], look: Look): string {
   return heading(title, look) + formatTable(events, eventKind.columns, look, eventKind.empty);
 }
 
+function unlessLost({ state }: ReplicaView, text: string): string {
+  return state === "lost" ? "-" : text;
+}
+
 const replicaColumns: Column<ReplicaView>[] = [
   {
     title: "STATE",
@@ -111,10 +115,10 @@ const replicaColumns: Column<ReplicaView>[] = [
   { title: "REVISION", right: true, text: (row) => String(row.revision) },
   { title: "VERSION", text: (row) => row.version },
   { title: "BUSY", right: true, text: (row) => `${row.outstanding}/${row.slots}` },
-  { title: "RUNNERS", right: true, text: (row) => String(row.runners) },
-  { title: "CPU", right: true, text: (row) => row.cpuCores.toFixed(2) },
-  { title: "MEMORY", right: true, text: (row) => formatBytes(row.memoryBytes) },
-  { title: "RESTARTS", right: true, text: (row) => String(row.restarts) },
+  { title: "RUNNERS", right: true, text: (row) => unlessLost(row, String(row.runners)) },
+  { title: "CPU", right: true, text: (row) => unlessLost(row, row.cpuCores.toFixed(2)) },
+  { title: "MEMORY", right: true, text: (row) => unlessLost(row, formatBytes(row.memoryBytes)) },
+  { title: "RESTARTS", right: true, text: (row) => unlessLost(row, String(row.restarts)) },
   { title: "REASON", flexible: true, text: (row) => row.reason ?? "" },
 ];
 
@@ -141,9 +145,13 @@ function describeAgent(agent: AgentView, look: Look): string {
       ]);
     }
   }
+  const { agentCpuCores, agentMemoryBytes, connectedAtMs } = agent;
+  if (agentCpuCores !== undefined && agentMemoryBytes !== undefined) {
+    fields.push(["Agent itself", `${agentCpuCores.toFixed(2)} cores, ${formatBytes(agentMemoryBytes)}`]);
+  }
   fields.push(
-    ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
-    ["Joined", formatMoment(agent.joinedAtMs)],
+    ["First joined", formatMoment(agent.joinedAtMs)],
+    ["Connected", connectedAtMs === undefined ? "no" : `since ${formatMoment(connectedAtMs)}`],
     ["Last seen", formatMoment(agent.lastSeenAtMs)],
   );
   const columns = [{ title: "REPLICASET", text: (row: ReplicaView) => row.replicaSet }, ...replicaColumns];
