@@ -90,8 +90,7 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
     {
       title: "ENDPOINTS",
       flexible: true,
-      text: (row) =>
-        orDash(row.pendingReason ?? row.endpoints.map((name) => name.split("/").pop()).join(",")),
+      text: (row) => orDash(row.endpoints.map((name) => name.split("/").pop()).join(",")),
     },
   ],
 };

@@ -8,6 +8,7 @@ import { advanceCanary, canarySteps, currentStep } from "./canary.ts";
 import type { DeploymentEvent, Holding, RolloutRecord, SetFacts } from "./facts.ts";
 import { isAvailable } from "./placement.ts";
 import type { Limit, ReplicasPlan } from "./replicas.ts";
+import { counted } from "../words.ts";
 
 export interface RolloutStep {
   record?: RolloutRecord;
@@ -67,7 +68,7 @@ export function concludeRollout(
   }
   const { step: _step, stepSinceMs: _since, ...kept } = counted;
   const done: RolloutRecord = { ...kept, state: "done", endedAtMs: times.atMs };
-  const replicas = `${plan.available} ${plan.available === 1 ? "replica" : "replicas"}`;
+  const replicas = counted(plan.available, "replica");
   const message = `Revision ${record.toRevision} of ${record.replicaSet} runs on ${replicas}`;
   return {
     record: done,

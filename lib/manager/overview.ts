@@ -26,6 +26,7 @@ import type {
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
 import type { ReplicaLoad } from "../scheduling/snapshot.ts";
 import type { StoredSet } from "../store/deployments.ts";
+import { counted } from "../words.ts";
 
 /** What metrics know of an endpoint now: rates over 10 s, quantiles over a minute, totals since the start. */
 export type EndpointRates = Pick<
@@ -311,7 +312,7 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
     }
     if (set.pendingReason) problems.push(`${set.name}: ${set.pendingReason}`);
     else if (set.ready < set.wanted) {
-      problems.push(`${set.name} has ${set.ready} of ${set.wanted} replicas ready`);
+      problems.push(`${set.name} has ${set.ready} of ${counted(set.wanted, "replica")} ready`);
     }
   }
   if (facts.configurationErrors.length > 0) {

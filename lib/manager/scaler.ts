@@ -16,6 +16,7 @@ import { describeError } from "../errors.ts";
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import type { RecordEvent } from "./events.ts";
+import { counted } from "../words.ts";
 
 export interface ScalerOptions {
   clock: Clock;
@@ -108,8 +109,8 @@ export class Scaler {
       if (!this.#scale(set, wanted)) continue;
       const why = wanted === 0
         ? "nobody has called it for a while"
-        : `${load?.outstanding ?? 0} requests run and ${load?.queued ?? 0} wait`;
-      record("info", "scaled", set.name, `${set.name} goes from ${current} to ${wanted} replicas: ${why}`);
+        : `${load?.outstanding ?? 0} running and ${load?.queued ?? 0} waiting`;
+      record("info", "scaled", set.name, `${set.name} goes from ${current} to ${counted(wanted, "replica")}: ${why}`);
     }
   }
 

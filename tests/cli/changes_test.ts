@@ -86,7 +86,8 @@ Deno.test("`deploy` sends the collected modules and follows the rollout to its e
           request = body as DeployRequest;
           return { replicaSet: "images", revision: 2, changed: true };
         },
-        "GET /v1/replicasets/images": () => viewOf(++polls < 3 ? {} : { state: "done", ready: 2 }),
+        "GET /v1/replicasets/images": () =>
+          viewOf(++polls < 3 ? {} : { state: "done", ready: 2, startedAtMs: 1000, endedAtMs: 9000 }),
       },
     });
     assert.equal(code, 0, error);
@@ -102,8 +103,17 @@ Deno.test("`deploy` sends the collected modules and follows the rollout to its e
     }]);
     assert.equal(atob(request?.modules[0].base64 ?? ""), module);
     assert.equal(out, "images: revision 2\n");
-    assert.match(error, /^images revision 2: 1 of 2 ready\nimages revision 2: 2 of 2 ready, after .*\n$/);
+    assert.match(error, /^images revision 2: 1 of 2 ready\nimages revision 2: 2 of 2 ready, after 8 s\n$/);
   });
+});
+
+Deno.test("`rollout status` of one that is over says when it was rolled out, and how long that took", async () => {
+  const done = viewOf({ state: "done", ready: 2, startedAtMs: 1000, endedAtMs: 9000 });
+  const { code, error } = await runClient(["rollout", "status", "images"], {
+    answers: { "GET /v1/replicasets/images": done },
+  });
+  assert.equal(code, 0);
+  assert.equal(error, "images: 2 of 2 ready; rolled out at 1970-01-01 00:00:09, in 8 s\n");
 });
 
 Deno.test("`deploy -f` reads everything from a file, relative to it, and options win over it", async () => {

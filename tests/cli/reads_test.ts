@@ -47,6 +47,7 @@ const agent: AgentView = {
     restarts: 0,
   }],
   joinedAtMs: 0,
+  connectedAtMs: 1000,
   lastSeenAtMs: 1000,
 };
 const set: ReplicaSetView = {
@@ -122,7 +123,7 @@ Deno.test("`get` prints a table of every kind", async () => {
   const expected: Record<string, RegExp> = {
     agents:
       /^NAME +HEALTH .*\nattic-pi +ready,cordoned +37 % +1\.0 GiB of 4\.0 GiB +61 °C +1\/4 +1 +0\.1\.0 +arch=aarch64\n$/,
-    replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +one agent only\n$/,
+    replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +resize\n$/,
     endpoints: /^ENDPOINT .*\nimages\/resize +1 +2\.5 +0 +12 ms +- +- +100 +Makes it smaller\n$/,
     revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +1970-01-01 00:00:00 +ada +2\n$/,
     events: /^TIME .*\n.* info +agent_joined +attic-pi +event 2\n/,
@@ -182,6 +183,7 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
   const shownAgent = await runClient(["describe", "agent", "attic-pi"], { answers });
   assert.match(shownAgent.out, /Health: +ready, cordoned/);
   assert.match(shownAgent.out, /Temperature: +61\.4 °C/);
+  assert.match(shownAgent.out, /Connected: +since 1970-01-01 00:00:01\n/);
   assert.match(shownAgent.out, /images +ready +2 +1\.2\.0 +1\/4/);
   assert.match(shownAgent.out, /event 1\n.*event 2\n$/);
   const shownSet = await runClient(["describe", "replicaset", "images"], { answers });
@@ -190,8 +192,28 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
   assert.match(shownSet.out, /nothing has happened yet\n$/);
   const shownEndpoint = await runClient(["describe", "endpoint", "images/resize"], { answers });
   assert.match(shownEndpoint.out, /Description: +Makes it smaller/);
+  assert.match(shownEndpoint.out, /Requests: +1 running, 0 waiting/);
+  assert.match(shownEndpoint.out, /Total: +100 requests, 1 error since 1970-01-01 00:00:00, when the manager/);
   const json = await runClient(["describe", "endpoint", "images/resize", "--json"], { answers });
   assert.deepEqual(JSON.parse(json.out), endpoint);
+});
+
+Deno.test("of a lost agent no figure is shown as if it were of now", async () => {
+  const { host: _host, agentCpuCores: _cores, agentMemoryBytes: _bytes, connectedAtMs: _at, ...known } = agent;
+  const [replica] = agent.replicas;
+  const lost: AgentView = {
+    ...known,
+    health: "lost",
+    ...{ slots: 0, outstanding: 0 },
+    replicas: [{ ...replica, state: "lost", slots: 0, outstanding: 0 }],
+  };
+  const lostAnswers = { ...answers, "GET /v1/agents": { agents: [lost] }, "GET /v1/agents/attic-pi": lost };
+  const { out: table } = await runClient(["get", "agents"], { answers: lostAnswers });
+  assert.match(table, /\nattic-pi +lost,cordoned +- +- +- +0\/0 /);
+  const { out } = await runClient(["describe", "agent", "attic-pi"], { answers: lostAnswers });
+  assert.doesNotMatch(out, /CPU:|Memory:|Agent itself|30 MiB/);
+  assert.match(out, /Connected: +no\n/);
+  assert.match(out, /images +lost +2 +1\.2\.0 +0\/0 +- +- +- +-/);
 });
 
 Deno.test("`describe` of what isn't there fails in the manager's words", async () => {

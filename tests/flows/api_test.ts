@@ -137,6 +137,11 @@ async function refusedInvokes(cluster: Cluster): Promise<void> {
     assert.equal(answer.headers.get("content-type"), "application/json");
     assert.match(errorIn(answer).message, says);
   }
+  for (const method of ["GET", "PUT", "DELETE"]) {
+    const other = await cluster.http("/v1/invoke/probe/echo", { method });
+    assert.deepEqual([other.status, other.headers.get("allow")], [405, "POST"], method);
+    assert.equal(errorIn(other).message, `An endpoint is invoked with POST, not with ${method}`);
+  }
 }
 
 async function reads(cluster: Cluster): Promise<void> {

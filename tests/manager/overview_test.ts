@@ -38,7 +38,7 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
     "pending",
   ]]);
   assert.equal(before.cluster.health, "down");
-  assert.deepEqual(before.cluster.problems, ["images has 0 of 1 replicas ready"]);
+  assert.deepEqual(before.cluster.problems, ["images has 0 of 1 replica ready"]);
 
   await report(peer, { state: "loading", reason: "waits for its ready()", slots: 0 });
   const loading = (await overview()).replicaSets[0].placements[0];

@@ -5,6 +5,7 @@ import { addExamples, type Command, UsageError, wholeNumber } from "../arguments
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
+import { counted } from "../../words.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
 
@@ -87,7 +88,7 @@ export function addScale(program: Command, context: CommandContext): void {
           ? "as many replicas as its specification says"
           : replicas === "all"
           ? "a replica on every agent"
-          : `${replicas} replica${replicas === 1 ? "" : "s"}`;
+          : counted(replicas, "replica");
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
       })
     );
