@@ -108,7 +108,18 @@ function addDiff(program: Command, terminal: Terminal): void {
       const { config } = options;
       if (config === undefined) throw new UsageError("diff needs --config FILE");
       return withStore(options, async (store) => {
-        terminal.writeOut(await diffConfiguration(config, store.deployments, buildInWorker));
+        const nowMs = createSystemClock().nowMs();
+        const wasCalled = (endpoint: string) => wasCalledBefore(store, endpoint, nowMs);
+        const { text, refusals } = await diffConfiguration(
+          config,
+          store.deployments,
+          buildInWorker,
+          wasCalled,
+        );
+        terminal.writeOut(text);
+        if (refusals.length > 0) {
+          throw new SqwishError("conflict", `It would be refused: ${refusals.join("; ")}`);
+        }
       });
     });
 }

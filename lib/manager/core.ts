@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import { Traffic } from "../deployment/traffic.ts";
 import { Controller } from "./controller.ts";
 import { createEventLog, type EventLog } from "./events.ts";
-import { findDropped } from "./endpoint_guard.ts";
+import { findDropped, wasCalledBefore } from "./endpoint_guard.ts";
 import { Judge } from "./judge.ts";
 import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -172,10 +172,8 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
 
 /** By what this manager has seen, and by what an earlier one has stored. */
 function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
-  const fromMs = nowMs - limits.calledLatelyMs;
-  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
-  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
-  return store.samples.read(range).length > 0;
+  return (traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= nowMs - limits.calledLatelyMs ||
+    wasCalledBefore(store, endpoint, nowMs);
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

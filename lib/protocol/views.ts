@@ -262,6 +262,8 @@ export interface DeployRequest {
   }[];
   /** Endpoints that were called in the last hour may go or take less. */
   force?: boolean;
+  /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
+  rescale?: boolean;
   /** Nothing is done; the answer says what would be. */
   dryRun?: boolean;
 }
@@ -290,6 +292,8 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** How many the set goes on with, where the deployment itself says something else or nothing. */
+  keeps?: ReplicaCount;
   /** Of a dry run: what would change, and why it would be refused, if it would. */
   changes?: ChangeView[];
   refusal?: string;

@@ -107,6 +107,27 @@ Deno.test("`deploy` sends the collected modules and follows the rollout to its e
   });
 });
 
+Deno.test("`deploy` without `--replicas` says what a set keeps, and with it that the number is meant", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    const requests: DeployRequest[] = [];
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0", "--no-wait"];
+    const answers = {
+      "POST /v1/replicasets": (body: unknown) => {
+        requests.push(body as DeployRequest);
+        return { replicaSet: "images", revision: 2, changed: true, ...(requests.length === 1 ? { keeps: 5 } : {}) };
+      },
+    };
+    const { out } = await runClient(argv, { answers });
+    assert.equal(
+      out,
+      "images: revision 2\nimages: keeps 5 replicas; --replicas or `client scale images` changes that\n",
+    );
+    const said = await runClient([...argv, "--replicas", "3"], { answers });
+    assert.equal(said.out, "images: revision 2\n");
+    assert.deepEqual(requests.map(({ rescale }) => rescale), [undefined, true]);
+  });
+});
+
 Deno.test("`rollout status` of one that is over says when it was rolled out, and how long that took", async () => {
   const done = viewOf({ state: "done", ready: 2, startedAtMs: 1000, endedAtMs: 9000 });
   const { code, error } = await runClient(["rollout", "status", "images"], {

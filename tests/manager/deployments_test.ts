@@ -193,3 +193,28 @@ Deno.test("an agent whose removal the disk does not take is still there, with it
   assert.deepEqual(rig.store.events.list({ kind: "agent_removed" }), []);
   rig.close();
 });
+
+Deno.test("a deployment that does not say how many keeps what the set has, and says so; one that is told ends a `scale`", async () => {
+  const rig = await openRig();
+  const modules = [{ path: "resize.ts", entry: true, base64: btoa("export function resize() {}") }];
+  const deploy = (version: string, replicas?: number, more: { rescale?: boolean; dryRun?: boolean } = {}) => {
+    const count = replicas === undefined ? {} : { replicas };
+    return rig.deployments.deploy({ replicaSet: { name: "images", version, ...count }, modules, ...more }, "ada");
+  };
+  const inForce = () => {
+    const { current, replicasOverride } = rig.store.deployments.find("images")!;
+    return [current.specification.replicas, replicasOverride];
+  };
+  assert.equal((await deploy("1", 3)).keeps, undefined);
+  assert.deepEqual([(await deploy("2")).keeps, inForce()], [3, [3, undefined]]);
+  rig.deployments.scale("images", 5, "ada");
+  assert.deepEqual([(await deploy("3")).keeps, inForce()], [5, [3, 5]]);
+  assert.deepEqual([(await deploy("4", 3)).keeps, inForce()], [5, [3, 5]], "a file says what it always said");
+  const dry = await deploy("5", undefined, { dryRun: true });
+  assert.deepEqual([dry.keeps, dry.changes?.map(({ path }) => path)], [5, ["version"]]);
+  assert.deepEqual([(await deploy("6", 3, { rescale: true })).keeps, inForce()], [undefined, [3, undefined]]);
+  rig.deployments.scale("images", 7, "ada");
+  const same = await deploy("6", 3, { rescale: true });
+  assert.deepEqual([same.changed, same.keeps, inForce()], [false, undefined, [3, undefined]]);
+  rig.close();
+});

@@ -5,7 +5,7 @@ import { addExamples, type Command, UsageError, wholeNumber } from "../arguments
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
-import { counted } from "../../words.ts";
+import { describeCount } from "../views.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
 
@@ -86,9 +86,7 @@ export function addScale(program: Command, context: CommandContext): void {
         await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
         const many = replicas === "auto"
           ? "as many replicas as its specification says"
-          : replicas === "all"
-          ? "a replica on every agent"
-          : counted(replicas, "replica");
+          : describeCount(replicas);
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
       })
     );
