@@ -21,6 +21,7 @@ import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
 import { diffConfiguration } from "./configuration_diff.ts";
+import { wasCalledBefore } from "./endpoint_guard.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {

@@ -1,7 +1,8 @@
 /** The read routes: everything the client's tables and the dashboard show. No route here changes anything. */
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
-import { notFound } from "../../near_miss.ts";
+import { didYouMean, notFound } from "../../near_miss.ts";
+import { type EventKind, eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type {
   EventView,
   LogsView,
@@ -95,7 +96,7 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       untilMs: queryNumber(c, "untilMs"),
       level: queryWord(c, "level", eventLevels),
       subject: c.req.query("subject"),
-      kind: c.req.query("kind"),
+      kind: kindOf(c),
     });
     return c.json({ events });
   });
@@ -112,6 +113,19 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
     }));
   });
+}
+
+/** Throws `invalid_request` with near misses for what is no kind of event. */
+function kindOf(c: ApiContext): EventKind | undefined {
+  const name = c.req.query("kind");
+  if (name === undefined || name === "") return undefined;
+  const kind = eventKindOf(name);
+  if (kind !== undefined) return kind;
+  const shown = JSON.stringify(name.slice(0, 60));
+  throw new SqwishError(
+    "invalid_request",
+    `Query parameter kind must be a kind of event, is ${shown}${didYouMean(name, eventNames)}`,
+  );
 }
 
 /** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */
