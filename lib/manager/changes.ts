@@ -63,26 +63,7 @@ export function createChanges(options: ChangesOptions): Changes {
       options.changed();
       return { warnings };
     },
-    removeAgent(agent, by) {
-      const known = agents.get(agent);
-      if (!known) throw notFound("agent", agent, agents.list().map(({ name }) => name));
-      if (known.connection) {
-        throw new SqwishError("conflict", `Agent ${agent} is connected; stop it before it is removed`);
-      }
-      const removed = options.transaction(() => {
-        agentStore.remove(agent);
-        const gone = accounts.removeOfAgent(agent, options.isConnected);
-        const signIn = gone.length === 0
-          ? "it had no account of its own, so whoever has what it signed in with still can"
-          : `it can't sign in again (${gone.join(", ")})`;
-        record("info", "agent_removed", agent, `${by.name} removed agent ${agent}, which was gone; ${signIn}`);
-        return gone;
-      }, "durable");
-      agents.forget(agent);
-      options.changed();
-      options.usersChanged();
-      return { accounts: removed };
-    },
+    removeAgent: (agent, by) => ({ accounts: removeAgent(options, agent, by.name) }),
     async addUser(user) {
       const added = await accounts.add(user);
       record("info", "user_added", user.name, `User ${user.name} was added with the role ${user.role}`);
@@ -109,4 +90,27 @@ export function createChanges(options: ChangesOptions): Changes {
       return created;
     },
   };
+}
+
+/** Forgets an agent that is gone, with the accounts that it was given, which are returned. All of it or nothing. */
+function removeAgent(options: ChangesOptions, agent: string, by: string): string[] {
+  const { accounts, agents, agentStore, record } = options;
+  const known = agents.get(agent);
+  if (!known) throw notFound("agent", agent, agents.list().map(({ name }) => name));
+  if (known.connection) {
+    throw new SqwishError("conflict", `Agent ${agent} is connected; stop it before it is removed`);
+  }
+  const removed = options.transaction(() => {
+    agentStore.remove(agent);
+    const gone = accounts.removeOfAgent(agent, options.isConnected);
+    const signIn = gone.length === 0
+      ? "it had no account of its own, so whoever has what it signed in with still can"
+      : `it can't sign in again (${gone.join(", ")})`;
+    record("info", "agent_removed", agent, `${by} removed agent ${agent}, which was gone; ${signIn}`);
+    return gone;
+  }, "durable");
+  agents.forget(agent);
+  options.changed();
+  options.usersChanged();
+  return removed;
 }
