@@ -333,7 +333,10 @@ function agentFacts(agent, nowMs) {
       "Temperature",
       `${formatTemperature(agent.host?.temperatureC)}${agent.host?.throttled ? ", throttled" : ""}`,
     ],
-    ["Agent itself", `${agent.agentCpuCores?.toFixed(2) ?? "–"} cores, ${formatBytes(agent.agentMemoryBytes)}`],
+    [
+      "Agent itself",
+      `${agent.agentCpuCores?.toFixed(2) ?? "–"} cores, ${formatBytes(agent.agentMemoryBytes)}`,
+    ],
     [
       "Connected",
       agent.connectedAtMs === undefined ? "no" : `for ${formatDuration(nowMs - agent.connectedAtMs)}`,

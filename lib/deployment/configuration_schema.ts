@@ -8,7 +8,12 @@ import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
 import { eventKindOf, eventNames } from "../protocol/event_kinds.ts";
 import { nameSchema } from "../protocol/messages.ts";
-import { canaryStepsDefault, type LabelRule, replicasDefault, rollbackDefault } from "../protocol/revision.ts";
+import {
+  canaryStepsDefault,
+  type LabelRule,
+  replicasDefault,
+  rollbackDefault,
+} from "../protocol/revision.ts";
 
 const day = 24 * 3600_000;
 

@@ -177,7 +177,9 @@ function obstacle(agent: AgentFacts, needs: Needs, roomOn: RoomOn): string {
     return `${agent.name} has ${left} MB of memory left (${needs.memoryMb} are needed)`;
   }
   if ((needs.cores ?? 0) > room.cores) {
-    return `${agent.name} has ${counted(Math.max(0, round(room.cores)), "core")} left (${needs.cores} are needed)`;
+    return `${agent.name} has ${
+      counted(Math.max(0, round(room.cores)), "core")
+    } left (${needs.cores} are needed)`;
   }
   return `${agent.name} waits for its turn`;
 }

@@ -69,7 +69,9 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     joined.kind === "new" ? "agent_joined" : "agent_returned",
     name,
     `Agent ${name} ${joined.kind === "new" ? "joined" : "is back"} from ${channel.remoteAddress}: ` +
-      `${counted(hello.cores, "core")}, ${hello.labels.arch ?? "unknown architecture"}, version ${hello.version}`,
+      `${counted(hello.cores, "core")}, ${
+        hello.labels.arch ?? "unknown architecture"
+      }, version ${hello.version}`,
   );
   return {
     start() {

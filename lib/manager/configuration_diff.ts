@@ -6,7 +6,7 @@ import { sameSpecification } from "../deployment/revision.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
 import { SqwishError } from "../errors.ts";
 import type { DeploymentStore } from "../store/deployments.ts";
-import { type BuiltSet, buildSets } from "./build_sets.ts";
+import { buildSets, type BuiltSet } from "./build_sets.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import { findDroppedFunctions, type WasCalled } from "./endpoint_guard.ts";
 

@@ -276,7 +276,10 @@ export class Deployments {
 }
 
 /** A deployment that does not say how many: what the set's specification says now, if there is a set. */
-function keptReplicas({ replicaSet }: DeployRequest, before: StoredSet | undefined): ReplicaCount | undefined {
+function keptReplicas(
+  { replicaSet }: DeployRequest,
+  before: StoredSet | undefined,
+): ReplicaCount | undefined {
   return replicaSet.replicas === undefined ? before?.current.specification.replicas : undefined;
 }
 

@@ -17,7 +17,11 @@ const advice = 'it was called within the last hour; deploy with --force, or "bre
 export type WasCalled = (endpoint: string) => boolean;
 
 /** By the history that is stored. */
-export function wasCalledBefore({ samples }: Pick<Store, "samples">, endpoint: string, nowMs: number): boolean {
+export function wasCalledBefore(
+  { samples }: Pick<Store, "samples">,
+  endpoint: string,
+  nowMs: number,
+): boolean {
   const fromMs = nowMs - limits.calledLatelyMs;
   const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
   return samples.read(range).length > 0;

@@ -110,7 +110,12 @@ export class Scaler {
       const why = wanted === 0
         ? "nobody has called it for a while"
         : `${load?.outstanding ?? 0} running and ${load?.queued ?? 0} waiting`;
-      record("info", "scaled", set.name, `${set.name} goes from ${current} to ${counted(wanted, "replica")}: ${why}`);
+      record(
+        "info",
+        "scaled",
+        set.name,
+        `${set.name} goes from ${current} to ${counted(wanted, "replica")}: ${why}`,
+      );
     }
   }
 

@@ -73,7 +73,10 @@ Deno.test("a command's own `--version` option is its own", async () => {
 Deno.test("wrong usage is one line with a suggestion, and exit code 2", async () => {
   const cases: [string[], RegExp][] = [
     [["gte"], /^tool: unknown command 'gte' \(did you mean get\?\); see `tool --help`$/],
-    [["get", "x", "--jsno"], /^tool: unknown option '--jsno' \(did you mean --json\?\); see `tool get --help`$/],
+    [
+      ["get", "x", "--jsno"],
+      /^tool: unknown option '--jsno' \(did you mean --json\?\); see `tool get --help`$/,
+    ],
     [["get"], /^tool: missing required argument 'kind'; see `tool get --help`$/],
     [["get", "x", "y"], /^tool: too many arguments/],
     [["get", "x", "--wait", "5"], /^tool: .*'5' is invalid.*e\.g\. 5s; see `tool get --help`$/],

@@ -114,7 +114,12 @@ Deno.test("`deploy` without `--replicas` says what a set keeps, and with it that
     const answers = {
       "POST /v1/replicasets": (body: unknown) => {
         requests.push(body as DeployRequest);
-        return { replicaSet: "images", revision: 2, changed: true, ...(requests.length === 1 ? { keeps: 5 } : {}) };
+        return {
+          replicaSet: "images",
+          revision: 2,
+          changed: true,
+          ...(requests.length === 1 ? { keeps: 5 } : {}),
+        };
       },
     };
     const { out } = await runClient(argv, { answers });

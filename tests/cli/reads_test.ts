@@ -193,13 +193,17 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
   const shownEndpoint = await runClient(["describe", "endpoint", "images/resize"], { answers });
   assert.match(shownEndpoint.out, /Description: +Makes it smaller/);
   assert.match(shownEndpoint.out, /Requests: +1 running, 0 waiting/);
-  assert.match(shownEndpoint.out, /Total: +100 requests, 1 error since 1970-01-01 00:00:00, when the manager/);
+  assert.match(
+    shownEndpoint.out,
+    /Total: +100 requests, 1 error since 1970-01-01 00:00:00, when the manager/,
+  );
   const json = await runClient(["describe", "endpoint", "images/resize", "--json"], { answers });
   assert.deepEqual(JSON.parse(json.out), endpoint);
 });
 
 Deno.test("of a lost agent no figure is shown as if it were of now", async () => {
-  const { host: _host, agentCpuCores: _cores, agentMemoryBytes: _bytes, connectedAtMs: _at, ...known } = agent;
+  const { host: _host, agentCpuCores: _cores, agentMemoryBytes: _bytes, connectedAtMs: _at, ...known } =
+    agent;
   const [replica] = agent.replicas;
   const lost: AgentView = {
     ...known,

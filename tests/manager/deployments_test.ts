@@ -146,7 +146,12 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
   const rig = await openRig();
   const password = "long enough";
   await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  await rig.accounts.createToken({ role: "agent", once: false, addresses, fingerprint: rig.identity.fingerprint });
+  await rig.accounts.createToken({
+    role: "agent",
+    once: false,
+    addresses,
+    fingerprint: rig.identity.fingerprint,
+  });
   const [{ name: token }] = rig.store.users.list("token");
   const by = { name: token, role: "agent" as const, endpoints: [] };
   const enroll = (machine: string) => rig.accounts.enroll(by, machine, () => {});
@@ -174,7 +179,12 @@ Deno.test("an agent whose removal the disk does not take is still there, with it
   const rig = await openRig();
   const password = "long enough";
   await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  await rig.accounts.createToken({ role: "agent", once: false, addresses, fingerprint: rig.identity.fingerprint });
+  await rig.accounts.createToken({
+    role: "agent",
+    once: false,
+    addresses,
+    fingerprint: rig.identity.fingerprint,
+  });
   const [{ name: token }] = rig.store.users.list("token");
   await rig.accounts.enroll({ name: token, role: "agent", endpoints: [] }, "pi-9", () => {});
   const gone = { name: "pi-9", identity: "x".repeat(16), labels: {} };
@@ -199,7 +209,10 @@ Deno.test("a deployment that does not say how many keeps what the set has, and s
   const modules = [{ path: "resize.ts", entry: true, base64: btoa("export function resize() {}") }];
   const deploy = (version: string, replicas?: number, more: { rescale?: boolean; dryRun?: boolean } = {}) => {
     const count = replicas === undefined ? {} : { replicas };
-    return rig.deployments.deploy({ replicaSet: { name: "images", version, ...count }, modules, ...more }, "ada");
+    return rig.deployments.deploy(
+      { replicaSet: { name: "images", version, ...count }, modules, ...more },
+      "ada",
+    );
   };
   const inForce = () => {
     const { current, replicasOverride } = rig.store.deployments.find("images")!;

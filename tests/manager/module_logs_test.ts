@@ -41,7 +41,10 @@ Deno.test("what is kept of a set is bounded in lines, and in characters however 
 
   const long = Array.from({ length: 2000 }, () => line("x".repeat(2 * limits.logLineBytesMax), "sums"));
   logs.push("pi-1", long, always);
-  const characters = logs.list("sums", { limit: Infinity }).lines.reduce((sum, { text }) => sum + text.length, 0);
+  const characters = logs.list("sums", { limit: Infinity }).lines.reduce(
+    (sum, { text }) => sum + text.length,
+    0,
+  );
   assert.ok(
     characters >= 1024 * 1024 - limits.logLineBytesMax && characters <= 2 * 1024 * 1024,
     String(characters),

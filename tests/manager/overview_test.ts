@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
 import type { OverviewView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle, telemetryOf } from "./rig.ts";
+import {
+  agentHello,
+  agentPrincipal,
+  type ManagerRig,
+  openRig,
+  type Peer,
+  reportOf,
+  settle,
+  telemetryOf,
+} from "./rig.ts";
 
 const password = "long enough";
 

@@ -100,5 +100,8 @@ Deno.test("what is older than an hour is gone, and a filter by endpoint leaves t
   requests.observe(finished(), startMs + hourMs - 1);
   assert.equal(requests.list({ ...all, endpoint: "maths/pi" }).slowest.length, 1);
   requests.observe(finished(), startMs + hourMs + 60_000);
-  assert.deepEqual(requests.list(all).slowest.map(({ endpoint }) => endpoint), ["images/resize", "images/resize"]);
+  assert.deepEqual(requests.list(all).slowest.map(({ endpoint }) => endpoint), [
+    "images/resize",
+    "images/resize",
+  ]);
 });

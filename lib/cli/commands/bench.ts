@@ -133,7 +133,9 @@ export function report(endpoint: string, load: Load): string {
   if (load.unsent > 0) {
     lines.push(
       "",
-      `${counted(load.unsent, "request")} could not be started at that rate; raise --concurrency or lower --rate`,
+      `${
+        counted(load.unsent, "request")
+      } could not be started at that rate; raise --concurrency or lower --rate`,
     );
   }
   return lines.join("\n") + "\n";

@@ -83,7 +83,9 @@ async function deploy(context: CommandContext, paths: string[], options: Options
 function tellKept({ terminal }: CommandContext, { replicaSet, keeps }: DeployView): void {
   if (keeps === undefined) return;
   terminal.writeOut(
-    `${replicaSet}: keeps ${describeCount(keeps)}; --replicas or \`client scale ${replicaSet}\` changes that\n`,
+    `${replicaSet}: keeps ${
+      describeCount(keeps)
+    }; --replicas or \`client scale ${replicaSet}\` changes that\n`,
   );
 }
 

@@ -57,8 +57,7 @@ async function events(context: CommandContext, options: Options): Promise<void> 
       items,
       lastId: items.at(-1)?.id ?? id,
     });
-    const readAfter = async (id: number) =>
-      pageAfter(await read({ limit: "1000", afterId: String(id) }), id);
+    const readAfter = async (id: number) => pageAfter(await read({ limit: "1000", afterId: String(id) }), id);
     const write = (event: EventView) =>
       terminal.writeOut(options.json ? JSON.stringify(event) + "\n" : eventLine(event, terminal.colours));
     const note = (text: string) => terminal.writeError(`${text}\n`);

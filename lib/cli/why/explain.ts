@@ -38,7 +38,11 @@ export function explainReplicaSet(set: ReplicaSetView, events: readonly EventVie
     if (replica.state !== "ready") lines.push(`On ${replica.agent}: ${replicaLine(replica)}`);
   }
   if (set.queued > 0) {
-    lines.push(`${counted(set.queued, "request waits", "requests wait")}: every ready replica is busy, or none is ready`);
+    lines.push(
+      `${
+        counted(set.queued, "request waits", "requests wait")
+      }: every ready replica is busy, or none is ready`,
+    );
   }
   if (set.coldStartMs !== undefined) {
     lines.push(`It sleeps without requests; the last one that woke it waited ${formatMs(set.coldStartMs)}`);

@@ -88,9 +88,9 @@ function explainSpeed(facts: EndpointFacts): string[] {
   const cause = culprit ?? causes[part];
   return [
     `${name} is slow because ${cause}: ${rate}${p95}, the slowest took ${formatMs(slowest)}`,
-    `  of the ${
-      counted(requests.slowest.length, "slowest request")
-    } ${within(facts)}, ${formatShare(share)} of the time was ${text}`,
+    `  of the ${counted(requests.slowest.length, "slowest request")} ${within(facts)}, ${
+      formatShare(share)
+    } of the time was ${text}`,
     ...(culprit ? [`  the rest run it in time: drain that agent, or see what else it does`] : []),
   ];
 }

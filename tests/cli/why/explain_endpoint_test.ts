@@ -109,7 +109,10 @@ Deno.test("slow because of the queue, with what would help", () => {
   waiting.endpoint.queued = 14;
   const lines = explainEndpoint(waiting);
   assert.match(lines[0], /is slow because requests wait for a free slot: 12 requests\/s, p95 640 ms/);
-  assert.match(lines[1], /of the 10 slowest requests in the last 15 min, 100 % of the time was spent waiting/);
+  assert.match(
+    lines[1],
+    /of the 10 slowest requests in the last 15 min, 100 % of the time was spent waiting/,
+  );
   assert.match(lines[2], /its requests: 3 running, 14 waiting; images has 8 slots on 2 of 2 replicas, /);
   assert.match(lines[2], /5 of them taken by its other endpoints: it needs more replicas or machines$/);
 });
