@@ -52,7 +52,10 @@ export function explainReplicaSet(set: ReplicaSetView, events: readonly EventVie
 
 export function explainAgent(agent: AgentView, events: readonly EventView[]): string[] {
   const { name, health, replicas } = agent;
-  const lines = [`${name} is ${health} and runs ${counted(replicas.length, "replica")}`];
+  const many = counted(replicas.length, "replica");
+  const lines = health === "lost"
+    ? [`${name} is lost: it was last seen at ${formatMoment(agent.lastSeenAtMs)}, with ${many}`]
+    : [`${name} is ${health} and runs ${many}`];
   if (agent.draining) {
     const left = replicas.length > 0
       ? "what it runs moves to others, and requests that run there end first"
