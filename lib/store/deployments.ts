@@ -39,6 +39,8 @@ export interface Deployment {
   /** A user's name, or "configuration file". */
   createdBy: string;
   nowMs: number;
+  /** Ends a `scale`, whatever its number. */
+  rescale?: boolean;
 }
 
 export class DeploymentStore {
@@ -56,7 +58,7 @@ export class DeploymentStore {
   /**
    * Stores a revision with its modules as the set's current one, making the set when it is new, and drops what is
    * too old: all in one transaction, on the disk at return. `files` holds at least the modules not stored before,
-   * by SHA-256. A `scale` stays in force unless the specification's own number has changed.
+   * by SHA-256. A `scale` stays in force unless the specification's own number has changed, or `rescale` says so.
    * Throws `internal` when a module's bytes are missing.
    */
   addRevision(
@@ -64,14 +66,14 @@ export class DeploymentStore {
     files: ReadonlyMap<string, Uint8Array>,
     deployment: Deployment,
   ): Revision {
-    const { owner, createdBy, nowMs } = deployment;
+    const { owner, createdBy, nowMs, rescale } = deployment;
     const name = specification.name;
     return this.#database.transaction(() => {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before &&
-        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas);
+      const isRescaled = before && (rescale ||
+        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas));
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
         .onConflictDoUpdate({
