@@ -50,12 +50,14 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly generation: number;
   readonly reports: readonly ObservedReport[];
   readonly telemetry?: Telemetry;
-  /** Monotonic ms, as every duration here; `joinedAtMs` and `lastSeenAtMs` are wall-clock. */
+  /** Monotonic ms, as every duration here; `joinedAtMs`, `connectedAtMs` and `lastSeenAtMs` are wall-clock. */
   readonly lastTelemetryMs: number;
   readonly lastHeardMs: number;
   readonly lostSinceMs?: number;
   /** Since when its health is what it is. */
   readonly healthSinceMs: number;
+  /** When its newest connection began, wall-clock; missing before the first since the manager's start. */
+  readonly connectedAtMs?: number;
 }
 
 type MutableRecord = { -readonly [Key in keyof AgentRecord]: AgentRecord[Key] } & {
@@ -162,6 +164,7 @@ export class Agents {
       lastHeardMs: nowMs,
       joinedAtMs: before?.joinedAtMs ?? wallMs,
       lastSeenAtMs: wallMs,
+      connectedAtMs: wallMs,
       healthSinceMs: nowMs,
     };
     this.#records.set(hello.name, record);

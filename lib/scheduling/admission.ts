@@ -10,6 +10,7 @@ import type { Target } from "./fleet.ts";
 import { boundedRetryMs, retryAfterMs } from "./outcomes.ts";
 import { longWaitMs, repliesRemembered, usualWaitMs } from "./service_rate.ts";
 import type { Requester, SetState } from "./state.ts";
+import { counted } from "../words.ts";
 
 /** Bounds that a frame's outer shape doesn't show; null: nothing wrong. `bytes[at, end)` is a whole frame. */
 export function refuseFrame(bytes: Uint8Array, at: number, end: number): SqwishError | null {
@@ -62,7 +63,7 @@ export function refuseQueue(set: SetState): SqwishError | null {
   const { name, queueMax } = set.routed;
   const { size: queued, bytes } = set.queue;
   const full = queued >= queueMax
-    ? `${queueMax} requests, it has ${queued}`
+    ? `${counted(queueMax, "request")}, it has ${queued}`
     : bytes >= limits.queueBytesMax
     ? `${limits.queueBytesMax} bytes, it has ${bytes}`
     : null;
