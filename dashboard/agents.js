@@ -12,9 +12,11 @@ import {
   formatNumber,
   formatShare,
   formatTemperature,
+  formatTime,
   plural,
 } from "./format.js";
 import {
+  agentState,
   copyBox,
   createMeter,
   createPips,
@@ -165,7 +167,7 @@ function createAgentCard(app, agent, history) {
       // What a lost agent said last is not what it does now.
       const host = health === "lost" ? undefined : now.host;
       setAttribute(element, "data-health", health);
-      status.update(health, healthWords(now, app.feed.nowMs()));
+      status.update(agentState(now), healthWords(now, app.feed.nowMs()));
       spark.update((history.columns.get(now.name) ?? []).slice(-90));
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, memoryWords(host));
@@ -181,11 +183,10 @@ function createAgentCard(app, agent, history) {
  * @param {AgentView} agent
  * @param {number} nowMs
  */
-function healthWords({ health, cordoned, draining, lastSeenAtMs }, nowMs) {
+function healthWords({ health, damped, cordoned, draining, lastSeenAtMs }, nowMs) {
   if (health === "lost") return `lost ${formatAge(lastSeenAtMs, nowMs)}`;
-  if (health === "ready" && draining) return "drained";
-  if (health === "ready" && cordoned) return "cordoned";
-  return health;
+  const closed = draining ? "drained" : cordoned ? "cordoned" : null;
+  return health === "ready" ? [damped && "damped", closed].filter(Boolean).join(", ") || health : health;
 }
 
 /** @param {AgentView["host"]} host */
@@ -257,7 +258,7 @@ export function createAgent(app, name) {
       setVisible(body, Boolean(agent));
       if (!agent) return;
       const nowMs = app.feed.nowMs();
-      status.update(agent.health, healthWords(agent, nowMs));
+      status.update(agentState(agent), healthWords(agent, nowMs));
       showFacts(facts, agentFacts(agent, nowMs));
       if (cordonButton) setText(cordonButton, agent.cordoned ? "Uncordon" : "Cordon");
       if (drainButton) setVisible(drainButton, !agent.draining && agent.health !== "lost");
@@ -336,10 +337,22 @@ function agentFacts(agent, nowMs) {
     ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
     ["Connected", agent.health === "lost" ? "no" : `for ${formatDuration(nowMs - agent.joinedAtMs)}`],
     ["Last heard", formatAge(agent.lastSeenAtMs, nowMs)],
+    ["Losses", lossWords(agent, nowMs)],
     ["Address", agent.address || "–"],
     ["Version", agent.version],
     ["Labels", Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`).join("  ") || "none"],
   ];
+}
+
+/**
+ * How often its connection was lost of late, by weight, and what follows from it.
+ * @param {AgentView} agent
+ * @param {number} nowMs
+ */
+function lossWords({ damped, flapPenalty }, nowMs) {
+  if (flapPenalty === undefined) return "none lately";
+  const weight = `weigh ${flapPenalty.toFixed(1)}`;
+  return damped ? `${weight}; others are asked first until ${formatTime(damped.untilMs, nowMs)}` : weight;
 }
 
 /**

@@ -6,7 +6,16 @@ import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom
 import { createEventLine } from "./events.js";
 import { formatBytes, formatMs, formatNumber, formatShare, formatTemperature, plural } from "./format.js";
 import { sumColumns } from "./history.js";
-import { createMeter, createPips, createStatus, createTile, levelOf, linkTo, nameTag } from "./parts.js";
+import {
+  agentState,
+  createMeter,
+  createPips,
+  createStatus,
+  createTile,
+  levelOf,
+  linkTo,
+  nameTag,
+} from "./parts.js";
 import { createRolloutBar } from "./replicasets.js";
 
 /**
@@ -256,10 +265,11 @@ function createFace(app, { name }) {
   return {
     element: h("li", {}, link),
     /** @param {AgentView} now */
-    update({ health }) {
-      setAttribute(link, "data-health", health);
-      setAttribute(link, "aria-label", `${name} is ${health}`);
-      setAttribute(link, "title", `${name} is ${health}`);
+    update(now) {
+      const state = agentState(now);
+      setAttribute(link, "data-health", state);
+      setAttribute(link, "aria-label", `${name} is ${state}`);
+      setAttribute(link, "title", `${name} is ${state}`);
     },
   };
 }
@@ -327,7 +337,8 @@ function createAgentRow(app, agent) {
     update(now) {
       // What a lost agent said last is not what it does now.
       const host = now.health === "lost" ? undefined : now.host;
-      status.update(now.health, now.cordoned && now.health === "ready" ? "cordoned" : now.health);
+      const state = agentState(now);
+      status.update(state, now.cordoned && state === "ready" ? "cordoned" : state);
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, formatBytes(host?.memoryUsedBytes));
       setText(heat, host?.temperatureC === undefined ? "" : formatTemperature(host.temperatureC));

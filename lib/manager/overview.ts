@@ -39,6 +39,8 @@ export interface OverviewFacts {
   nowMs: number;
   startedAtMs: number;
   agents: readonly AgentRecord[];
+  /** How unsteady an agent's connection has been. */
+  damping(agent: string): { penalty: number; untilAtMs?: number };
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
@@ -111,6 +113,7 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     health: agent.health,
     cordoned: agent.cordoned,
     draining: agent.draining,
+    ...dampingView(facts.damping(agent.name)),
     address: agent.address,
     version: agent.version,
     labels: agent.labels,
@@ -123,6 +126,14 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     replicas,
     joinedAtMs: agent.joinedAtMs,
     lastSeenAtMs: agent.lastSeenAtMs,
+  };
+}
+
+function dampingView({ penalty, untilAtMs }: ReturnType<OverviewFacts["damping"]>): Partial<AgentView> {
+  const flapPenalty = Math.round(penalty * 100) / 100;
+  return {
+    ...(untilAtMs === undefined ? {} : { damped: { untilMs: untilAtMs } }),
+    ...(flapPenalty > 0 ? { flapPenalty } : {}),
   };
 }
 
@@ -288,6 +299,7 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
     }
   }
   for (const agent of agents) {
+    if (agent.damped) problems.push(`Agent ${agent.name} is damped: it was lost again and again`);
     if (agent.host?.throttled) problems.push(`Agent ${agent.name} slows itself down (heat or undervoltage)`);
   }
   for (const set of sets) {
