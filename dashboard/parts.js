@@ -17,6 +17,7 @@ import { createSparkline } from "./sparkline.js";
  * @typedef {object} View
  * @property {HTMLElement} element
  * @property {HTMLElement} [actions] shown beside the title
+ * @property {string} [title] in place of its name
  * @property {(overview: OverviewView) => void} update
  * @property {() => void} close
  */
@@ -39,6 +40,7 @@ const levels = {
   loading: "busy",
   progressing: "busy",
   paused: "warn",
+  replaced: "idle",
   stopping: "idle",
 };
 
@@ -97,15 +99,23 @@ export function createMeter(label) {
   };
 }
 
+/** What is said where history holds nothing. */
+export const notRecorded = "not recorded";
+
 const pipsMax = 24;
 
 /** Slots as pips, filled while they work; as a bar of pips' shares when there are too many to draw. */
 export function createPips() {
   const element = h("span", { class: "pips", role: "img" });
+  let drawn = "";
   return {
     element,
     /** @param {number} used @param {number} total @param {string} label */
     update(used, total, label) {
+      // A page may hold thousands of pips, and most stay as they are.
+      const picture = `${used} ${total} ${label}`;
+      if (picture === drawn) return;
+      drawn = picture;
       const shown = Math.min(total, pipsMax);
       const filled = total > pipsMax ? Math.ceil(used / total * pipsMax) : used;
       while (element.childElementCount > shown) element.lastElementChild?.remove();
@@ -227,4 +237,19 @@ export function createReplicaChips(app) {
     },
   );
   return { element, update: list.update };
+}
+
+/**
+ * Pairs of a term and its value, made once and then updated.
+ * @param {HTMLDListElement} list
+ * @param {[string, string][]} pairs
+ */
+export function showFacts(list, pairs) {
+  while (list.childElementCount > pairs.length) list.lastElementChild?.remove();
+  while (list.childElementCount < pairs.length) list.append(h("div", {}, h("dt"), h("dd")));
+  pairs.forEach(([term, value], index) => {
+    const [dt, dd] = list.children[index].children;
+    setText(dt, term);
+    setText(dd, value);
+  });
 }

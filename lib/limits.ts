@@ -139,9 +139,14 @@ export const limits = {
   /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
   logFlushMs: 60_000,
+  /** What of all sets' lines goes to the disk: on average, and after a while with little. */
+  logStoredBytesPerMinute: 64 * KiB,
+  logStoredBytesAtOnce: 1 * MiB,
 
   // Store
   revisionsKept: 10,
+  /** Of each set, rollouts under way and over. */
+  rolloutsKept: 100,
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,

@@ -43,6 +43,8 @@ export interface Core {
   coldStartMs(replicaSet: string): number | undefined;
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  /** What its rollout is judged by now. */
+  judged: Judge["figures"];
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -73,7 +75,7 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const traffic = new Traffic();
-  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, metrics, clock.nowMs());
   const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
@@ -106,16 +108,16 @@ export function createCore(options: CoreOptions): Core {
     overload.tick(clock.nowMs());
   });
   const logs = new ModuleLogs(store.logs);
-  const flushLogs = () => {
+  const flushLogs = (all: boolean) => {
     try {
-      logs.flush();
+      logs.flush(all);
     } catch (thrown) {
       log.warn("what modules printed could not be stored; it is kept and tried again", {
         error: describeError(thrown),
       });
     }
   };
-  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
+  const stopFlushing = clock.every(limits.logFlushMs, () => flushLogs(false));
   controller.changed();
   return {
     agents,
@@ -124,6 +126,7 @@ export function createCore(options: CoreOptions): Core {
     metrics,
     events,
     coldStartMs: (name) => scaler.coldStartMs(name),
+    judged: (name) => revisions.figures(name),
     logs,
     dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     telling,
@@ -132,7 +135,7 @@ export function createCore(options: CoreOptions): Core {
       scaler.close();
       revisions.close();
       stopFlushing();
-      flushLogs();
+      flushLogs(true);
       controller.close();
       dispatcher.close();
       metrics.close();
@@ -171,11 +174,9 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
 }
 
 /** By what this manager has seen, and by what an earlier one has stored. */
-function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
+function wasCalled(endpoint: string, traffic: Traffic, metrics: Metrics, nowMs: number): boolean {
   const fromMs = nowMs - limits.calledLatelyMs;
-  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
-  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
-  return store.samples.read(range).length > 0;
+  return (traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs || metrics.wasCalled(endpoint, fromMs);
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

@@ -53,6 +53,7 @@ export interface OverviewFacts {
   events: readonly EventView[];
   clients: number;
   process: ProcessUse;
+  disk: { writtenBytes: number | undefined; databaseBytes: number };
   configurationErrors: readonly string[];
 }
 
@@ -285,6 +286,8 @@ function clusterView(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSet
     clients: facts.clients,
     managerCpuCores: facts.process.cpuCores,
     managerMemoryBytes: facts.process.memoryBytes,
+    ...optional("managerDiskWrittenBytes", facts.disk.writtenBytes),
+    databaseBytes: facts.disk.databaseBytes,
     configurationErrors: [...facts.configurationErrors],
   };
 }

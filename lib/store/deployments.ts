@@ -9,6 +9,7 @@ import { limits } from "../limits.ts";
 import type { Revision, RevisionSpecification } from "../protocol/revision.ts";
 import type { RolloutView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
+import { RolloutHistory } from "./rollout_history.ts";
 import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./schema.ts";
 
 export type SetOwner = "file" | "api";
@@ -41,12 +42,15 @@ export interface Deployment {
 }
 
 export class DeploymentStore {
+  /** Also those that are over. */
+  readonly rollouts: RolloutHistory;
   readonly #database: Database;
   readonly #kept: number;
 
   constructor(database: Database, kept: number = limits.revisionsKept) {
     this.#database = database;
     this.#kept = kept;
+    this.rollouts = new RolloutHistory(database);
   }
 
   /**
@@ -137,7 +141,7 @@ export class DeploymentStore {
     this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
   }
 
-  /** Keeps the set's newest rollout. Throws `not_found` when there is no such set. */
+  /** Keeps the set's newest rollout, and notes it among all. Throws `not_found` when there is no such set. */
   saveRollout(rollout: RolloutRecord): void {
     const { replicaSet, fromRevision, toRevision, state, startedAtMs } = rollout;
     const columns = { fromRevision, toRevision, state, startedAtMs };
@@ -151,6 +155,7 @@ export class DeploymentStore {
       if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
       this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
         .onConflictDoUpdate({ target: rollouts.replicaSet, set: { ...columns, ...optional } }).run();
+      this.rollouts.save(rollout);
     });
   }
 
@@ -163,6 +168,7 @@ export class DeploymentStore {
         return false;
       }
       this.#pruneModules();
+      this.rollouts.setDeleted(name);
       return true;
     }, "durable");
   }

@@ -290,6 +290,7 @@ const cluster: ClusterView = {
   clients: 2,
   managerCpuCores: 0.05,
   managerMemoryBytes: 60 * 2 ** 20,
+  databaseBytes: 1 * 2 ** 20,
   configurationErrors: [],
 };
 
