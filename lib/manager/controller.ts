@@ -347,8 +347,7 @@ export class Controller {
 
   #applyRoutes(): void {
     const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
-      name: agent.name,
-      health: agent.health,
+      ...agent,
       reports: this.#ownReports(agent).filter(({ replicaSet, revision, handle }) =>
         this.#handles.get(handleKey(agent.name, replicaSet, revision)) === handle
       ),

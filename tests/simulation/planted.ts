@@ -122,6 +122,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "damping is forgotten with the connection",
+    checker: "damped last",
+    changes: [{
+      file: "lib/cluster/agents.ts",
+      from: "damping: same ? before?.damping : undefined,",
+      to: "damping: undefined,",
+    }],
+  },
+  {
     name: "nobody is told that an agent is lost",
     checker: "told",
     changes: [{
