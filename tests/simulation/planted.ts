@@ -27,8 +27,9 @@ export const plantedBugs: readonly PlantedBug[] = [
     changes: [{
       file: dispatcher,
       from:
-        '    this.#release(pending);\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
-      to: '    this.#release(pending);\n    if (phase === "abandoned") replica.outstanding--;\n' +
+        '    this.#release(pending, nowMs, phase === "running");\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+      to:
+        '    this.#release(pending, nowMs);\n    if (phase === "abandoned") pending.replica!.outstanding--;\n' +
         '    this.#deadlines.remove(pending);\n    if (phase === "running") {',
     }],
   },

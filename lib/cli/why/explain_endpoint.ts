@@ -168,7 +168,7 @@ function explainDamping({ set, agents }: EndpointFacts): string[] {
 }
 
 const advice: Partial<Record<RequestView["code"], string>> = {
-  queue_full: "its queue is full; more replicas, or a larger `queue.max`, take more",
+  queue_full: "its queue is full, or longer than the deadline allows; more replicas take more",
   deadline_exceeded: "the deadline was too short for what it does or for how long it waited",
   module_failed: "its code threw",
   agent_lost: "agents vanished with requests; `idempotent` ones are run again elsewhere",
