@@ -110,6 +110,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     facts,
     metrics: core.metrics.query,
     requests: core.metrics.requests,
+    judged: core.judged,
     nowMs: () => clock.nowMs(),
   });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
@@ -118,6 +119,8 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     accounts,
     agents: core.agents,
     agentStore: store.agents,
+    transaction: store.transaction,
+    isConnected: (user) => peers.has(user),
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
     runningOn: (agent) => core.controller.revisionsOn(agent),
@@ -206,6 +209,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     nowMs: clock.nowMs(),
     startedAtMs,
     agents: agents.list(),
+    damping: (agent) => agents.damping(agent),
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),

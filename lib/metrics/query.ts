@@ -45,6 +45,7 @@ export const seriesKinds = {
   requests: "endpoint",
   errors: "endpoint",
   latency: "endpoint",
+  endpointLatency: "endpoint",
   queue: "replicaSet",
   cpu: "agent",
   memory: "agent",
@@ -88,11 +89,11 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
       `fromMs must be before toMs, they are ${query.fromMs} and ${query.toMs}`,
     );
   }
-  const isOfRuns = hasRuns(series);
-  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs, isOfRuns);
+  const isCoarse = isCoarseOnly(series);
+  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs, isCoarse);
   const columns = columnsOf(series, readRows(series, query.subject, grid, sources), grid);
   // A subject that was asked for has its column also when there is nothing to say of it.
-  if (query.subject !== undefined && series !== "latency" && !isOfRuns) {
+  if (query.subject !== undefined && series !== "latency" && !isCoarse) {
     columnOf(columns, query.subject, grid, emptyOf(series));
   }
   if (grid.stepMs === liveStepMs) overlayLive(series, query.subject, columns, grid, sources.ingest);
@@ -109,9 +110,10 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
   };
 }
 
-/** Runs are known by 10 s and coarser only. */
-function hasRuns(series: SeriesName): boolean {
-  return seriesKinds[series] === "revision" || seriesKinds[series] === "agentRuns";
+/** Runs, and the latency of each endpoint at once, are known by 10 s and coarser only. */
+function isCoarseOnly(series: SeriesName): boolean {
+  const kind = seriesKinds[series];
+  return kind === "revision" || kind === "agentRuns" || series === "endpointLatency";
 }
 
 /** The finest resolution that is still kept for `fromMs` and needs at most 1500 points; longer steps beyond 5 days. */
@@ -214,6 +216,7 @@ function columnsOf(series: SeriesName, rows: readonly SpanRow[], grid: Grid): Co
       return rateColumns("errors", rows, grid);
     case "revisionLatency":
     case "agentLatency":
+    case "endpointLatency":
       return p95Columns(rows, grid);
     case "latency":
       return latencyColumns(rows, grid);

@@ -5,7 +5,7 @@
  */
 import { customType, index, integer, primaryKey, sqliteTable, text, unique } from "drizzle-orm/sqlite-core";
 import type { RevisionSpecification } from "../protocol/revision.ts";
-import type { EventView, LogLineView, RolloutView, UserView } from "../protocol/views.ts";
+import type { EventView, LogLineView, PastRolloutView, RolloutView, UserView } from "../protocol/views.ts";
 
 /** Bytes as they come from `node:sqlite`: drizzle's own blob column would copy each into a Buffer. */
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
@@ -80,6 +80,19 @@ export const rollouts = sqliteTable("rollouts", {
   fallback: integer("fallback"),
   step: integer("step"),
 });
+
+/** Every rollout, also those that are over: they outlive their revisions and their sets. */
+export const rolloutHistory = sqliteTable("rollout_history", {
+  replicaSet: text("replica_set").notNull(),
+  startedAtMs: integer("started_at_ms").notNull(),
+  fromRevision: integer("from_revision").notNull(),
+  toRevision: integer("to_revision").notNull(),
+  version: text("version").notNull(),
+  state: text("state").$type<PastRolloutView["state"]>().notNull(),
+  reason: text("reason"),
+  endedAtMs: integer("ended_at_ms"),
+  step: integer("step"),
+}, (table) => [primaryKey({ columns: [table.replicaSet, table.startedAtMs] })]);
 
 /** Module files by content; shared by every revision that names them. */
 export const modules = sqliteTable("modules", {

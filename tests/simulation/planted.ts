@@ -27,8 +27,9 @@ export const plantedBugs: readonly PlantedBug[] = [
     changes: [{
       file: dispatcher,
       from:
-        '    this.#release(pending);\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
-      to: '    this.#release(pending);\n    if (phase === "abandoned") replica.outstanding--;\n' +
+        '    this.#release(pending, nowMs, phase === "running");\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+      to:
+        '    this.#release(pending, nowMs);\n    if (phase === "abandoned") pending.replica!.outstanding--;\n' +
         '    this.#deadlines.remove(pending);\n    if (phase === "running") {',
     }],
   },
@@ -120,6 +121,15 @@ export const plantedBugs: readonly PlantedBug[] = [
       { file: dispatcher, from: "queue.push(pending.requester.id,", to: 'queue.push("everyone",' },
       { file: dispatcher, from: "queue.pushFront(pending.requester.id,", to: 'queue.pushFront("everyone",' },
     ],
+  },
+  {
+    name: "damping is forgotten with the connection",
+    checker: "damped last",
+    changes: [{
+      file: "lib/cluster/agents.ts",
+      from: "damping: same ? before?.damping : undefined,",
+      to: "damping: undefined,",
+    }],
   },
   {
     name: "nobody is told that an agent is lost",

@@ -3,6 +3,7 @@ import type { MakeChecker } from "../observer.ts";
 import { bounded } from "./bounded.ts";
 import { busy } from "./busy.ts";
 import { converges } from "./converges.ts";
+import { damped } from "./damped.ts";
 import { fair } from "./fair.ts";
 import { honest } from "./honest.ts";
 import { oneOutcome } from "./one_outcome.ts";
@@ -17,6 +18,7 @@ export const allCheckers: readonly MakeChecker[] = [
   shown,
   fair,
   busy,
+  damped,
   told,
   bounded,
   converges,
