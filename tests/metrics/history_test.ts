@@ -78,6 +78,22 @@ Deno.test("an hour whose roll-up is not done yet is shown from what it will be m
   });
 });
 
+Deno.test("`replace()` writes over samples of the same time and leaves those of others", () => {
+  withRecording(({ history }) => {
+    const rows = (...counts: [at: number, n: number][]) =>
+      counts.map(([at, n]) => ({
+        kind: "endpoint",
+        subject: "a/b",
+        atMs: startMs + at * limits.rolledUpMs,
+        value: { n, e: 0, l: new Uint8Array() } satisfies EndpointValue,
+      }));
+    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([0, 1], [1, 2], [12, 3]));
+    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([1, 20], [2, 30]));
+    const all = history.read({ resolutionMs: limits.rolledUpMs, kind: "endpoint", ...always });
+    assert.deepEqual(all, rows([0, 1], [1, 20], [2, 30], [12, 3]));
+  });
+});
+
 Deno.test("a store that fails half way through a roll-up does it again", () => {
   withRecording((recording) => {
     const { samples } = recording.store;
@@ -159,6 +175,9 @@ Deno.test("what an earlier format stored is shown with what follows, and goes as
       });
       assert.equal(fine.resolutionMs, limits.sampleMs);
       assert.deepEqual(new Set(fine.byLabel.get("images/resize")), new Set([1]));
+      const before = { fromMs: startMs + 10 * minuteMs, toMs: startMs + 30 * minuteMs };
+      const held = recording.query({ series: "cpu", subject: "pi-1", ...before });
+      assert.deepEqual(new Set(held.byLabel.get("pi-1")), new Set([0.25]), "from a row of two hours before");
       const coarse = { fromMs: startMs - 30 * hourMs, toMs: recording.nowMs };
       const requests = recording.query({ series: "requests", ...coarse }).byLabel.get("images/resize")!;
       assert.deepEqual(requests.slice(-40), Array(40).fill(1));
