@@ -78,6 +78,27 @@ Deno.test("an hour whose roll-up is not done yet is shown from what it will be m
   });
 });
 
+Deno.test("a damaged block is an error to who looks at it, and stops nothing else", () => {
+  withRecording((recording) => {
+    recording.run(120, () => {
+      recording.request();
+      recording.telemetry("pi-1", 0.5, { runs: 1 });
+    });
+    const damaged = { slot: startMs / minuteMs + 1, bytes: Uint8Array.of(1, 2, 3) };
+    const { samples } = recording.store;
+    samples.writeBlocks("minute", [{ kind: "endpoint", subject: "images/resize", ...damaged }]);
+    samples.writeBlocks("minute", [{ kind: "agent", subject: "pi-1", ...damaged }]);
+    assert.throws(() => counts(recording, limits.sampleMs), RangeError);
+    const failures: unknown[] = [];
+    recording.restart(0, false);
+    recording.ingest = new Ingest(recording.history, recording.nowMs, (cause) => failures.push(cause));
+    recording.run(3600, () => recording.request());
+    assert.deepEqual(failures, []);
+    const whole = sum(counts(recording, limits.rolledUpMs));
+    assert.equal(whole, 3600 - 60, "of the hour all but the damaged minute");
+  });
+});
+
 Deno.test("`replace()` writes over samples of the same time and leaves those of others", () => {
   withRecording(({ history }) => {
     const rows = (...counts: [at: number, n: number][]) =>
