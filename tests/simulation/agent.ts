@@ -10,7 +10,7 @@ import { silentLog } from "../../lib/log.ts";
 import type { ModuleFile, ReplicaSpecification } from "../../lib/protocol/messages.ts";
 import { SimulatedChannel } from "./channel.ts";
 import type { Dice } from "./dice.ts";
-import { createSimulatedHost } from "./module_host.ts";
+import { createSimulatedHost, type RunnerProcess } from "./module_host.ts";
 import type { ModuleSource } from "./modules.ts";
 import { Machine } from "./network.ts";
 import { SimulatedProcess } from "./timeline.ts";
@@ -23,12 +23,14 @@ export class SimulatedAgent {
   agent: Agent | null = null;
   /** What its wall clock says at simulated time 0. */
   wallMs: number;
+  readonly runners = new Set<RunnerProcess>();
   readonly #world: World;
   readonly #dice: Dice;
   readonly #zone: string;
   /** Modules on its disk, by SHA-256. */
   readonly #cache = new Map<string, Uint8Array>();
   #starts = 0;
+  #asleep: SimulatedProcess[] = [];
 
   constructor(world: World, readonly name: string) {
     this.#world = world;
@@ -62,7 +64,26 @@ export class SimulatedAgent {
     if (vanishes) this.#world.network.cutOff(process);
     this.process = null;
     this.agent = null;
+    this.#asleep = [];
     process.kill();
+  }
+
+  /** Its machine is suspended: all that runs there stands still, with its clocks. */
+  sleep(): void {
+    if (!this.isUp) return;
+    const all = [this.process!, ...[...this.runners].map(({ process }) => process)];
+    // A runner that hangs still does so when it wakes.
+    this.#asleep = all.filter(({ state }) => state === "running");
+    for (const process of this.#asleep) process.sleep();
+    this.#world.trace.note("agent sleeps", this.name);
+    this.#world.tell("agentSlept", this);
+  }
+
+  wake(): void {
+    if (this.#asleep.length === 0) return;
+    for (const process of this.#asleep.splice(0)) process.thaw();
+    this.#world.trace.note("agent wakes", this.name);
+    this.#world.tell("agentWoke", this);
   }
 
   /** As on SIGTERM. */
@@ -107,6 +128,7 @@ export class SimulatedAgent {
           wallMs: this.wallMs,
           agentName: this.name,
           agentProcess: process,
+          runners: this.runners,
           sourceIn: (folder) => folders.get(folder)!,
           started: (run) => this.#world.runStarted(run),
           nested: (endpoint) => this.#world.nestedOperation(this.name, endpoint),

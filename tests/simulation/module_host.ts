@@ -30,12 +30,20 @@ export interface Run {
   revision: number;
 }
 
+/** A runner's process, for those who look at it. */
+export interface RunnerProcess {
+  readonly process: SimulatedProcess;
+  readonly specification: ReplicaSpecification;
+}
+
 export interface ModuleHostWorld {
   timeline: Timeline;
   dice: Dice;
   wallMs: number;
   agentName: string;
   agentProcess: SimulatedProcess;
+  /** Those that live, kept by the host. */
+  runners: Set<RunnerProcess>;
   /** The module that lies in a folder. */
   sourceIn(folder: string): ModuleSource;
   started(run: Run): void;
@@ -76,7 +84,10 @@ class SimulatedRunner implements Runner {
     this.#world = world;
     this.#events = events;
     const name = `${world.agentName}/${specification.replicaSet}@${specification.revision}`;
-    this.#process = new SimulatedProcess(timeline, name, world.wallMs);
+    const process = this.#process = new SimulatedProcess(timeline, name, world.wallMs);
+    const known: RunnerProcess = { process, specification };
+    world.runners.add(known);
+    process.onDeath(() => world.runners.delete(known));
     // Its standard input ends, so it ends.
     agentProcess.onDeath(() => this.#process.kill());
     const pipe = createPipe(timeline, agentProcess, this.#process);
