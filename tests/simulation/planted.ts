@@ -154,15 +154,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     }],
   },
   {
-    name: "who does not read keeps waiting what comes behind it",
-    checker: "no idle slot",
-    changes: [{
-      file: dispatcher,
-      from: "    if (this.#fleet.canServe(endpoint)) this.#pump(set);\n",
-      to: "",
-    }],
-  },
-  {
     name: "the client sends again in reverse",
     checker: "in order",
     changes: [{

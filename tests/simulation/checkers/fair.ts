@@ -9,8 +9,10 @@ import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
 /**
- * Deficit round robin serves a flow within one round of its coming (Shreedhar and Varghese, "Efficient fair queuing
- * using deficit round robin", 1996, theorem 2); where all requests cost one quantum, each other flow has one turn in it.
+ * In deficit round robin each flow that waits has one turn per round (Shreedhar and Varghese, "Efficient fair queuing
+ * using deficit round robin", 1996), and a turn is one request where all cost one quantum: so between two turns of one
+ * that waits, and from its coming to its first, each other has one. What is run again goes to the front and takes its
+ * client's turn, but is no second one for the others.
  */
 const turnsMax = 1;
 
