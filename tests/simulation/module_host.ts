@@ -34,6 +34,8 @@ export interface Run {
 export interface RunnerProcess {
   readonly process: SimulatedProcess;
   readonly specification: ReplicaSpecification;
+  /** Its replica's. */
+  readonly folder: string;
 }
 
 export interface ModuleHostWorld {
@@ -58,8 +60,7 @@ const lineMs = 0.2;
 export function createSimulatedHost(world: ModuleHostWorld): ModuleHost {
   return {
     user: null,
-    start: (specification, folder, events) =>
-      new SimulatedRunner(world, specification, world.sourceIn(folder), events),
+    start: (specification, folder, events) => new SimulatedRunner(world, specification, folder, events),
   };
 }
 
@@ -77,7 +78,7 @@ class SimulatedRunner implements Runner {
   constructor(
     world: ModuleHostWorld,
     specification: ReplicaSpecification,
-    source: ModuleSource,
+    folder: string,
     events: RunnerEvents,
   ) {
     const { timeline, agentProcess } = world;
@@ -85,7 +86,8 @@ class SimulatedRunner implements Runner {
     this.#events = events;
     const name = `${world.agentName}/${specification.replicaSet}@${specification.revision}`;
     const process = this.#process = new SimulatedProcess(timeline, name, world.wallMs);
-    const known: RunnerProcess = { process, specification };
+    const known: RunnerProcess = { process, specification, folder };
+    const source = world.sourceIn(folder);
     world.runners.add(known);
     process.onDeath(() => world.runners.delete(known));
     // Its standard input ends, so it ends.

@@ -1,10 +1,9 @@
 /**
- * A machine that was suspended isn't taken for a crashed one twice: while it sleeps it is lost once at most, and when
- * it has woken, with nothing else wrong, it is not lost again, is well soon, and goes on with the runners it had.
+ * A machine that was suspended isn't taken for a crashed one twice: while it sleeps it is lost once at most; when it has
+ * woken it goes on with the replicas it had, and, with nothing else wrong, is well soon and not lost again.
  */
 import type { ReplicaSpecification } from "../../../lib/protocol/messages.ts";
 import type { SimulatedAgent } from "../agent.ts";
-import type { RunnerProcess } from "../module_host.ts";
 import { badEndpoints } from "../modules.ts";
 import type { Checker } from "../observer.ts";
 import type { SimulatedProcess } from "../timeline.ts";
@@ -20,7 +19,9 @@ interface Sleep {
   lost: number;
   /** A hello that was on its way when it fell asleep lets it in once more. */
   lostMax: number;
-  /** What it had at its start, while nothing else was wrong; null: something was. */
+  /** Folders of the replicas that were ready and are still wanted, by set, revision and module. */
+  folders: Map<string, Set<string>>;
+  /** null: something else was wrong at its start, or the manager has ended since. */
   calm: Calm | null;
 }
 
@@ -28,8 +29,6 @@ interface Calm {
   manager: SimulatedProcess;
   /** Faults that have struck its machine and the manager's. */
   struck: number;
-  /** Of what was ready and is still wanted, by set, revision and module. */
-  runners: Map<string, RunnerProcess[]>;
 }
 
 /** A set that is deleted and made anew may have the same revisions with other modules. */
@@ -52,15 +51,19 @@ export function asleep(world: World): Checker {
     if (!isWell || isDead || !world.hasGoodLine(agent.machine) || !world.hasGoodLine(manager.machine)) {
       return null;
     }
-    const runners = new Map<string, RunnerProcess[]>();
-    const ready = agent.agent?.hosting.reports().filter(({ state }) => state === "ready") ?? [];
-    for (const runner of agent.runners) {
-      const { replicaSet, revision } = runner.specification;
+    return { manager: manager.process!, struck: struck(agent) };
+  }
+
+  function foldersOf({ agent, runners }: SimulatedAgent): Map<string, Set<string>> {
+    const ready = agent?.hosting.reports().filter(({ state }) => state === "ready") ?? [];
+    const folders = new Map<string, Set<string>>();
+    for (const { specification, folder } of runners) {
+      const { replicaSet, revision } = specification;
       if (!ready.some((one) => one.replicaSet === replicaSet && one.revision === revision)) continue;
-      const key = keyOf(runner.specification);
-      runners.set(key, [...runners.get(key) ?? [], runner]);
+      const key = keyOf(specification);
+      folders.set(key, (folders.get(key) ?? new Set()).add(folder));
     }
-    return { manager: manager.process!, struck: struck(agent), runners };
+    return folders;
   }
 
   function isCalm({ agent, process, calm }: Sleep): boolean {
@@ -68,43 +71,41 @@ export function asleep(world: World): Checker {
       struck(agent) === calm.struck;
   }
 
-  function settled(sleep: Sleep): void {
-    const { agent, calm } = sleep;
-    if (!isCalm(sleep)) return;
-    const { health, healthReason } = world.manager.core.agents.get(agent.name)!;
-    if (health !== "ready") {
-      world.fail(name, `${agent.name} has woken ${settleMsMax} ms ago and is ${health}: ${healthReason}`);
-    }
-    for (const [key, before] of calm!.runners) {
+  /** As long as what is wanted doesn't change: soon a rollout may take another revision there. */
+  function checkReplicas({ agent, folders }: Sleep): void {
+    for (const [key, before] of folders) {
       const [set, revision] = key.split(" ");
-      if (harmed.has(`${agent.name} ${set}`) || before.some((runner) => agent.runners.has(runner))) continue;
-      world.fail(name, `${agent.name} has slept, and none of its runners of ${set} ${revision} is left`);
+      if (harmed.has(`${agent.name} ${set}`)) continue;
+      if ([...agent.runners].some(({ folder }) => before.has(folder))) continue;
+      world.fail(name, `${agent.name} has slept, and its replica of ${set} ${revision} is not what it was`);
     }
+  }
+
+  function checkHealth(sleep: Sleep): void {
+    if (!isCalm(sleep)) return;
+    const { name: agent, health, healthReason } = world.manager.core.agents.get(sleep.agent.name)!;
+    if (health === "ready") return;
+    world.fail(name, `${agent} has woken ${settleMsMax} ms ago and is ${health}: ${healthReason}`);
   }
 
   return {
     name,
     agentSlept(agent) {
-      const calm = calmOf(agent);
-      sleeps.set(agent.name, {
-        agent,
-        process: agent.process!,
-        wokeMs: Infinity,
-        lost: 0,
-        lostMax: 1,
-        calm,
-      });
+      const [process, folders, calm] = [agent.process!, foldersOf(agent), calmOf(agent)];
+      sleeps.set(agent.name, { agent, process, wokeMs: Infinity, lost: 0, lostMax: 1, folders, calm });
     },
     agentWoke({ name: agent }) {
       const sleep = sleeps.get(agent);
       if (sleep) sleep.wokeMs = world.timeline.nowMs;
     },
-    managerEnded: () => sleeps.clear(),
+    managerEnded() {
+      for (const sleep of sleeps.values()) Object.assign(sleep, { lost: 0, calm: null });
+    },
     managerSentMessage({ name: agent }, message) {
       if (message.type !== "desired") return;
       const wanted = new Set(message.replicas.map(keyOf));
-      const runners = sleeps.get(agent)?.calm?.runners;
-      for (const key of runners?.keys() ?? []) if (!wanted.has(key)) runners!.delete(key);
+      const folders = sleeps.get(agent)?.folders;
+      for (const key of folders?.keys() ?? []) if (!wanted.has(key)) folders!.delete(key);
     },
     runStarted({ agent, replicaSet }, { endpoint }) {
       if (badEndpoints.some((bad) => endpoint.endsWith(`/${bad}`))) harmed.add(`${agent} ${replicaSet}`);
@@ -120,10 +121,12 @@ export function asleep(world: World): Checker {
     },
     tick() {
       for (const [agent, sleep] of sleeps) {
-        if (sleep.agent.process !== sleep.process) sleeps.delete(agent);
-        if (world.timeline.nowMs < sleep.wokeMs + settleMsMax) continue;
-        sleeps.delete(agent);
-        settled(sleep);
+        const isGone = sleep.agent.process !== sleep.process;
+        const isSettled = world.timeline.nowMs >= sleep.wokeMs + settleMsMax;
+        if (isGone || isSettled) sleeps.delete(agent);
+        if (isGone || sleep.wokeMs === Infinity) continue;
+        checkReplicas(sleep);
+        if (isSettled) checkHealth(sleep);
       }
     },
   };
