@@ -24,6 +24,8 @@ export class SimulatedAgent {
   /** What its wall clock says at simulated time 0. */
   wallMs: number;
   readonly runners = new Set<RunnerProcess>();
+  /** It has been told to stop. */
+  isLeaving = false;
   readonly #world: World;
   readonly #dice: Dice;
   readonly #zone: string;
@@ -49,6 +51,7 @@ export class SimulatedAgent {
     if (this.process !== null) return;
     const process = new SimulatedProcess(this.#world.timeline, this.name, this.wallMs);
     this.process = process;
+    this.isLeaving = false;
     this.#starts++;
     this.#world.trace.note("agent starts", this.name, this.#starts);
     void this.#create(process).then((agent) => {
@@ -90,6 +93,7 @@ export class SimulatedAgent {
   leave(): void {
     const { agent, process } = this;
     if (agent === null || process === null) return this.crash(false);
+    this.isLeaving = true;
     void agent.close("stopped by SIGTERM").then(() => this.process === process && this.crash(false));
   }
 

@@ -121,7 +121,7 @@ export function asleep(world: World): Checker {
     },
     tick() {
       for (const [agent, sleep] of sleeps) {
-        const isGone = sleep.agent.process !== sleep.process;
+        const isGone = sleep.agent.process !== sleep.process || sleep.agent.isLeaving;
         const isSettled = world.timeline.nowMs >= sleep.wokeMs + settleMsMax;
         if (isGone || isSettled) sleeps.delete(agent);
         if (isGone || sleep.wokeMs === Infinity) continue;
