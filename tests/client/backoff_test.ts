@@ -7,7 +7,10 @@ import { createSeededRandom } from "../../lib/random.ts";
 Deno.test("`reconnectDelayMs()` stays between half of the grown minimum and the maximum", () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 1_000_000 }), fc.integer(), (failures, seed) => {
     const delayMs = reconnectDelayMs(failures, createSeededRandom(seed));
-    const wholeMs = Math.min(limits.reconnectMsMax, limits.reconnectMsMin * 1.5 ** Math.min(failures - 1, 60));
+    const wholeMs = Math.min(
+      limits.reconnectMsMax,
+      limits.reconnectMsMin * 1.5 ** Math.min(failures - 1, 60),
+    );
     assert.ok(delayMs >= wholeMs / 2 && delayMs <= wholeMs, `${failures}: ${delayMs}`);
   }));
 });

@@ -163,4 +163,36 @@ export const plantedBugs: readonly PlantedBug[] = [
       to: "this.set(replicaSet) !== undefined && revision > 0\n",
     }],
   },
+  {
+    name: "the client sends again in reverse",
+    checker: "in order",
+    changes: [{
+      file: requests,
+      from: "    for (const pending of this.#pending.list()) {\n      this.#waiting.delete(pending);",
+      to: "    for (const pending of this.#pending.list().reverse()) {\n      this.#waiting.delete(pending);",
+    }],
+  },
+  {
+    name: "an agent that is lost is lost once more when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/manager/agent_session.ts",
+      from: '  if (change) {\n    options.record("warn", "agent_lost"',
+      to: '  if (current) {\n    options.record("warn", "agent_lost"',
+    }, {
+      file: "lib/manager/agent_session.ts",
+      from: "close.reason || change.reason",
+      to: "close.reason || change?.reason",
+    }],
+  },
+  {
+    name: "an agent stops what it runs when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/agent/session.ts",
+      from: "      hosting.forget(channel);\n",
+      to: "      hosting.forget(channel);\n" +
+        '      hosting.apply({ type: "desired", generation: 0, replicas: [] });\n',
+    }],
+  },
 ];
