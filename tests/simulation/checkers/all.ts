@@ -3,9 +3,12 @@ import type { MakeChecker } from "../observer.ts";
 import { bounded } from "./bounded.ts";
 import { busy } from "./busy.ts";
 import { converges } from "./converges.ts";
+import { enoughReady, withinSurge } from "./enough_ready.ts";
 import { fair } from "./fair.ts";
 import { honest } from "./honest.ts";
 import { oneOutcome } from "./one_outcome.ts";
+import { rolledBack } from "./rolled_back.ts";
+import { rolloutsEnd } from "./rollouts_end.ts";
 import { runOnce } from "./run_once.ts";
 import { shown } from "./shown.ts";
 import { told } from "./told.ts";
@@ -19,5 +22,9 @@ export const allCheckers: readonly MakeChecker[] = [
   busy,
   told,
   bounded,
+  enoughReady,
+  withinSurge,
+  rolloutsEnd,
+  rolledBack,
   converges,
 ];
