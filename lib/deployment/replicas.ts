@@ -147,8 +147,15 @@ function assess(input: ReplicasInput): Situation {
   const open = agents.filter((agent) => !holders.has(agent.name) && !isLeft(agent));
   const candidates = open.filter((agent) => takesNew(agent, specification, roomOn));
   const returning = open.filter((agent) => mayReturn(agent, specification, roomOn));
+  // While a rollout is held, cordoned agents stay with the revision before it: they are some of all.
+  const holding = input.limit === undefined
+    ? []
+    : open.filter((agent) =>
+      agent.cordoned && fitsPlacement(agent.labels, specification.placement) &&
+      holdings.some((one) => one.agent === agent)
+    );
   const wanted = input.replicas === "all"
-    ? fitting.length + candidates.length + returning.length
+    ? fitting.length + candidates.length + returning.length + holding.length
     : input.replicas;
   const worth = (holding: Holding) =>
     !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)

@@ -158,6 +158,20 @@ Deno.test("a paused rollout stays where it is, and lost replicas are replaced by
   assert.equal(world.last!.rollouts.get("images")!.state, "done");
 });
 
+Deno.test("a paused rollout to all agents gives each open one a replica beside those on cordoned ones", () => {
+  const world = worldOf("one", "two", "three");
+  world.deploy("images", "all");
+  world.settle();
+  world.deploy("images", "all");
+  world.step();
+  world.pause("images");
+  for (const name of world.machines.keys()) world.load(name);
+  world.machines.get("three")!.cordoned = true;
+  world.addMachine("four");
+  world.settle();
+  for (const name of world.machines.keys()) assert.match(serving(world), new RegExp(`${name}@`));
+});
+
 Deno.test("a revision that turns out bad after it was done is taken back to the one before", () => {
   const world = worldOf("one", "two");
   world.deploy("images", 2);

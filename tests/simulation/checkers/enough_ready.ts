@@ -122,14 +122,18 @@ function situationOf(
   ).map(({ agent }) => agent.name);
   const fits = ({ labels }: AgentRecord) => fitsPlacement(labels, specification.placement);
   const holds = ({ name }: AgentRecord) => serving.includes(name) || asked.get(name)!.length > 0;
-  const holdsTarget = (agent: AgentRecord) =>
-    asked.get(agent.name)!.includes(target) ||
-    before.some((one) => one.agent === agent && one.revisions.includes(target));
+  // While a rollout is held, what cordoned agents run of the revision before stays.
+  const isHeld = rollout?.state === "paused" || rollout?.step !== undefined;
+  const staysOn = (agent: AgentRecord) =>
+    [
+      ...asked.get(agent.name)!,
+      ...before.find((one) => one.agent === agent)?.revisions ?? [],
+    ].some((revision) => isHeld || revision === target);
   const possible = present.filter((agent) =>
     !agent.draining && (holds(agent) || fits(agent) && !agent.cordoned)
   );
   const everywhere =
-    present.filter((agent) => fits(agent) && !agent.draining && (!agent.cordoned || holdsTarget(agent)))
+    present.filter((agent) => fits(agent) && !agent.draining && (!agent.cordoned || staysOn(agent)))
       .length;
   const wish = set.replicasOverride ?? set.current.specification.replicas;
   // A step that ends a rollout was planned while it was under way.
