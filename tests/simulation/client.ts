@@ -178,5 +178,5 @@ export class SimulatedClient {
 
 const partsMax = 100;
 /** Of all requests, where one endpoint has most of them. */
-const busiestShare = 0.6;
+const busiestShare = 0.75;
 const leftEarly = Symbol("left early");

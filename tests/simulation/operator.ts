@@ -33,6 +33,18 @@ export class Operator {
       });
     };
     next(moments.faultsFrom + this.#dice.wait(plan.changeMs));
+    this.#spoilLast();
+  }
+
+  /** Where one set is asked most, its last revision is often a bad one: nothing but its answers can tell. */
+  #spoilLast(): void {
+    const { plan, timeline } = this.#world;
+    const busiest = plan.sets.find(({ name }) => name === plan.busiest);
+    if (busiest === undefined || !this.#dice.chance(0.7)) return;
+    timeline.at(moments.healAt - this.#dice.between(1000, 8000), () => {
+      this.#watchedUntilMs = Infinity;
+      this.#deploy(busiest, { answers: this.#dice.pick(["badly", "badly", "slowly"]) });
+    });
   }
 
   /** More often the one that most requests are for: it is judged by its answers, which takes a while. */
