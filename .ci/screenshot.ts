@@ -33,7 +33,7 @@ const pages = [
   "endpoints",
   "endpoints/images/thumbnail",
   "events",
-  "logs/images",
+  "logs/greetings",
 ];
 
 interface Screen {
@@ -121,12 +121,14 @@ async function shoot(page: Page, file: string, heightMax?: number): Promise<void
   // A few live seconds: the charts are loaded and the meters have come to rest.
   await page.waitForTimeout(3000);
   const { width, height } = page.viewportSize()!;
-  const wholePx = await page.evaluate(() => document.documentElement.scrollHeight);
-  const clip = { x: 0, y: 0, width, height: Math.max(height, Math.min(wholePx, heightMax ?? height)) };
-  await Deno.writeFile(
-    file,
-    toPalettePng(await page.screenshot({ clip, fullPage: heightMax !== undefined })),
-  );
+  if (heightMax !== undefined) {
+    const wholePx = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width, height: Math.max(height, Math.min(wholePx, heightMax)) });
+    // What has come into sight is drawn with the next second.
+    await page.waitForTimeout(1500);
+  }
+  await Deno.writeFile(file, toPalettePng(await page.screenshot()));
+  await page.setViewportSize({ width, height });
 }
 
 async function shootAll(browser: Browser, cluster: DemoCluster, folder: string): Promise<void> {
@@ -163,7 +165,7 @@ async function main(): Promise<void> {
     await cluster.ready();
     const work = keepBusy(cluster, done.signal);
     console.log(`working for ${workMs / 1000} s`);
-    await rollOut(cluster, "1.0.0", "return `Hello ${n}`;", false);
+    await rollOut(cluster, "1.0.0", "console.log(`greeting ${n}`); return `Hello ${n}`;", false);
     await pause(workMs / 2);
     await rollOut(
       cluster,
@@ -172,7 +174,12 @@ async function main(): Promise<void> {
       false,
     );
     await pause(workMs / 4);
-    await rollOut(cluster, "1.2.0", "return `Good day ${n}`;", true);
+    await rollOut(
+      cluster,
+      "1.2.0",
+      "console.log(`greeting ${n} for the day`); return `Good day ${n}`;",
+      true,
+    );
     await pause(workMs / 4);
     for (const { file, options } of readmePictures) {
       const { page, close } = await open(browser, options, cluster);
