@@ -13,7 +13,7 @@ import {
   formatTime,
   plural,
 } from "./format.js";
-import { createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
+import { agentState, createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
 import { createManagerCard } from "./manager_card.js";
 import { createRolloutBar } from "./replicasets.js";
 import { byName, createTiles } from "./tiles.js";
@@ -229,7 +229,8 @@ function createAgentRow(app, agent) {
       // What a lost agent said last is not what it does now.
       const isGone = now.health === "lost";
       const host = isGone ? undefined : now.host;
-      status.update(now.health, now.cordoned && now.health === "ready" ? "cordoned" : now.health);
+      const state = agentState(now);
+      status.update(state, now.cordoned && state === "ready" ? "cordoned" : state);
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, formatBytes(host?.memoryUsedBytes));
       setText(heat, host?.temperatureC === undefined ? "" : formatTemperature(host.temperatureC));

@@ -1,6 +1,7 @@
 /** What a program of ours itself uses: CPU since the last reading, resident memory, and the disk. */
 import { cpuUsage } from "node:process";
 import type { Clock } from "../clock.ts";
+import { rounded } from "./sample.ts";
 
 export interface ProcessUse {
   /** 1 is one whole core. */
@@ -20,7 +21,7 @@ export function createProcessMeter(clock: Clock): () => ProcessUse {
     if (ms - lastMs < 500) return use;
     const us = totalUs();
     use = {
-      cpuCores: (us - lastUs) / 1000 / (ms - lastMs),
+      cpuCores: rounded((us - lastUs) / 1000 / (ms - lastMs)),
       cpuSeconds: us / 1e6,
       memoryBytes: Deno.memoryUsage().rss,
     };

@@ -118,14 +118,29 @@ export const moduleLogs = sqliteTable("module_logs", {
   line: text("line", { mode: "json" }).$type<Omit<LogLineView, "id" | "replicaSet">>().notNull(),
 }, (table) => [index("module_logs_set").on(table.replicaSet, table.id)]);
 
-/** What samples are about, so that each sample row carries a small number instead of two words. */
+/** What samples are about, so that each of their rows carries a small number instead of two words. */
 export const sampleSubjects = sqliteTable("sample_subjects", {
   id: integer("id").primaryKey(),
   kind: text("kind").notNull(),
   subject: text("subject").notNull(),
+  /** A time at which it had samples, less than a day before the newest of them. */
+  usedAtMs: integer("used_at_ms").notNull(),
 }, (table) => [unique("sample_subjects_name").on(table.kind, table.subject)]);
 
-/** WITHOUT ROWID: the key order is the order of every read, one subject over a span of time. */
+/**
+ * A subject's minute by 10 s, and its hour by 5 min (docs/decisions/0023). The id is time first, `slot * 2^24 +
+ * subject`, so that what is written together goes to the end of the table together, and a page is written once.
+ */
+export const sampleMinutes = sqliteTable("sample_minutes", {
+  id: integer("id").primaryKey(),
+  block: bytes("block").notNull(),
+});
+export const sampleHours = sqliteTable("sample_hours", {
+  id: integer("id").primaryKey(),
+  block: bytes("block").notNull(),
+});
+
+/** Samples as they were kept up to format 3: only read and dropped. WITHOUT ROWID: the key order is the order of every read, one subject over a span of time. */
 export const samples = sqliteTable("samples", {
   resolutionMs: integer("resolution_ms").notNull(),
   subjectId: integer("subject_id").notNull(),

@@ -19,7 +19,7 @@ import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
 import { LogStore } from "./logs.ts";
 import { isCurrentFormat, migrate } from "./migrate.ts";
-import { SampleStore } from "./samples.ts";
+import { SampleStore, sampleTables } from "./samples.ts";
 import { SettingStore } from "./settings.ts";
 import { UserStore } from "./users.ts";
 
@@ -96,7 +96,7 @@ export function openStore(options: StoreOptions): Store {
  */
 function requireIntact(database: Database): void {
   for (const table of database.tables()) {
-    const found = table === "samples"
+    const found = sampleTables.includes(table)
       ? "ok"
       : database.scalar(`PRAGMA quick_check(${JSON.stringify(table)})`);
     if (found !== "ok") throw new Error(`database disk image is malformed: ${found}`);
