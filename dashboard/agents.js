@@ -177,7 +177,7 @@ function factWords(agent, nowMs, isPast) {
     labels.arch,
     host?.temperatureC !== undefined && formatTemperature(host.temperatureC),
     host?.throttled && "throttled",
-    !isPast && agent.health !== "lost" && `up ${formatDuration(nowMs - agent.joinedAtMs)}`,
+    !isPast && agent.connectedAtMs !== undefined && `up ${formatDuration(nowMs - agent.connectedAtMs)}`,
     agent.version && `agent ${agent.version}`,
   ].filter(Boolean);
 }
@@ -320,9 +320,12 @@ function agentFacts(agent, nowMs) {
     ["Temperature", `${formatTemperature(host?.temperatureC)}${host?.throttled ? ", throttled" : ""}`],
     [
       "Agent itself",
-      host ? `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}` : "–",
+      host ? `${agent.agentCpuCores?.toFixed(2) ?? "–"} cores, ${formatBytes(agent.agentMemoryBytes)}` : "–",
     ],
-    ["Connected", agent.health === "lost" ? "no" : `for ${formatDuration(nowMs - agent.joinedAtMs)}`],
+    [
+      "Connected",
+      agent.connectedAtMs === undefined ? "no" : `for ${formatDuration(nowMs - agent.connectedAtMs)}`,
+    ],
     ["Last heard", formatAge(agent.lastSeenAtMs, nowMs)],
     ["Losses", lossWords(agent, nowMs)],
     ["Address", agent.address || "–"],

@@ -1,6 +1,7 @@
 /**
  * What the API answers, as tables: one list of columns for each kind that `client get` knows. Pure.
  */
+import { counted } from "../words.ts";
 import type { ReplicaCount } from "../protocol/revision.ts";
 import type {
   AgentView,
@@ -92,8 +93,7 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
     {
       title: "ENDPOINTS",
       flexible: true,
-      text: (row) =>
-        orDash(row.pendingReason ?? row.endpoints.map((name) => name.split("/").pop()).join(",")),
+      text: (row) => orDash(row.endpoints.map((name) => name.split("/").pop()).join(",")),
     },
   ],
 };
@@ -153,6 +153,14 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "MODULES", flexible: true, text: (row) => row.modules.map((file) => file.path).join(",") },
   ],
 };
+
+/** "2 replicas", "a replica on every agent", "1 to 6 replicas, by load". */
+export function describeCount(replicas: ReplicaCount): string {
+  if (replicas === "all") return "a replica on every agent";
+  return typeof replicas === "object"
+    ? `${replicas.min} to ${counted(replicas.max, "replica")}, by load`
+    : counted(replicas, "replica");
+}
 
 /** "2", "all", "1-6". */
 export function formatCount(replicas: ReplicaCount): string {

@@ -51,12 +51,14 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly generation: number;
   readonly reports: readonly ObservedReport[];
   readonly telemetry?: Telemetry;
-  /** Monotonic ms, as every duration here; `joinedAtMs` and `lastSeenAtMs` are wall-clock. */
+  /** Monotonic ms, as every duration here; `joinedAtMs`, `connectedAtMs` and `lastSeenAtMs` are wall-clock. */
   readonly lastTelemetryMs: number;
   readonly lastHeardMs: number;
   readonly lostSinceMs?: number;
   /** Since when its health is what it is. */
   readonly healthSinceMs: number;
+  /** When its newest connection began, wall-clock; missing before the first since the manager's start. */
+  readonly connectedAtMs?: number;
   /** Missing when it was never lost. */
   readonly damping?: Damping;
   /** It gets requests only where no other can serve, and new replicas last. */
@@ -185,6 +187,7 @@ export class Agents {
       lastHeardMs: nowMs,
       joinedAtMs: before?.joinedAtMs ?? wallMs,
       lastSeenAtMs: wallMs,
+      connectedAtMs: wallMs,
       healthSinceMs: nowMs,
       // Another machine under the same name begins anew.
       damping: same ? before?.damping : undefined,

@@ -5,6 +5,7 @@
 import { limits } from "../limits.ts";
 import type { LabelRule, RevisionSpecification } from "../protocol/revision.ts";
 import type { AgentFacts, Assignments, Holding, ReportedReplica } from "./facts.ts";
+import { counted } from "../words.ts";
 
 type Placement = Record<string, LabelRule>;
 
@@ -156,9 +157,7 @@ export function explainMissing(
 ): string {
   const start = wanted === "all"
     ? "No agent can run it"
-    : `${missing} of ${wanted} ${wanted === 1 ? "replica" : "replicas"} ${
-      missing === 1 ? "has" : "have"
-    } no agent`;
+    : `${missing} of ${counted(wanted, "replica")} ${missing === 1 ? "has" : "have"} no agent`;
   if (agents.length === 0) return `${start}: none has joined yet`;
   const others = agents.filter(({ name }) => !holders.has(name));
   if (others.length === 0) return `${start}: every agent runs one already`;
@@ -183,7 +182,9 @@ function obstacle(agent: AgentFacts, needs: Needs, roomOn: RoomOn): string {
     return `${agent.name} has ${left} MB of memory left (${needs.memoryMb} are needed)`;
   }
   if ((needs.cores ?? 0) > room.cores) {
-    return `${agent.name} has ${Math.max(0, round(room.cores))} cores left (${needs.cores} are needed)`;
+    return `${agent.name} has ${
+      counted(Math.max(0, round(room.cores)), "core")
+    } left (${needs.cores} are needed)`;
   }
   return `${agent.name} waits for its turn`;
 }

@@ -107,7 +107,7 @@ export function createCore(options: CoreOptions): Core {
     judge(agents, controller, events);
     overload.tick(clock.nowMs());
   });
-  const logs = new ModuleLogs(store.logs);
+  const logs = new ModuleLogs(store.logs, bootEpoch);
   const flushLogs = (all: boolean) => {
     try {
       logs.flush(all);
@@ -175,8 +175,8 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
 
 /** By what this manager has seen, and by what an earlier one has stored. */
 function wasCalled(endpoint: string, traffic: Traffic, metrics: Metrics, nowMs: number): boolean {
-  const fromMs = nowMs - limits.calledLatelyMs;
-  return (traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs || metrics.wasCalled(endpoint, fromMs);
+  return (traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= nowMs - limits.calledLatelyMs ||
+    metrics.wasCalled(endpoint);
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */

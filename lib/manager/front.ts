@@ -119,6 +119,8 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     accounts,
     agents: core.agents,
     agentStore: store.agents,
+    transaction: store.transaction,
+    isConnected: (user) => peers.has(user),
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
     runningOn: (agent) => core.controller.revisionsOn(agent),

@@ -102,7 +102,7 @@ export class Judge {
   #watchOf({ replicaSet, toRevision, startedAtMs }: RolloutRecord): Watched {
     const known = this.#watched.get(replicaSet);
     if (known?.revision === toRevision && known.startedAtMs === startedAtMs) return known;
-    this.#options.traffic.forget(replicaSet, toRevision);
+    this.#options.traffic.forget(replicaSet, toRevision, this.#options.clock.nowMs());
     const fresh = {
       revision: toRevision,
       startedAtMs,

@@ -3,7 +3,6 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { History } from "../metrics/history.ts";
-import { limits } from "../limits.ts";
 import { Ingest } from "../metrics/ingest.ts";
 import type { RequestOutcome } from "../request_outcome.ts";
 import { queryMetrics } from "../metrics/query.ts";
@@ -11,6 +10,7 @@ import { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import type { MetricsView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
+import { wasCalledBefore } from "./endpoint_guard.ts";
 import type { EndpointRates } from "./overview.ts";
 
 export interface Metrics {
@@ -21,8 +21,8 @@ export interface Metrics {
   endpointRates(endpoint: string): EndpointRates;
   clusterRates(): { requestsPerSecond: number; errorsPerSecond: number };
   query(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
-  /** Whether an earlier manager or this one stored that it was called since then, of the last 24 hours. */
-  wasCalled(endpoint: string, sinceMs: number): boolean;
+  /** Whether an earlier manager or this one stored that it was called lately. */
+  wasCalled(endpoint: string): boolean;
   /** Stops the clock and stores what is not stored yet. */
   close(): void;
 }
@@ -36,7 +36,7 @@ export function createMetrics(
   const ingest = new Ingest(history, clock.nowMs(), (cause) => {
     log.warn("metrics could not be stored; they are kept and tried again", { error: describeError(cause) });
   });
-  const requests = new RecentRequests(bootEpoch >>> 0);
+  const requests = new RecentRequests(bootEpoch >>> 0, clock.nowMs());
   /** As of the last tick, so that a request costs no look at the clock. */
   let nowMs = clock.nowMs();
   const stop = clock.every(1000, () => {
@@ -58,10 +58,7 @@ export function createMetrics(
       return { requestsPerSecond, errorsPerSecond };
     },
     query: (query) => queryMetrics(query, { ingest, history }),
-    wasCalled(endpoint, sinceMs) {
-      const range = { resolutionMs: limits.sampleMs, kind: "endpoint" as const, subject: endpoint };
-      return history.read({ ...range, fromMs: sinceMs, toMs: clock.nowMs() }).length > 0;
-    },
+    wasCalled: (endpoint) => wasCalledBefore(history, endpoint, clock.nowMs()),
     close() {
       stop();
       ingest.close(clock.nowMs());

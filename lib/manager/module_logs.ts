@@ -5,7 +5,7 @@
  */
 import { limits } from "../limits.ts";
 import type { LogLine } from "../protocol/messages.ts";
-import type { LogLineView } from "../protocol/views.ts";
+import type { LogLineView, LogsView } from "../protocol/views.ts";
 
 export interface LogStorage {
   loadAll(): LogLineView[];
@@ -41,6 +41,8 @@ export const logLevels = ["debug", "info", "warn", "error"] as const satisfies r
 const charactersKept = 1024 * 1024;
 /** What a line takes of the disk beside its text. */
 const lineBytes = 150;
+/** Numbers of lines grow over restarts, also past those lines that were lost before they were stored. */
+const linesPerStart = 1_000_000_000;
 
 export class ModuleLogs {
   readonly #storage: LogStorage;
@@ -51,13 +53,15 @@ export class ModuleLogs {
   /** What may be written now; see `flush()`. */
   #allowanceBytes: number = limits.logStoredBytesAtOnce;
 
-  constructor(storage: LogStorage) {
+  /** `bootEpoch`: the number of this start. */
+  constructor(storage: LogStorage, bootEpoch: number) {
     this.#storage = storage;
     for (const line of storage.loadAll()) {
       this.#add(this.#rings.get(line.replicaSet) ?? this.#addRing(line.replicaSet), line);
       this.#lastId = line.id;
     }
     for (const ring of this.#rings.values()) ring.unstored = [];
+    this.#lastId = Math.max(this.#lastId, bootEpoch * linesPerStart);
   }
 
   /** Keeps the lines; those of sets that `exists` denies are dropped. */
@@ -70,11 +74,18 @@ export class ModuleLogs {
     }
   }
 
-  /** A set's lines that match, oldest first: those next after `afterId`, so that a reader who follows misses none; else the newest. */
-  list(replicaSet: string, query: LogQuery): LogLineView[] {
+  /**
+   * A set's lines that match, in the order they came: those next after `afterId`, so that a reader who follows misses
+   * none; else the newest. `lastId` is how far that reader has come, also when nothing matched.
+   */
+  list(replicaSet: string, query: LogQuery): LogsView {
     const { afterId = 0, limit } = query;
-    const lines = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) => matches(line, query));
-    return afterId === 0 ? lines.slice(Math.max(0, lines.length - limit)) : lines.slice(0, limit);
+    const matching = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) => matches(line, query));
+    if (afterId === 0) {
+      return { lines: matching.slice(Math.max(0, matching.length - limit)), lastId: this.#lastId };
+    }
+    const lines = matching.slice(0, limit);
+    return { lines, lastId: lines.length < matching.length ? lines.at(-1)?.id ?? afterId : this.#lastId };
   }
 
   /**

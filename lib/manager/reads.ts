@@ -47,11 +47,7 @@ export function createReads(options: ReadsOptions): Reads {
     logs: (replicaSet, query) => logs.list(replicaSet, query),
     users: () => accounts.list(),
     metrics: options.metrics,
-    requests: (filter) => ({
-      slowest: options.requests.slowest(filter),
-      failed: options.requests.failed(filter),
-      failedNotKept: options.requests.uncounted(filter.sinceMs),
-    }),
+    requests: (filter) => options.requests.list(filter),
     nowMs: options.nowMs,
   };
 }

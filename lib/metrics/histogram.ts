@@ -14,7 +14,7 @@ const relativeError = 0.01;
 const growth = (1 + relativeError) / (1 - relativeError);
 const inverseLogGrowth = 1 / Math.log(growth);
 /** Values above 10 hours share the last bucket, the only one whose error isn't bounded. */
-const bucketsMax = bucketOf(10 * 3600 * 1e6) + 1;
+const bucketsMax = unboundedBucketOf(10 * 3600 * 1e6) + 1;
 /** What each bucket is read as, µs. */
 const bucketValues = Float64Array.from({ length: bucketsMax }, (_, bucket) => valueOf(bucket));
 
@@ -47,7 +47,7 @@ export class Histogram {
 
   /** Counts one value in µs; fractions are rounded, what is negative or no number counts as 0. */
   observe(us: number): void {
-    this.#add(us >= 0.5 ? Math.min(bucketOf(us), bucketsMax - 1) : 0, 1);
+    this.#add(bucketOf(us), 1);
   }
 
   /** Adds another histogram's values, or those of one of its other forms; unknown buckets of a newer program count as the last. */
@@ -169,8 +169,13 @@ export class Histogram {
   }
 }
 
+/** The bucket of a value in µs; fractions are rounded, what is negative or no number is in bucket 0. */
+export function bucketOf(us: number): number {
+  return us >= 0.5 ? Math.min(unboundedBucketOf(us), bucketsMax - 1) : 0;
+}
+
 /** 0 is bucket 0; 1 µs is bucket 1. */
-function bucketOf(us: number): number {
+function unboundedBucketOf(us: number): number {
   const whole = Math.round(us);
   return whole === 0 ? 0 : Math.ceil(Math.log(whole) * inverseLogGrowth - 1e-9) + 1;
 }

@@ -39,3 +39,14 @@ export const eventKinds = [
   "woken",
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
+
+/** Other names that may be asked for: a revision that failed is rolled back. */
+const eventAliases: ReadonlyMap<string, EventKind> = new Map([["rolled_back", "rollout_failed"]]);
+
+/** All names that `eventKindOf` knows. */
+export const eventNames: readonly string[] = [...eventKinds, ...eventAliases.keys()];
+
+/** The kind that is meant; undefined for a name that is none. */
+export function eventKindOf(name: string): EventKind | undefined {
+  return eventKinds.find((kind) => kind === name) ?? eventAliases.get(name);
+}

@@ -26,14 +26,18 @@ export interface AgentView {
   version: string;
   labels: Record<string, string>;
   cores: number;
+  /** None of a lost one. */
   slots: number;
   outstanding: number;
-  /** Missing until the first telemetry. */
+  /** As of the last second. Missing until the first telemetry, and of a lost agent, of which nobody knows. */
   host?: HostSample;
-  agentCpuCores: number;
-  agentMemoryBytes: number;
+  agentCpuCores?: number;
+  agentMemoryBytes?: number;
   replicas: ReplicaView[];
+  /** The first time ever. */
   joinedAtMs: number;
+  /** When its present connection began; missing while there is none. */
+  connectedAtMs?: number;
   lastSeenAtMs: number;
 }
 
@@ -44,7 +48,7 @@ export interface ReplicaView {
   agent: string;
   state: "pending" | "loading" | "ready" | "failed" | "stopping" | "lost";
   reason?: string;
-  /** Requests it takes at once, as of now. */
+  /** Requests it takes at once, as of now; 0 of a lost one, as are its figures of use. */
   slots: number;
   /** They follow throughput and latency; missing when they are configured. */
   adaptive?: true;
@@ -131,6 +135,9 @@ export interface EndpointView extends EndpointDescription {
   replicaSet: string;
   revision: number;
   readyReplicas: number;
+  /** Of this endpoint alone: those that wait, and those that run. */
+  queued: number;
+  outstanding: number;
   /** Over the last 10 s. */
   requestsPerSecond: number;
   errorsPerSecond: number;
@@ -140,6 +147,8 @@ export interface EndpointView extends EndpointDescription {
   p99Ms?: number;
   totalRequests: number;
   totalErrors: number;
+  /** What the totals count from: the manager's start. */
+  totalsSinceMs: number;
 }
 
 export interface ModuleView {
@@ -206,15 +215,25 @@ export interface RequestsView {
   slowest: RequestView[];
   /** The newest that failed. */
   failed: RequestView[];
-  /** Failures beyond those that are kept. */
-  failedNotKept: number;
+  /** All that ended well, and all that failed, the most frequent first, of the endpoint that was asked for. */
+  answered: number;
+  failures: { code: ErrorCode; count: number }[];
+  /** Both count from here: the minute of what was asked for, or the manager's start, before which nothing is known. */
+  sinceMs: number;
 }
 
 /** A line that a module printed. */
 export interface LogLineView extends LogLine {
-  /** Grows; `afterId` of the next question. */
+  /** Grows, over restarts of the manager too. */
   id: number;
   agent: string;
+}
+
+/** `GET /v1/logs/NAME`. */
+export interface LogsView {
+  lines: LogLineView[];
+  /** `afterId` of the next question: all up to here that matched has been told. Smaller than before: a manager with other data. */
+  lastId: number;
 }
 
 export interface UserView {
@@ -282,6 +301,8 @@ export interface DeployRequest {
   }[];
   /** Endpoints that were called in the last hour may go or take less. */
   force?: boolean;
+  /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
+  rescale?: boolean;
   /** Nothing is done; the answer says what would be. */
   dryRun?: boolean;
 }
@@ -310,6 +331,8 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** How many the set goes on with, where the deployment itself says something else or nothing. */
+  keeps?: ReplicaCount;
   /** Of a dry run: what would change, and why it would be refused, if it would. */
   changes?: ChangeView[];
   refusal?: string;

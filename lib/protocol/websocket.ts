@@ -257,7 +257,7 @@ export class WebSocketChannel implements Channel, MessageSink {
   }
 
   /** The buffer of the last batch, unless it is too small, or has long been far too large. */
-  #roomFor(length: number): Uint8Array {
+  #roomFor(length: number): Uint8Array<ArrayBuffer> {
     const kept = this.#batch.length;
     if (kept < length) return new Uint8Array(Math.max(length, 2 * kept));
     if (kept <= quietBatchBytesMax || length > kept / 8) this.#quietWrites = 0;

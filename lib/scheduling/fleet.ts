@@ -8,6 +8,7 @@ import { frameName } from "../protocol/frame.ts";
 import { NameCache } from "../protocol/name_cache.ts";
 import type { Random } from "../random.ts";
 import { choose, isFree } from "./policy.ts";
+import { RoundTrip } from "./service_rate.ts";
 import { Split } from "./split.ts";
 import { AgentLink, type FrameSink, type Pending, Replica, SetState } from "./state.ts";
 
@@ -21,6 +22,8 @@ export interface Target {
   readonly damped: readonly Replica[];
   /** How two revisions share its requests. */
   readonly split: Split | null;
+  /** What it takes at a replica; stays when the table changes. */
+  readonly roundTrip: RoundTrip;
 }
 
 /** What an endpoint's name in a frame leads to; without a target for a name that the table doesn't have. */
@@ -96,9 +99,9 @@ export class Fleet {
     return (set.lastReadyMs.get(endpoint) ?? -1) >= sinceMs ? "gone" : "never";
   }
 
-  /** A slot is free again. A replica that is routed no more goes with its last request. */
-  release(replica: Replica): void {
-    replica.outstanding--;
+  /** A slot is free again; `served`: by a reply that was waited for. A replica that is routed no more goes with its last request. */
+  release(replica: Replica, nowMs: number, served: boolean): void {
+    replica.giveBack(nowMs, served);
     if (!replica.routed && replica.outstanding === 0) this.#replicas.delete(keyOf(replica));
   }
 
@@ -139,10 +142,12 @@ export class Fleet {
     for (const endpoint of routed.endpoints.values()) {
       const replicas = endpoint.replicas.map((entry) => byRouted.get(entry)!);
       const split = routed.split ? new Split(routed.split.revision, routed.split.share, replicas) : null;
-      split?.follow(this.targets.get(endpoint.endpoint)?.split);
+      const before = this.targets.get(endpoint.endpoint);
+      split?.follow(before?.split);
       const damped = replicas.filter((replica) => replica.damped);
       const steady = damped.length === 0 ? replicas : replicas.filter((replica) => !replica.damped);
-      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, steady, damped, split });
+      const roundTrip = before?.roundTrip ?? new RoundTrip();
+      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, steady, damped, split, roundTrip });
     }
   }
 

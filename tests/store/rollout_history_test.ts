@@ -6,7 +6,7 @@ import { Database } from "../../lib/store/database.ts";
 import { DeploymentStore, type RolloutRecord } from "../../lib/store/deployments.ts";
 import { migrate } from "../../lib/store/migrate.ts";
 import { migrations } from "../../lib/store/migrations/all.ts";
-import { rolloutHistory } from "../../lib/store/migrations/0006_rollout_history.ts";
+import { rolloutHistory } from "../../lib/store/migrations/0005_rollout_history.ts";
 import { RolloutHistory } from "../../lib/store/rollout_history.ts";
 import { specificationOf } from "./support.ts";
 
