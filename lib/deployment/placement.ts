@@ -109,6 +109,11 @@ export function byLoad(load: Map<string, number>): (left: AgentFacts, right: Age
     share(left) - share(right) || (left.name < right.name ? -1 : left.name > right.name ? 1 : 0);
 }
 
+/** Who is lost again and again is given something new when nobody else can take it. */
+export function byDamping(agent: AgentFacts): number {
+  return agent.damped ? 1 : 0;
+}
+
 /**
  * The first `count` of `items`, taken one by one: of equal `rank`, where the spread label has the fewest so far, else in
  * the order they come in. `taken` are the agents that count from the start.

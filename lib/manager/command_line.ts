@@ -21,6 +21,7 @@ import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
 import { diffConfiguration } from "./configuration_diff.ts";
+import { History } from "../metrics/history.ts";
 import { wasCalledBefore } from "./endpoint_guard.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
@@ -110,7 +111,8 @@ function addDiff(program: Command, terminal: Terminal): void {
       if (config === undefined) throw new UsageError("diff needs --config FILE");
       return withStore(options, async (store) => {
         const nowMs = createSystemClock().nowMs();
-        const wasCalled = (endpoint: string) => wasCalledBefore(store, endpoint, nowMs);
+        const history = new History(store.samples);
+        const wasCalled = (endpoint: string) => wasCalledBefore(history, endpoint, nowMs);
         const { text, refusals } = await diffConfiguration(
           config,
           store.deployments,

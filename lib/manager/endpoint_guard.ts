@@ -7,9 +7,9 @@ import type { RoutingTable } from "../cluster/routing.ts";
 import { findBreaks } from "../deployment/breaking.ts";
 import type { RolloutRecord } from "../deployment/facts.ts";
 import { limits } from "../limits.ts";
+import type { History } from "../metrics/history.ts";
 import type { EndpointDescription } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
-import type { Store } from "../store/store.ts";
 
 const advice = 'it was called within the last hour; deploy with --force, or "breaking": "allow" in `rollout`';
 
@@ -17,14 +17,10 @@ const advice = 'it was called within the last hour; deploy with --force, or "bre
 export type WasCalled = (endpoint: string) => boolean;
 
 /** By the history that is stored. */
-export function wasCalledBefore(
-  { samples }: Pick<Store, "samples">,
-  endpoint: string,
-  nowMs: number,
-): boolean {
+export function wasCalledBefore(history: Pick<History, "read">, endpoint: string, nowMs: number): boolean {
   const fromMs = nowMs - limits.calledLatelyMs;
-  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
-  return samples.read(range).length > 0;
+  const range = { resolutionMs: limits.sampleMs, kind: "endpoint" as const, subject: endpoint };
+  return history.read({ ...range, fromMs, toMs: nowMs }).length > 0;
 }
 
 /** What a deployment would drop: endpoints that are known and called, and not among `functions`. */

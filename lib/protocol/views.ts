@@ -15,6 +15,13 @@ export interface AgentView {
   cordoned: boolean;
   /** What it runs is moved to others; it is cordoned too. */
   draining: boolean;
+  /** Lost again and again: it gets requests only where nobody else can serve. Missing while it is not. */
+  damped?: {
+    /** If it is not lost again. */
+    untilMs: number;
+  };
+  /** Its losses, each of which weighs half as much after two minutes. Missing when there was none lately. */
+  flapPenalty?: number;
   address: string;
   version: string;
   labels: Record<string, string>;
@@ -70,6 +77,34 @@ export interface RolloutView {
   reason?: string;
   startedAtMs: number;
   endedAtMs?: number;
+}
+
+/** What one revision did with the requests of an endpoint that count in judging it, lately. */
+export interface ArmView {
+  requests: number;
+  errors: number;
+  /** Run times of replies; missing without any. */
+  p95Ms?: number;
+}
+
+/** `GET /v1/rollouts`: one that is under way or over. */
+export interface PastRolloutView {
+  replicaSet: string;
+  /** 0: nothing before. */
+  fromRevision: number;
+  toRevision: number;
+  version: string;
+  /** "replaced": something newer was deployed, or the set deleted, before it was over. */
+  state: RolloutView["state"] | "replaced";
+  /** Of a canary under way: its stage, from 0. */
+  step?: number;
+  reason?: string;
+  startedAtMs: number;
+  endedAtMs?: number;
+  /** What began it and by whom, in the words of the event; missing when that is not kept. */
+  cause?: string;
+  /** While it is judged: its answers beside those of the revision before, by endpoint. */
+  judged?: { endpoint: string; before: ArmView; after: ArmView }[];
 }
 
 export interface ReplicaSetView {
@@ -223,6 +258,10 @@ export interface ClusterView {
   clients: number;
   managerCpuCores: number;
   managerMemoryBytes: number;
+  /** Since the manager's start, its helper processes' included, as the kernel counts them; missing where it doesn't. */
+  managerDiskWrittenBytes?: number;
+  /** The manager's database with its log: everything that it stores. */
+  databaseBytes: number;
   /** Errors of the last refused configuration; empty when the file in force is the newest. */
   configurationErrors: string[];
 }

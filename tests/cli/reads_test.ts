@@ -182,6 +182,14 @@ Deno.test("`get --watch` writes changes until Ctrl-C, which is a good end", asyn
 Deno.test("`describe` prints what is known of an agent, a replicaSet and an endpoint", async () => {
   const shownAgent = await runClient(["describe", "agent", "attic-pi"], { answers });
   assert.match(shownAgent.out, /Health: +ready, cordoned/);
+  const flapping = { ...agent, damped: { untilMs: 7000 }, flapPenalty: 3.2 };
+  const shownFlapping = await runClient(["describe", "agent", "attic-pi"], {
+    answers: { ...answers, "GET /v1/agents/attic-pi": flapping },
+  });
+  assert.match(
+    shownFlapping.out,
+    /Health: +ready, damped until 1970-01-01 00:00:07 \(others are asked first\), cordoned/,
+  );
   assert.match(shownAgent.out, /Temperature: +61\.4 °C/);
   assert.match(shownAgent.out, /Connected: +since 1970-01-01 00:00:01\n/);
   assert.match(shownAgent.out, /images +ready +2 +1\.2\.0 +1\/4/);
@@ -358,6 +366,7 @@ const cluster: ClusterView = {
   clients: 2,
   managerCpuCores: 0.05,
   managerMemoryBytes: 60 * 2 ** 20,
+  databaseBytes: 1 * 2 ** 20,
   configurationErrors: [],
 };
 

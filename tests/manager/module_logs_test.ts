@@ -166,3 +166,51 @@ Deno.test("of a flood only what is kept goes to the disk, and nothing when nothi
   assert.equal(written.length, 1);
   assert.ok(written[0].length <= limits.logLinesKept);
 });
+
+Deno.test("chatty sets cost the disk a bounded number of bytes, and keep no line of a quiet one from it", () => {
+  const written: LogLineView[][] = [];
+  const logs = new ModuleLogs({ ...noStorage, write: (lines) => void written.push([...lines]) }, 1);
+  const bytes = (lines: readonly LogLineView[]) =>
+    lines.reduce((sum, { text }) => sum + text.length + 150, 0);
+  const chatter = (set: string) => Array.from({ length: 6000 }, () => line("x".repeat(500), set));
+  const minutes = 30;
+  for (let minute = 0; minute < minutes; minute++) {
+    for (const set of ["images", "sums", "texts"]) logs.push("pi-1", chatter(set), always);
+    logs.push("pi-1", [line(`quiet ${minute}`, "quiet")], always);
+    logs.flush();
+  }
+  const total = written.reduce((sum, lines) => sum + bytes(lines), 0);
+  const { logStoredBytesAtOnce, logStoredBytesPerMinute } = limits;
+  assert.ok(total <= logStoredBytesAtOnce + minutes * logStoredBytesPerMinute, `${total} bytes`);
+  assert.ok(total >= logStoredBytesAtOnce + (minutes - 3) * logStoredBytesPerMinute, `${total} bytes`);
+  const last = written.at(-1)!;
+  assert.equal(last.filter(({ replicaSet }) => replicaSet === "quiet").length, 1);
+  const shares = ["images", "sums", "texts"].map((set) =>
+    last.filter(({ replicaSet }) => replicaSet === set)
+  );
+  for (const share of shares) {
+    assert.ok(Math.abs(share.length - shares[0].length) <= 1, "each has as many as the others");
+    assert.equal(
+      share.at(-1)!.id,
+      logs.list(share[0].replicaSet, { limit: 1 }).lines[0].id,
+      "and its newest",
+    );
+  }
+});
+
+Deno.test("what was too much for a minute follows in quieter ones, and all of it at the manager's end", () => {
+  const written: LogLineView[] = [];
+  const logs = new ModuleLogs({ ...noStorage, write: (lines) => void written.push(...lines) }, 1);
+  const lines = Array.from({ length: 900 }, (_, at) => line(String(at).padEnd(1100, ".")));
+  for (const set of ["images", "sums"]) {
+    logs.push("pi-1", lines.map((each) => ({ ...each, replicaSet: set })), always);
+  }
+  logs.flush();
+  const atOnce = written.length;
+  assert.ok(atOnce > 800 && atOnce < 1000, `${atOnce} lines`);
+  logs.flush();
+  assert.ok(written.length > atOnce + 40 && written.length < atOnce + 60, `${written.length - atOnce} lines`);
+  logs.flush(true);
+  assert.equal(new Set(written.map(({ id }) => id)).size, 1800);
+  assert.equal(written.length, 1800, "each once");
+});

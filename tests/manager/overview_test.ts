@@ -1,7 +1,7 @@
 /** What the dashboard, the client's tables, `/metrics` and `/openapi.json` show of a cluster. */
 import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
-import type { OverviewView, RevisionView } from "../../lib/protocol/views.ts";
+import type { EventView, OverviewView, PastRolloutView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import {
   agentHello,
@@ -215,4 +215,37 @@ Deno.test("the live view is computed once for all who watch, drops who doesn't r
   assert.ok(events <= 5, `${events} events were kept for who didn't read`);
   for (const reader of readers) await reader.cancel();
   assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("rollouts are listed newest first, each with the event that began it; events by several kinds", async () => {
+  const { rig, peer } = await rigWithAgent();
+  const { store, core } = rig;
+  core.events.record("info", "deployed", "images", "ada deployed images 1.0.0 as revision 1");
+  await settle();
+  const [first] = (await read<{ rollouts: PastRolloutView[] }>(rig, "/v1/rollouts")).rollouts;
+  assert.deepEqual([first.replicaSet, first.state, first.version], ["images", "progressing", "1.0.0"]);
+  assert.equal(first.cause, "ada deployed images 1.0.0 as revision 1");
+  rig.clock.advance(1000);
+  core.events.record("info", "rollout_undone", "images", "ada set images back");
+  const { replicaSet, toRevision } = first;
+  store.deployments.saveRollout({
+    ...{ replicaSet, fromRevision: 2, toRevision, state: "done" },
+    startedAtMs: rig.clock.nowMs(),
+  });
+  core.events.record("info", "deployed", "texts", "ada deployed texts");
+  const { rollouts } = await read<{ rollouts: PastRolloutView[] }>(
+    rig,
+    "/v1/rollouts?replicaSet=images&limit=5",
+  );
+  assert.deepEqual(rollouts.map(({ state, cause }) => [state, cause]), [
+    ["done", "ada set images back"],
+    ["replaced", "ada deployed images 1.0.0 as revision 1"],
+  ]);
+  assert.deepEqual((await read<{ rollouts: [] }>(rig, "/v1/rollouts?replicaSet=texts")).rollouts, []);
+  assert.equal((await read<{ rollouts: [] }>(rig, "/v1/rollouts?limit=1")).rollouts.length, 1);
+  const kinds = "/v1/events?kind=deployed,rollout_undone";
+  const { events } = await read<{ events: EventView[] }>(rig, kinds);
+  assert.deepEqual(events.map(({ kind }) => kind), ["deployed", "rollout_undone", "deployed"]);
+  peer.channel.abandon("over");
+  rig.close();
 });

@@ -38,7 +38,12 @@ const hotC = 80;
 export function explainEndpoint(facts: EndpointFacts): string[] {
   const refused = explainUnready(facts);
   if (refused.length > 0) return [...refused, ...explainFailures(facts)];
-  return [...explainSpeed(facts), ...explainCapacity(facts), ...explainFailures(facts)];
+  return [
+    ...explainSpeed(facts),
+    ...explainCapacity(facts),
+    ...explainDamping(facts),
+    ...explainFailures(facts),
+  ];
 }
 
 function explainUnready({ endpoint, set }: EndpointFacts): string[] {
@@ -155,8 +160,15 @@ function explainCapacity({ endpoint, set }: EndpointFacts): string[] {
   ];
 }
 
+function explainDamping({ set, agents }: EndpointFacts): string[] {
+  const runs = new Set(set.placements.filter(({ state }) => state === "ready").map(({ agent }) => agent));
+  return agents.filter(({ name, damped }) => damped && runs.has(name)).map(({ name }) =>
+    `  ${name} was lost again and again: others are asked first; more: client why ${name}`
+  );
+}
+
 const advice: Partial<Record<RequestView["code"], string>> = {
-  queue_full: "its queue is full; more replicas, or a larger `queue.max`, take more",
+  queue_full: "its queue is full, or longer than the deadline allows; more replicas take more",
   deadline_exceeded: "the deadline was too short for what it does or for how long it waited",
   module_failed: "its code threw",
   agent_lost: "agents vanished with requests; `idempotent` ones are run again elsewhere",

@@ -8,6 +8,7 @@ import type {
   LogsView,
   MetricsView,
   OverviewView,
+  PastRolloutView,
   RequestsView,
   RevisionDetailView,
   RevisionView,
@@ -24,6 +25,8 @@ export interface Reads {
   revisions(replicaSet?: string): RevisionView[];
   /** undefined: it is not kept. */
   revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
+  /** The newest first. */
+  rollouts(query: RolloutQuery): PastRolloutView[];
   events(query: EventFilter): EventView[];
   logs(replicaSet: string, query: LogQuery): LogsView;
   requests(filter: RequestsFilter): RequestsView;
@@ -32,7 +35,13 @@ export interface Reads {
   nowMs(): number;
 }
 
+export interface RolloutQuery {
+  replicaSet?: string;
+  limit: number;
+}
+
 const eventsMax = 1000;
+const rolloutsMax = 500;
 const eventLevels = ["info", "warn", "error"] as const satisfies readonly EventView["level"][];
 const defaultWindowMs = 15 * 60_000;
 
@@ -45,6 +54,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/replicasets/*",
       "/endpoints/*",
       "/revisions/*",
+      "/rollouts",
       "/events",
       "/metrics",
       "/requests",
@@ -99,6 +109,10 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       kind: kindOf(c),
     });
     return c.json({ events });
+  });
+  app.get("/rollouts", (c) => {
+    const limit = Math.min(queryNumber(c, "limit") ?? 100, rolloutsMax);
+    return c.json({ rollouts: reads.rollouts({ replicaSet: c.req.query("replicaSet"), limit }) });
   });
   app.get("/metrics", (c) => {
     const toMs = queryNumber(c, "toMs") ?? reads.nowMs();

@@ -175,3 +175,14 @@ Deno.test("failures are told by kind, the most frequent first, with the newest o
   );
   assert.match(lines[1], /queue_full once .*queue\.max/);
 });
+
+Deno.test("a damped agent that runs it is named", () => {
+  const given = facts([request({ runMs: 30 })]);
+  given.agents = [agent("pi-1"), { ...agent("pi-2"), damped: { untilMs: 0 } }, {
+    ...agent("pi-3"),
+    damped: { untilMs: 0 },
+  }];
+  assert.deepEqual(explainEndpoint(given).slice(2), [
+    "  pi-2 was lost again and again: others are asked first; more: client why pi-2",
+  ]);
+});
