@@ -215,7 +215,6 @@ export class Dispatcher {
     }
     this.#deadlines.close();
     this.#cancelHold?.();
-    this.#cancelHold = null;
   }
 
   #enqueue(pending: Pending, nowMs: number): void {
