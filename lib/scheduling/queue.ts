@@ -40,12 +40,18 @@ interface Flow<Entry> {
   readonly lanes: Map<string, Lane<Entry>>;
   waiting: number;
   deficit: number;
+  /** How many of its requests have been taken, and all clients' until it began to count; see `aheadOf`. */
+  taken: number;
+  allTakenBefore: number;
   previous: Flow<Entry>;
   next: Flow<Entry>;
 }
 
 /** What a client may take per turn; requests cost 1 unless said otherwise. */
 const quantum = 1;
+/** A client's share of the turns is known from so many of its own on, and older ones count half after so many. */
+const shareTurnsMin = 8;
+const shareTurnsMax = 128;
 
 export class FairQueue<Entry> {
   #flows = new Map<string, Flow<Entry>>();
@@ -56,6 +62,7 @@ export class FairQueue<Entry> {
   #credited: Flow<Entry> | null = null;
   #size = 0;
   #bytes = 0;
+  #allTaken = 0;
   readonly #bytesOf: (entry: Entry) => number;
   readonly #isHeld: (entry: Entry) => boolean;
   #round = 0;
@@ -88,9 +95,17 @@ export class FairQueue<Entry> {
     return this.#topics.get(endpoint)?.waiting ?? 0;
   }
 
-  /** How many of this client wait. */
-  waitingOf(client: string): number {
-    return this.#flows.get(client)?.waiting ?? 0;
+  /**
+   * How many are taken before one more of this client would be: its own, and what others have their turns with
+   * meanwhile. How much that is shows in the client's share of late; until that is known, all who wait are taken to go on.
+   */
+  aheadOf(client: string): number {
+    const flow = this.#flows.get(client);
+    if (!flow) return Math.min(this.#size, this.#flows.size);
+    const inTurn = (flow.waiting + 1) * this.#flows.size - 1;
+    if (flow.taken < shareTurnsMin) return inTurn;
+    const byShare = flow.waiting * (this.#allTaken - flow.allTakenBefore) / flow.taken;
+    return Math.max(Math.min(this.#size, inTurn), byShare);
   }
 
   /** The endpoints that something waits for. */
@@ -136,6 +151,7 @@ export class FairQueue<Entry> {
       this.#credited = flow;
       if (flow.deficit >= node.cost) {
         flow.deficit -= node.cost;
+        this.#countTurn(flow);
         this.remove(node);
         if (flow.waiting > 0 && flow.deficit <= 0) this.#endTurn(flow);
         return node.entry;
@@ -177,6 +193,13 @@ export class FairQueue<Entry> {
     return drained;
   }
 
+  #countTurn(flow: Flow<Entry>): void {
+    this.#allTaken++;
+    if (++flow.taken < shareTurnsMax) return;
+    flow.taken /= 2;
+    flow.allTakenBefore = (flow.allTakenBefore + this.#allTaken) / 2;
+  }
+
   #added(node: QueueNode<Entry>): QueueNode<Entry> {
     node.lane.topic.waiting++;
     node.lane.flow.waiting++;
@@ -201,7 +224,8 @@ export class FairQueue<Entry> {
 
   /** A new client waits for a whole round, unless it goes `first`. */
   #addFlow(client: string, first: boolean): Flow<Entry> {
-    const flow = { client, lanes: new Map(), waiting: 0, deficit: 0 } as unknown as Flow<Entry>;
+    const counts = { waiting: 0, deficit: 0, taken: 0, allTakenBefore: this.#allTaken };
+    const flow = { client, lanes: new Map(), ...counts } as unknown as Flow<Entry>;
     this.#link(flow);
     if (first) this.#first = flow;
     this.#flows.set(client, flow);

@@ -9,6 +9,7 @@ import { limits } from "../limits.ts";
 import type { Revision, RevisionSpecification } from "../protocol/revision.ts";
 import type { RolloutView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
+import { RolloutHistory } from "./rollout_history.ts";
 import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./schema.ts";
 
 export type SetOwner = "file" | "api";
@@ -38,9 +39,13 @@ export interface Deployment {
   /** A user's name, or "configuration file". */
   createdBy: string;
   nowMs: number;
+  /** Ends a `scale`, whatever its number. */
+  rescale?: boolean;
 }
 
 export class DeploymentStore {
+  /** Also those that are over. */
+  readonly rollouts: RolloutHistory;
   readonly #database: Database;
   readonly #kept: number;
   readonly #queries: ReturnType<typeof prepareQueries>;
@@ -48,13 +53,14 @@ export class DeploymentStore {
   constructor(database: Database, kept: number = limits.revisionsKept) {
     this.#database = database;
     this.#kept = kept;
+    this.rollouts = new RolloutHistory(database);
     this.#queries = prepareQueries(database);
   }
 
   /**
    * Stores a revision with its modules as the set's current one, making the set when it is new, and drops what is
    * too old: all in one transaction, on the disk at return. `files` holds at least the modules not stored before,
-   * by SHA-256. A `scale` stays in force unless the specification's own number has changed.
+   * by SHA-256. A `scale` stays in force unless the specification's own number has changed, or `rescale` says so.
    * Throws `internal` when a module's bytes are missing.
    */
   addRevision(
@@ -62,14 +68,14 @@ export class DeploymentStore {
     files: ReadonlyMap<string, Uint8Array>,
     deployment: Deployment,
   ): Revision {
-    const { owner, createdBy, nowMs } = deployment;
+    const { owner, createdBy, nowMs, rescale } = deployment;
     const name = specification.name;
     return this.#database.transaction(() => {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before &&
-        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas);
+      const isRescaled = before && (rescale ||
+        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas));
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
         .onConflictDoUpdate({
@@ -137,7 +143,7 @@ export class DeploymentStore {
     this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
   }
 
-  /** Keeps the set's newest rollout. Throws `not_found` when there is no such set. */
+  /** Keeps the set's newest rollout, and notes it among all. Throws `not_found` when there is no such set. */
   saveRollout(rollout: RolloutRecord): void {
     const { replicaSet, fromRevision, toRevision, state, startedAtMs } = rollout;
     const columns = { fromRevision, toRevision, state, startedAtMs };
@@ -151,6 +157,7 @@ export class DeploymentStore {
       if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
       this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
         .onConflictDoUpdate({ target: rollouts.replicaSet, set: { ...columns, ...optional } }).run();
+      this.rollouts.save(rollout);
     });
   }
 
@@ -163,6 +170,7 @@ export class DeploymentStore {
         return false;
       }
       this.#pruneModules();
+      this.rollouts.setDeleted(name);
       return true;
     }, "durable");
   }

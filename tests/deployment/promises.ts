@@ -50,6 +50,8 @@ function checkSet(
   const isStuck = record?.state === "failed" && set.good === undefined;
   const target = targetOf(set, record);
   const { rollout } = target.specification;
+  // Then what a cordoned agent runs of the revision before stays.
+  const isLimited = record?.state === "paused" || record?.step !== undefined;
   const agents = facts.agents.filter(({ name }) => step.assignments.has(name));
   const before = new Map(agents.map((agent) => [agent.name, revisionsBefore(facts, agent, set.name)]));
   const after = new Map(agents.map(({ name }) => [
@@ -66,11 +68,12 @@ function checkSet(
   const wanted = set.replicas === "all"
     ? agents.filter((agent) =>
       fits(agent) && !agent.draining &&
-      (!agent.cordoned || before.get(agent.name)!.includes(target.revision))
+      (!agent.cordoned ||
+        before.get(agent.name)!.some((revision) => isLimited || revision === target.revision))
     ).length
     : set.replicas;
 
-  const total = checkStarts({ set, record, target, isStuck, before, after, agents }, context);
+  const total = checkStarts({ set, record, target, isStuck, isLimited, before, after, agents }, context);
   // What serves of a set that is stuck goes on wherever it is.
   const most = isStuck && set.replicas === "all" ? Infinity : wanted + (isStuck ? 0 : rollout.maxSurge);
   assert.ok(total <= most, `${total} replicas, at most ${most}\n${context()}`);
@@ -96,18 +99,18 @@ function checkSet(
 
 /** Who is given what, by one set's step; how many replicas there are then. */
 function checkStarts(
-  { set, record, target, isStuck, before, after, agents }: {
+  { set, record, target, isStuck, isLimited, before, after, agents }: {
     set: DeploymentFacts["sets"][number];
     record: RolloutRecord | undefined;
     target: Revision;
     isStuck: boolean;
+    isLimited: boolean;
     before: Map<string, number[]>;
     after: Map<string, number[]>;
     agents: AgentFacts[];
   },
   context: () => string,
 ): number {
-  const isLimited = record?.state === "paused" || record?.step !== undefined;
   let total = 0;
   let started = 0;
   for (const agent of agents) {

@@ -73,6 +73,8 @@ export class World {
   placeAfterMs: number | undefined;
   last: DeploymentStep | undefined;
   move: Move | undefined;
+  /** Looks at each step before it is carried out. */
+  onStep: (facts: DeploymentFacts, step: DeploymentStep) => void = checkStep;
 
   addMachine(name: string, keys: Partial<AgentFacts> = {}): Machine {
     const machine: Machine = {
@@ -164,7 +166,7 @@ export class World {
   step(): DeploymentStep {
     const facts = this.facts();
     const step = stepDeployments(facts);
-    checkStep(facts, step);
+    this.onStep(facts, step);
     for (const set of this.sets.values()) {
       const record = step.rollouts.get(set.name);
       if (record?.state === "done" && set.rollout !== record) set.good = record.toRevision;

@@ -172,6 +172,32 @@ Deno.test("any history: first in first out per client among what can be served, 
   );
 });
 
+Deno.test("`aheadOf()` counts a client's own, and the turns that those who wait have meanwhile", () => {
+  const queue = new FairQueue<string>();
+  assert.equal(queue.aheadOf("a"), 0);
+  for (const entry of ["a1", "a2", "a3"]) queue.push("a", "e", entry);
+  assert.equal(queue.aheadOf("a"), 3);
+  assert.equal(queue.aheadOf("b"), 1, "one of the others, then it is its turn");
+  queue.push("b", "e", "b1");
+  assert.equal(queue.aheadOf("a"), 7, "b may go on");
+  assert.equal(queue.aheadOf("c"), 2);
+});
+
+Deno.test("`aheadOf()` learns what others take who come and go", () => {
+  const queue = new FairQueue<string>();
+  for (let count = 0; count < 300; count++) queue.push("flood", "e", "f");
+  // Two of three turns are others', of whom none ever waits long.
+  for (let turn = 0; turn < 50; turn++) {
+    queue.push("x", "e", "x");
+    queue.push("y", "e", "y");
+    for (let count = 0; count < 3; count++) queue.shift(always);
+  }
+  const own = queue.size;
+  assert.equal(own, 250);
+  const ahead = queue.aheadOf("flood");
+  assert.ok(ahead > 2.8 * own && ahead < 3.2 * own, `${ahead} before the next of ${own}`);
+});
+
 const step = fc.oneof(
   fc.record({ client: fc.nat(4), endpoint: fc.nat(2) }),
   fc.record({ servable: fc.subarray([0, 1, 2], { minLength: 1 }) }),

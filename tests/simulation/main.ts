@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import { checkerNames } from "./checkers/all.ts";
 import { simulate } from "./run.ts";
-import type { RunOptions, RunResult } from "./world.ts";
+import type { Rollouts, RunOptions, RunResult } from "./world.ts";
 
 /** Lines of the trace that a failure is told with. */
 const tailLines = 40;
@@ -21,6 +21,7 @@ interface Told {
   events: number;
   checker?: string;
   message?: string;
+  rollouts?: Rollouts;
 }
 
 const { values, positionals } = readArguments();
@@ -96,13 +97,13 @@ async function replay(seed: number): Promise<number> {
   const startedMs = performance.now();
   const result = await simulate(seed, { ...size, trace: values.agents === undefined });
   for (const line of result.lines) console.log(line);
-  const { plan, events, operations, hash, failure, outcomes } = result;
+  const { plan, events, operations, hash, failure, outcomes, rollouts } = result;
   console.error(
     `seed ${seed}: ${plan.agents} agents, ${plan.clients} clients, ${operations} requests, ${events} events, ` +
       `trace ${hash}, ${((performance.now() - startedMs) / 1000).toFixed(1)} s, ` +
       `${Math.round(Deno.memoryUsage().rss / 1e6)} MB`,
   );
-  console.error(JSON.stringify(Object.fromEntries(outcomes)));
+  console.error(JSON.stringify({ ...Object.fromEntries(outcomes), rollouts }));
   console.error(failure ? `FAILED, ${failure.checker}: ${failure.message}` : "ok");
   return failure ? 1 : 0;
 }
@@ -110,8 +111,8 @@ async function replay(seed: number): Promise<number> {
 /** Every `step`th seed, a line of JSON for each. */
 async function runShare(from: number, to: number, step: number): Promise<void> {
   for (let seed = from; seed <= to; seed += step) {
-    const { events, failure } = await simulate(seed, size);
-    const told: Told = { seed, events, ...failure };
+    const { events, failure, rollouts } = await simulate(seed, size);
+    const told: Told = { seed, events, rollouts, ...failure };
     console.log(JSON.stringify(told));
     if (failure && values.first) return;
   }
@@ -123,10 +124,15 @@ async function runAll(from: number, to: number): Promise<number> {
   const count = Math.min(navigator.hardwareConcurrency, to - from + 1);
   const failed: Told[] = [];
   let done = 0;
+  const rollouts = { done: 0, failed: 0, judged: 0, seeds: 0 };
   const children = Array.from({ length: count }, (_, index) => startShare(from + index, to, count));
   await Promise.all(children.map(async (child) => {
     for await (const told of toldBy(child)) {
       if (++done % 100 === 0) console.error(`${done} of ${to - from + 1} seeds, ${failed.length} failed`);
+      rollouts.done += told.rollouts!.done;
+      rollouts.failed += told.rollouts!.failed;
+      rollouts.judged += told.rollouts!.judged;
+      if (told.rollouts!.judged > 0) rollouts.seeds++;
       if (told.checker === undefined) continue;
       failed.push(told);
       console.error(`seed ${told.seed}: ${told.checker}: ${told.message}`);
@@ -140,6 +146,10 @@ async function runAll(from: number, to: number): Promise<number> {
   failed.sort((left, right) => left.seed - right.seed);
   if (failed.length > 0 && failed[0].seed > 0) await explain(failed[0].seed);
   const seconds = Math.round((performance.now() - startedMs) / 1000);
+  console.error(
+    `rollouts: ${rollouts.done} done, ${rollouts.failed} failed, ${rollouts.judged} of them by their answers, ` +
+      `in ${rollouts.seeds} seeds`,
+  );
   const verdict = failed.length === 0 ? "ok" : "FAILED";
   console.log(`${verdict} | ${done - failed.length} passed | ${failed.length} failed (${seconds}s)`);
   return failed.length === 0 ? 0 : 1;

@@ -166,7 +166,7 @@ export class SimulatedManager {
 
   #recorded(event: RecordedEvent): void {
     this.#world.trace.note("event", event.kind, event.subject, event.message);
-    this.#world.tell("eventRecorded", event);
+    this.#world.eventRecorded(event);
   }
 
   /** The store with a place to crash at before and after each write. */

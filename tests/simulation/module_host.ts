@@ -189,7 +189,7 @@ class SimulatedRunner implements Runner {
     }
     const loaded = await loadModules(
       specification.modules,
-      () => Promise.resolve(this.#exports(specification)),
+      () => Promise.resolve(this.#exports(specification, source)),
     );
     this.#tell(() => this.#events.onImported());
     requests.serve(loaded);
@@ -238,7 +238,7 @@ class SimulatedRunner implements Runner {
     }
   }
 
-  #exports(specification: ReplicaSpecification): Record<string, unknown> {
+  #exports(specification: ReplicaSpecification, source: ModuleSource): Record<string, unknown> {
     const { agentName, timeline } = this.#world;
     const { replicaSet, revision } = specification;
     return exportsOf({
@@ -250,7 +250,7 @@ class SimulatedRunner implements Runner {
       after: (ms, action) => timeline.after(ms, action),
       nested: (endpoint) => ({ n: this.#world.nested(endpoint) }),
       sleep: (ms, signal) => this.#sleep(ms, signal),
-    });
+    }, source.answers);
   }
 
   #sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -15,8 +15,10 @@ export interface ModuleSource {
   loadMs: number;
   /** Does not load at all. */
   isBroken: boolean;
-  /** Share of the loads that fail, or never end. */
+  /** Share of the loads that fail. */
   failsToLoad: number;
+  /** How it answers once it has loaded. */
+  answers: "well" | "badly" | "slowly";
 }
 
 /** Input of every endpoint. */
@@ -57,11 +59,17 @@ export const goodEndpoints = ["quick", "work", "count", "flaky", "relay", "big"]
 /** Endpoints that do harm to their runner. */
 export const badEndpoints = ["hang", "stall", "crash", "leak"] as const;
 
-export function exportsOf(world: RunnerWorld): Record<string, unknown> {
+/** A revision that answers badly fails this many of ten requests of its best endpoint; a slow one takes this long. */
+const badOfTen = 9;
+const slowMs = 400;
+
+export function exportsOf(world: RunnerWorld, answers: ModuleSource["answers"]): Record<string, unknown> {
   const { process } = world;
   return {
-    quick(input: OperationInput, context: Context) {
+    async quick(input: OperationInput, context: Context) {
       world.started(input, context);
+      if (answers === "badly" && input.n % 10 < badOfTen) throw new Error("as this revision does");
+      if (answers === "slowly") await world.sleep(slowMs, context.signal);
       return { n: input.n };
     },
     async work(input: OperationInput, context: Context) {

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { cp } from "node:fs/promises";
 import { repositoryRoot } from "../support/source_files.ts";
+import { allCheckers } from "./checkers/all.ts";
 import { type PlantedBug, plantedBugs } from "./planted.ts";
+import type { World } from "./world.ts";
 
 const seedsMax = 60;
 
@@ -42,6 +44,13 @@ async function firstFailure(
   const last = lines.length > 0 ? JSON.parse(lines.at(-1)!) : {};
   return last.checker === undefined ? null : last;
 }
+
+Deno.test("each checker has a planted bug to find", () => {
+  // A checker looks at its world only once that runs.
+  const names = [...allCheckers.map((make) => make({} as World).name), "no stray errors"];
+  const found = new Set(plantedBugs.map(({ checker }) => checker));
+  assert.deepEqual([...found].sort(), names.sort());
+});
 
 for (const bug of plantedBugs) {
   Deno.test(`the simulator finds: ${bug.name}`, async () => {
