@@ -3,7 +3,7 @@
  * Only wiring is here; the library is `lib/client/`, the commands are `lib/cli/`.
  */
 import { runProgram } from "./lib/cli/arguments.ts";
-import { createClientProgram, hintFor } from "./lib/cli/client_program.ts";
+import { adviceFor, createClientProgram, moreFor } from "./lib/cli/client_program.ts";
 import { createTerminal } from "./lib/cli/terminal.ts";
 import { connect, connectTo } from "./lib/client/connect.ts";
 import { version } from "./lib/version.ts";
@@ -29,7 +29,8 @@ async function main(argv: string[]): Promise<number> {
   return await runProgram(program, argv, {
     writeError: (line) => terminal.writeError(`${line}\n`),
     showCodes: true,
-    hint: hintFor,
+    advice: adviceFor,
+    more: moreFor,
   });
 }
 

@@ -3,6 +3,8 @@
  * of less than a few seconds say little about a process that is mostly idle.
  */
 
+import { parseDiskWritten } from "../lib/metrics/process_meter.ts";
+
 const ticksPerSecond = 100;
 
 /** Fields of /proc/PID/stat after the name, by number: user and system time, and those of ended children. */
@@ -90,6 +92,11 @@ function threadsOf(pid: number): string[] {
   } catch {
     return [];
   }
+}
+
+/** Bytes a process and its ended children had written to disks; undefined where the kernel doesn't tell. */
+export function diskWrittenOf(pid: number): number | undefined {
+  return parseDiskWritten(read(`/proc/${pid}/io`));
 }
 
 function read(path: string): string {

@@ -20,6 +20,8 @@ export interface SimulatedJob {
   /** Requests that wait all the time. */
   queued: number;
   requests: number;
+  /** Leaves out the metrics. */
+  uncounted?: boolean;
 }
 
 /** More endpoints make more replicaSets. */
@@ -58,7 +60,7 @@ class Simulation {
       random: createSeededRandom(1),
       bootEpoch: 1,
       routes: () => routes,
-      onOutcome: (outcome) => metrics.observeRequest(outcome),
+      onOutcome: job.uncounted ? () => {} : (outcome) => metrics.observeRequest(outcome),
     });
     for (const agent of agents) {
       this.#dispatcher.agentConnected(agent, {

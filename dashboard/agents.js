@@ -1,8 +1,7 @@
 // @ts-check
 /** The machines: a card each with health, load and replicas, and a page for one with its history. */
-import { cordon, createAgentToken, drain, removeAgent } from "./api.js";
+import { askCordon, askDrain, askRemove, askToken, createNoAgents } from "./agent_dialogs.js";
 import { createChart } from "./charts.js";
-import { ask } from "./dialogs.js";
 import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { createEventLine } from "./events.js";
 import {
@@ -12,10 +11,11 @@ import {
   formatNumber,
   formatShare,
   formatTemperature,
+  formatTime,
   plural,
 } from "./format.js";
 import {
-  copyBox,
+  agentState,
   createMeter,
   createPips,
   createReplicaChips,
@@ -23,14 +23,32 @@ import {
   emptyState,
   linkTo,
   nameTag,
+  notRecorded,
+  showFacts,
 } from "./parts.js";
-import { createPlacements } from "./replicasets.js";
+import { createPlacements } from "./placements.js";
 import { createSparkline } from "./sparkline.js";
+import { createCalmSort, createOrderChoice, createWordFilter } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
  * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
  */
+
+/** What agents can be ordered by. @type {{ key: string, title: string, by(agent: AgentView): import("./order.js").OrderValue }[]} */
+const orders = [
+  { key: "name", title: "By name", by: ({ name }) => name },
+  { key: "health", title: "By health", by: ({ health }) => health },
+  { key: "cpu", title: "By CPU", by: (agent) => hostOf(agent)?.cpu },
+  { key: "memory", title: "By memory", by: (agent) => hostOf(agent)?.memoryUsedBytes },
+  { key: "requests", title: "By requests", by: ({ outstanding }) => outstanding },
+  { key: "replicas", title: "By replicas", by: ({ replicas }) => replicas.length },
+];
+
+/** What a lost agent said last is not what it does now. @param {AgentView} agent */
+function hostOf({ health, host }) {
+  return health === "lost" ? undefined : host;
+}
 
 /**
  * @param {App} app
@@ -39,97 +57,42 @@ import { createSparkline } from "./sparkline.js";
 export function createAgents(app) {
   const cards = h("div", { class: "agent-cards" });
   const history = app.feed.bind("cpu", undefined, () => {});
-  const list = keyedList(
-    cards,
-    (/** @type {AgentView} */ agent) => agent.name,
-    (agent) => createAgentCard(app, agent, history.history),
-  );
+  const nameOf = (/** @type {AgentView} */ agent) => agent.name;
+  const list = keyedList(cards, nameOf, (agent) => createAgentCard(app, agent, history.history));
+  const sort = createCalmSort(nameOf);
+  const choice = createOrderChoice(orders, { key: "name", down: false }, () => show());
+  const filter = createWordFilter("Filter agents", () => show());
   const none = createNoAgents(app);
+  const noMatch = h("p", { class: "dim" }, "No agent matches.");
   const add = h("button", { type: "button", on: { click: askToken } }, "Add a machine");
+  /** @type {AgentView[]} */
+  let agents = [];
+
+  function show() {
+    const shown = agents.filter(({ name, health, labels }) =>
+      filter.matches(`${name} ${health} ${Object.entries(labels).map((pair) => pair.join("=")).join(" ")}`)
+    );
+    const order = choice.order();
+    list.update(sort(shown, order, (orders.find(({ key }) => key === order.key) ?? orders[0]).by));
+    setVisible(none, agents.length === 0);
+    setVisible(noMatch, agents.length > 0 && shown.length === 0);
+  }
+
+  const toolbar = h("div", { class: "toolbar" }, filter.element, choice.element);
   return {
-    element: h("div", { class: "agents" }, cards, none),
+    element: h("div", { class: "agents" }, toolbar, cards, none, noMatch),
     actions: app.session.role === "admin" ? add : undefined,
-    update({ agents }) {
-      setVisible(none, agents.length === 0);
-      list.update([...agents].sort((a, b) => a.name.localeCompare(b.name)));
+    update(overview) {
+      agents = overview.agents;
+      show();
     },
     close: () => history.close(),
   };
 }
 
-/** What a cluster without machines shows instead of them. @param {App} app */
-export function createNoAgents(app) {
-  const text =
-    "Make a join token, then run the second line on a machine that shall work. It is ready a second later.";
-  const element = emptyState("No agents yet", text, ["./manager token agent", "./agent --join TOKEN"]);
-  if (app.session.role === "admin") {
-    element.append(
-      h("button", { type: "button", class: "primary", on: { click: askToken } }, "Make the line for me"),
-    );
-  }
-  return element;
-}
-
-function askToken() {
-  ask({
-    title: "Add a machine",
-    text:
-      "This makes a join token. Whoever has it can join as an agent, so pass it on as you would a password.",
-    confirm: "Make a token",
-    async act(show) {
-      const token = await createAgentToken();
-      show(
-        h("p", {}, "Copy the agent to the machine and run this there:"),
-        copyBox(`./agent --join ${token}`),
-      );
-      return null;
-    },
-  });
-}
-
-/** @param {AgentView} agent */
-function askCordon({ name, cordoned }) {
-  ask({
-    title: cordoned ? `Let ${name} take replicas again?` : `Cordon ${name}?`,
-    text: cordoned
-      ? "New replicas may be placed there."
-      : "It keeps what it runs, and takes no new replicas.",
-    confirm: cordoned ? "Uncordon" : "Cordon",
-    async act() {
-      await cordon(name, !cordoned);
-      return `${name} is ${cordoned ? "open for" : "closed to"} new replicas`;
-    },
-  });
-}
-
-/** @param {AgentView} agent */
-function askDrain({ name, replicas }) {
-  ask({
-    title: `Drain ${name}?`,
-    text: `Its ${plural(replicas.length, "replica")} move to other agents, and what runs there ends first.`,
-    confirm: "Drain",
-    async act() {
-      const { warnings } = await drain(name);
-      return [`${name} is drained`, ...warnings].join(". ");
-    },
-  });
-}
-
-/** @param {AgentView} agent */
-function askRemove({ name }) {
-  ask({
-    title: `Forget ${name}?`,
-    text: "It is lost. If it ever joins again, it is a new agent.",
-    confirm: "Forget",
-    async act() {
-      await removeAgent(name);
-      return `${name} is forgotten`;
-    },
-  });
-}
-
 /** @param {AgentView} agent */
 function slotWords({ outstanding, slots, replicas }) {
+  if (slots === 0) return `${plural(outstanding, "request")} running`;
   const adaptive = replicas.some((replica) => replica.adaptive) ? ", adaptive" : "";
   return `${outstanding} of ${plural(slots, "slot")} in use${adaptive}`;
 }
@@ -156,23 +119,30 @@ function createAgentCard(app, agent, history) {
   const head = h("div", { class: "agent-head" }, name, status.element, spark.element);
   const slotRow = h("div", { class: "slot-row" }, pips.element, slots);
   const element = h("section", { class: "card agent", "aria-label": agent.name }, head, facts, cpu.element);
-  element.append(memory.element, slotRow, chips.element);
+  const unknown = h("p", { class: "dim" }, `Replicas: ${notRecorded}`);
+  element.append(memory.element, slotRow, chips.element, unknown);
   return {
     element,
     /** @param {AgentView} now */
     update(now) {
       const { health } = now;
-      // What a lost agent said last is not what it does now.
-      const host = health === "lost" ? undefined : now.host;
+      const isPast = app.feed.isPast();
+      const host = hostOf(now);
       setAttribute(element, "data-health", health);
-      status.update(health, healthWords(now, app.feed.nowMs()));
+      status.update(agentState(now), healthWords(now, app.feed.atMs()));
       spark.update((history.columns.get(now.name) ?? []).slice(-90));
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, memoryWords(host));
-      pips.update(now.outstanding, now.slots, slotWords(now));
-      setText(slots, slotWords(now));
-      setText(facts, factWords(now, app.feed.nowMs()).join(" · "));
+      const isGone = health === "lost";
+      pips.update(
+        isGone ? 0 : now.outstanding,
+        isGone ? 0 : now.slots,
+        isGone ? "not connected" : slotWords(now),
+      );
+      setText(slots, isGone ? "" : slotWords(now));
+      setText(facts, factWords(now, app.feed.nowMs(), isPast).join(" · "));
       chips.update(now.replicas);
+      setVisible(unknown, isPast);
     },
   };
 }
@@ -181,31 +151,34 @@ function createAgentCard(app, agent, history) {
  * @param {AgentView} agent
  * @param {number} nowMs
  */
-function healthWords({ health, cordoned, draining, lastSeenAtMs }, nowMs) {
-  if (health === "lost") return `lost ${formatAge(lastSeenAtMs, nowMs)}`;
-  if (health === "ready" && draining) return "drained";
-  if (health === "ready" && cordoned) return "cordoned";
-  return health;
+function healthWords({ health, damped, cordoned, draining, lastSeenAtMs }, nowMs) {
+  if (health === "lost") return lastSeenAtMs > 0 ? `lost ${formatAge(lastSeenAtMs, nowMs)}` : "lost";
+  const closed = draining ? "drained" : cordoned ? "cordoned" : null;
+  return health === "ready" ? [damped && "damped", closed].filter(Boolean).join(", ") || health : health;
 }
 
 /** @param {AgentView["host"]} host */
 function memoryWords(host) {
-  return host ? `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.memoryTotalBytes)}` : "–";
+  if (!host) return "–";
+  const total = Number.isNaN(host.memoryTotalBytes) ? "" : ` of ${formatBytes(host.memoryTotalBytes)}`;
+  return `${formatBytes(host.memoryUsedBytes)}${total}`;
 }
 
 /**
  * @param {AgentView} agent
  * @param {number} nowMs
+ * @param {boolean} isPast
  */
-function factWords(agent, nowMs) {
-  const { host, labels } = agent;
+function factWords(agent, nowMs, isPast) {
+  const { labels } = agent;
+  const host = hostOf(agent);
   return [
-    plural(agent.cores, "core"),
+    agent.cores > 0 && plural(agent.cores, "core"),
     labels.arch,
-    agent.health !== "lost" && host?.temperatureC !== undefined && formatTemperature(host.temperatureC),
+    host?.temperatureC !== undefined && formatTemperature(host.temperatureC),
     host?.throttled && "throttled",
-    agent.health !== "lost" && `up ${formatDuration(nowMs - agent.joinedAtMs)}`,
-    `agent ${agent.version}`,
+    !isPast && agent.connectedAtMs !== undefined && `up ${formatDuration(nowMs - agent.connectedAtMs)}`,
+    agent.version && `agent ${agent.version}`,
   ].filter(Boolean);
 }
 
@@ -218,8 +191,8 @@ export function createAgent(app, name) {
   const status = createStatus();
   const facts = h("dl", { class: "facts" });
   const charts = createAgentCharts(app, name);
-  const placements = createPlacements(app, "replicaSet");
-  const noReplicas = h("p", { class: "dim" }, "No replica runs here.");
+  const placements = createPlacements(app, { first: "replicaSet", name: "sort" });
+  const noReplicas = h("p", { class: "dim" });
   const events = h("ul", { class: "event-lines" });
   const noEvents = h("p", { class: "dim" }, "Nothing lately.");
   const eventList = keyedList(
@@ -256,16 +229,21 @@ export function createAgent(app, name) {
       setVisible(none, !agent);
       setVisible(body, Boolean(agent));
       if (!agent) return;
-      const nowMs = app.feed.nowMs();
-      status.update(agent.health, healthWords(agent, nowMs));
-      showFacts(facts, agentFacts(agent, nowMs));
+      const nowMs = app.feed.atMs();
+      const isPast = app.feed.isPast();
+      status.update(agentState(agent), healthWords(agent, nowMs));
+      showFacts(facts, isPast ? pastFacts(agent) : agentFacts(agent, nowMs));
       if (cordonButton) setText(cordonButton, agent.cordoned ? "Uncordon" : "Cordon");
       if (drainButton) setVisible(drainButton, !agent.draining && agent.health !== "lost");
       if (removeButton) setVisible(removeButton, agent.health === "lost");
       for (const chart of charts) chart.update();
       placements.update(agent.replicas);
       setVisible(noReplicas, agent.replicas.length === 0);
-      const own = overview.events.filter(({ subject }) => subject === name).sort((a, b) => b.id - a.id);
+      setText(noReplicas, isPast ? `Replicas: ${notRecorded}.` : "No replica runs here.");
+      const own = (app.feed.pastEvents() ?? overview.events).filter(({ subject }) => subject === name).sort((
+        a,
+        b,
+      ) => b.id - a.id);
       eventList.update(own.slice(0, 20));
       setVisible(noEvents, own.length === 0);
     },
@@ -314,28 +292,42 @@ function createAgentCharts(app, name) {
   });
 }
 
+/** What history knows of it at the end of a time in the past. @param {AgentView} agent @returns {[string, string][]} */
+function pastFacts(agent) {
+  return [
+    ["Requests", plural(agent.outstanding, "request")],
+    ["CPU", agent.host ? formatShare(agent.host.cpu) : notRecorded],
+    ["Memory", agent.host ? memoryWords(agent.host) : notRecorded],
+    ["Temperature", formatTemperature(agent.host?.temperatureC)],
+    ["Slots, address, version, labels", notRecorded],
+  ];
+}
+
 /**
  * @param {AgentView} agent
  * @param {number} nowMs
  * @returns {[string, string][]}
  */
 function agentFacts(agent, nowMs) {
+  const host = hostOf(agent);
   return [
-    ["Slots", slotWords(agent)],
+    ["Slots", host ? slotWords(agent) : "–"],
     [
       "CPU",
-      `${formatShare(agent.host?.cpu)} of ${plural(agent.cores, "core")}, load ${
-        agent.host?.load1.toFixed(2) ?? "–"
-      }`,
+      `${formatShare(host?.cpu)} of ${plural(agent.cores, "core")}, load ${host?.load1.toFixed(2) ?? "–"}`,
     ],
-    ["Memory", memoryWords(agent.host)],
+    ["Memory", memoryWords(host)],
+    ["Temperature", `${formatTemperature(host?.temperatureC)}${host?.throttled ? ", throttled" : ""}`],
     [
-      "Temperature",
-      `${formatTemperature(agent.host?.temperatureC)}${agent.host?.throttled ? ", throttled" : ""}`,
+      "Agent itself",
+      host ? `${agent.agentCpuCores?.toFixed(2) ?? "–"} cores, ${formatBytes(agent.agentMemoryBytes)}` : "–",
     ],
-    ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
-    ["Connected", agent.health === "lost" ? "no" : `for ${formatDuration(nowMs - agent.joinedAtMs)}`],
+    [
+      "Connected",
+      agent.connectedAtMs === undefined ? "no" : `for ${formatDuration(nowMs - agent.connectedAtMs)}`,
+    ],
     ["Last heard", formatAge(agent.lastSeenAtMs, nowMs)],
+    ["Losses", lossWords(agent, nowMs)],
     ["Address", agent.address || "–"],
     ["Version", agent.version],
     ["Labels", Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`).join("  ") || "none"],
@@ -343,15 +335,12 @@ function agentFacts(agent, nowMs) {
 }
 
 /**
- * Pairs of a term and its value, made once and then updated.
- * @param {HTMLDListElement} list
- * @param {[string, string][]} pairs always the same terms in the same order
+ * How often its connection was lost of late, by weight, and what follows from it.
+ * @param {AgentView} agent
+ * @param {number} nowMs
  */
-export function showFacts(list, pairs) {
-  while (list.childElementCount < pairs.length) list.append(h("div", {}, h("dt"), h("dd")));
-  pairs.forEach(([term, value], index) => {
-    const [dt, dd] = list.children[index].children;
-    setText(dt, term);
-    setText(dd, value);
-  });
+function lossWords({ damped, flapPenalty }, nowMs) {
+  if (flapPenalty === undefined) return "none lately";
+  const weight = `weigh ${flapPenalty.toFixed(1)}`;
+  return damped ? `${weight}; others are asked first until ${formatTime(damped.untilMs, nowMs)}` : weight;
 }

@@ -218,14 +218,22 @@ export function getRequests(endpoint) {
  * @param {number} fromMs
  * @param {number} toMs
  * @param {number} limit
+ * @param {{ subject?: string, kind?: string }} [about] `kind` may be several with commas between
  * @returns {Promise<import("../lib/protocol/views.ts").EventView[]>} the newest of that time
  */
-export async function getEventsBetween(fromMs, toMs, limit) {
-  const query = { sinceMs: Math.floor(fromMs), untilMs: Math.ceil(toMs), limit };
-  return (await call(
-    `/v1/events?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`,
-  ))
-    .events;
+export async function getEventsBetween(fromMs, toMs, limit, about = {}) {
+  const query = { sinceMs: Math.floor(fromMs), untilMs: Math.ceil(toMs), limit, ...about };
+  const parameters = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  return (await call(`/v1/events?${parameters}`)).events;
+}
+
+/**
+ * @param {string} [replicaSet]
+ * @returns {Promise<import("../lib/protocol/views.ts").PastRolloutView[]>} newest first
+ */
+export async function getRollouts(replicaSet) {
+  const query = replicaSet === undefined ? "" : `?replicaSet=${encodeURIComponent(replicaSet)}`;
+  return (await call(`/v1/rollouts${query}`)).rollouts;
 }
 
 /**

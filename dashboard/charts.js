@@ -6,7 +6,16 @@
 import { onThemeChange, resolveColour, withAlpha } from "./colours.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
 import { formatTime } from "./format.js";
-import { hasValue, othersLabel, smooth, stackColumns, topColumns } from "./history.js";
+import { later, never } from "./later.js";
+import {
+  bridgeGaps,
+  hasValue,
+  isolatedPoints,
+  othersLabel,
+  smooth,
+  stackColumns,
+  topColumns,
+} from "./history.js";
 
 /**
  * @typedef {import("./history.js").Column} Column
@@ -18,6 +27,7 @@ import { hasValue, othersLabel, smooth, stackColumns, topColumns } from "./histo
  * @property {(label: string) => string} colourOf a CSS value
  * @property {(labels: string[]) => string[]} [order] of the lines; by name when left out
  * @property {boolean} [hideZeros] leaves out lines that never rise above zero; with none left the chart is empty
+ * @property {boolean} [bridges] lines go over short gaps: values that exist only while something happens
  * @property {() => number} [smoothing] points that are averaged into each; 1 when left out
  * @property {"bytes" | "things"} [unit] splits the value axis at powers of two, or at whole numbers
  * @property {number} topMin the smallest top of the value axis, so that an idle cluster does not look busy
@@ -147,7 +157,7 @@ export function createChart(options) {
     }
     if (alone !== null && !columns.some(({ label }) => label === alone)) alone = null;
     const shown = alone === null ? columns : columns.filter(({ label }) => label === alone);
-    const isEmpty = binding.history.timesMs.length < 2 || columns.length === 0;
+    const isEmpty = binding.history.timesMs.length === 0 || columns.length === 0;
     setVisible(empty, isEmpty);
     setVisible(plot, !isEmpty);
     showReadout();
@@ -161,10 +171,12 @@ export function createChart(options) {
   /** @param {Column[]} shown */
   function draw(shown) {
     const { fromMs, toMs } = options.feed.window();
+    const { timesMs } = binding.history;
     const drawn = options.kind === "stack" ? stackColumns(shown) : shown;
+    const gapMsMax = options.bridges ? options.feed.gapMsMax() : 0;
     const data = [
-      binding.history.timesMs.map((timeMs) => timeMs / 1000),
-      ...drawn.map(({ values }) => values),
+      timesMs.map((timeMs) => timeMs / 1000),
+      ...drawn.map(({ values }) => gapMsMax > 0 ? bridgeGaps(values, timesMs, gapMsMax) : values),
     ];
     picture?.batch((/** @type {any} */ self) => {
       self.setData(data, false);
@@ -179,14 +191,15 @@ export function createChart(options) {
   resize.observe(plot);
   const stopTheme = onThemeChange(() => {
     drawnLabels = "";
-    update();
+    later(update);
   });
 
   return {
     element,
-    update,
+    update: () => later(update),
     history: binding.history,
     close() {
+      never(update);
       binding.close();
       resize.disconnect();
       stopTheme();
@@ -266,9 +279,9 @@ function plotOptions(options, shown, colours, size, setCursor) {
         label,
         stroke: colours[index],
         width: stacked ? 1.25 : 1.6,
-        points: { show: false },
-        // Percentiles exist only for seconds with requests; the line goes on to the next.
-        spanGaps: !stacked,
+        points: { show: false, size: 5, width: 0, fill: colours[index], filter: onlyIsolated },
+        // A line through a gap would claim what nobody has measured.
+        spanGaps: false,
         // The lowest area of a stack reaches down to zero; the others are bands between two lines.
         fill: stacked && index === 0
           ? withAlpha(colours[index], 0.28)
@@ -285,6 +298,12 @@ function plotOptions(options, shown, colours, size, setCursor) {
       : [],
     hooks: hooksOf(options.feed, setCursor),
   };
+}
+
+/** A value alone between gaps has no line, so it is a point. @param {any} self uPlot @param {number} series */
+function onlyIsolated(self, series) {
+  const indexes = isolatedPoints(self.data[series]);
+  return indexes.length > 0 ? indexes : null;
 }
 
 /**

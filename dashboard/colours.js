@@ -58,13 +58,27 @@ function hash(text) {
 }
 
 /**
+ * Asking the browser for a style makes it work out all that changed; hundreds of lines ask each second.
+ * @type {Map<string, string>}
+ */
+const resolved = new Map();
+// Before any chart listens, so that none of them is told the old colour.
+if ("matchMedia" in globalThis) onThemeChange(() => resolved.clear());
+
+/**
  * The colour itself, for a canvas, which knows no custom properties. To be asked again when the theme changes.
  * @param {string} value e.g. `var(--series-3)`
  * @returns {string} e.g. `#0b8a78`
  */
 export function resolveColour(value) {
   const name = /^var\((--[\w-]+)\)$/.exec(value)?.[1];
-  return name ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : value;
+  if (!name) return value;
+  let colour = resolved.get(name);
+  if (colour === undefined) {
+    colour = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    resolved.set(name, colour);
+  }
+  return colour;
 }
 
 /**

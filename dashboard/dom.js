@@ -65,7 +65,11 @@ function present(children) {
  */
 export function setText(node, value) {
   const text = String(value);
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.firstChild;
+  // The text node is kept: a new one would be laid out anew even for words of the same width.
+  if (only instanceof Text && only.nextSibling === null) {
+    if (only.data !== text) only.data = text;
+  } else if (node.textContent !== text) node.textContent = text;
 }
 
 /**

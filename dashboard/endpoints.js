@@ -1,13 +1,13 @@
 // @ts-check
 /** What can be invoked: a sortable table of every endpoint, and a page for one with its history and the try-out box. */
-import { showFacts } from "./agents.js";
 import { createChart } from "./charts.js";
-import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
+import { h, setAttribute, setText, setVisible } from "./dom.js";
 import { formatCount, formatMs, formatNumber } from "./format.js";
 import { latencyChart } from "./overview.js";
-import { emptyState, linkTo, nameTag } from "./parts.js";
+import { emptyState, linkTo, nameTag, notRecorded, showFacts } from "./parts.js";
 import { createRequests } from "./requests.js";
 import { createSparkline } from "./sparkline.js";
+import { createTable, createWordFilter } from "./table.js";
 import { createTryOut } from "./try_out.js";
 
 /**
@@ -23,97 +23,51 @@ const numberColumns = [
   { title: "p50", key: "p50Ms", show: (view) => formatMs(view.p50Ms) },
   { title: "p95", key: "p95Ms", show: (view) => formatMs(view.p95Ms) },
   { title: "p99", key: "p99Ms", show: (view) => formatMs(view.p99Ms) },
-  { title: "Ready", key: "readyReplicas", show: (view) => String(view.readyReplicas) },
+  { title: "Ready", key: "readyReplicas", show: (view) => formatCount(view.readyReplicas) },
   { title: "Total", key: "totalRequests", show: (view) => formatCount(view.totalRequests) },
 ];
-
-/** Rows that jump each second can't be read: an order by moving numbers is renewed this often. */
-const resortMs = 5000;
 
 /**
  * @param {App} app
  * @returns {import("./parts.js").View}
  */
 export function createEndpoints(app) {
-  /** @type {{ key: keyof EndpointView, down: boolean }} */
-  let order = { key: "endpoint", down: false };
-  /** @type {string[]} */
-  let sortedNames = [];
-  let sortedAt = -Infinity;
   /** @type {EndpointView[]} */
   let views = [];
-
   const history = app.feed.bind("requests", undefined, () => {});
-  const body = h("tbody");
-  const list = keyedList(
-    body,
-    (/** @type {EndpointView} */ view) => view.endpoint,
-    (view) => createRow(app, view, history.history),
-  );
-  const search = h("input", {
-    type: "search",
-    placeholder: "Filter endpoints",
-    "aria-label": "Filter endpoints",
+  const filter = createWordFilter("Filter endpoints", () => show());
+  const table = createTable({
+    label: "Endpoints",
+    class: "endpoint-table",
+    name: "sort",
+    order: { key: "endpoint", down: false },
+    columns: [
+      { key: "endpoint", title: "Endpoint", by: (/** @type {EndpointView} */ view) => view.endpoint },
+      { key: "shape", title: "", class: "spark-cell" },
+      ...numberColumns.map(({ key, title }) => ({
+        ...{ key, title, isNumber: true },
+        by: (/** @type {EndpointView} */ view) => /** @type {number | undefined} */ (view[key]),
+      })),
+    ],
+    keyOf: ({ endpoint }) => endpoint,
+    createRow: (view) => createRow(app, view, history.history),
   });
-  search.addEventListener("input", () => show());
-  const headings = [
-    { title: "Endpoint", key: /** @type {keyof EndpointView} */ ("endpoint") },
-    null,
-    ...numberColumns,
-  ].map((column) =>
-    column ? createHeading(column) : { element: h("th", { class: "spark-cell" }), show() {} }
-  );
-
-  /** @param {{ title: string, key: keyof EndpointView }} column */
-  function createHeading({ title, key }) {
-    const click = () => {
-      order = { key, down: order.key === key ? !order.down : key !== "endpoint" };
-      sortedAt = -Infinity;
-      show();
-    };
-    const button = h("button", { type: "button", class: "sort", on: { click } }, title);
-    const element = h("th", { scope: "col", class: key === "endpoint" ? "" : "number" }, button);
-    return {
-      element,
-      show() {
-        setAttribute(
-          element,
-          "aria-sort",
-          order.key === key ? order.down ? "descending" : "ascending" : null,
-        );
-      },
-    };
-  }
-
-  const table = h(
-    "table",
-    { class: "endpoint-table" },
-    h("thead", {}, h("tr", {}, ...headings.map((x) => x.element))),
-    body,
-  );
   const none = emptyState(
     "No endpoints",
     "An endpoint is a function that a module exports. It shows up here when an agent has loaded it.",
     ["./client deploy hello.ts --name hello --version 1.0.0"],
   );
-  const card = h("section", { class: "card panel" }, h("div", { class: "scroll" }, table), none);
-  const element = h("div", { class: "endpoints" }, h("div", { class: "toolbar" }, search), card);
+  const noMatch = h("p", { class: "dim" }, "No endpoint matches.");
+  const card = h("section", { class: "card panel" }, table.element, none, noMatch);
+  const element = h("div", { class: "endpoints" }, h("div", { class: "toolbar" }, filter.element), card);
 
   function show() {
-    const words = search.value.trim().toLowerCase();
-    if (performance.now() - sortedAt > resortMs) {
-      sortedAt = performance.now();
-      sortedNames = [...views].sort((a, b) => compare(a, b, order)).map(({ endpoint }) => endpoint);
-    }
-    const ranks = new Map(sortedNames.map((name, rank) => [name, rank]));
-    const rank = (/** @type {EndpointView} */ view) => ranks.get(view.endpoint) ?? Infinity;
     const shown = views.filter(({ endpoint, description }) =>
-      `${endpoint} ${description ?? ""}`.toLowerCase().includes(words)
-    ).sort((a, b) => rank(a) - rank(b));
-    for (const heading of headings) heading.show();
-    list.update(shown);
-    setVisible(none, shown.length === 0);
-    setVisible(table, shown.length > 0);
+      filter.matches(`${endpoint} ${description ?? ""}`)
+    );
+    table.update(shown);
+    setVisible(none, views.length === 0);
+    setVisible(noMatch, views.length > 0 && shown.length === 0);
   }
 
   return {
@@ -122,21 +76,11 @@ export function createEndpoints(app) {
       views = overview.endpoints;
       show();
     },
-    close: () => history.close(),
+    close() {
+      history.close();
+      table.close();
+    },
   };
-}
-
-/**
- * @param {EndpointView} a
- * @param {EndpointView} b
- * @param {{ key: keyof EndpointView, down: boolean }} order missing values come last
- */
-function compare(a, b, { key, down }) {
-  const [left, right] = [a[key], b[key]];
-  const byName = a.endpoint < b.endpoint ? -1 : 1;
-  if (typeof left === "string" || typeof right === "string") return down ? -byName : byName;
-  const difference = Number(left ?? -1) - Number(right ?? -1);
-  return (down ? -difference : difference) || byName;
 }
 
 /**
@@ -183,7 +127,8 @@ export function createEndpoint(app, endpoint) {
   const top = h("section", { class: "card panel" }, description, facts);
   const grid = h("div", { class: "charts" }, ...charts.map(({ element }) => element));
   const requests = createRequests(app, endpoint);
-  const body = h("div", { class: "stack" }, top, grid, requests.element);
+  const now = h("div", { class: "stack live-only" }, requests.element);
+  const body = h("div", { class: "stack" }, top, grid, now);
   /** @type {ReturnType<typeof createTryOut> | null} */
   let tryOut = null;
   return {
@@ -195,15 +140,36 @@ export function createEndpoint(app, endpoint) {
       if (!view) return;
       setText(description, view.description ?? "");
       setVisible(description, Boolean(view.description));
-      showFacts(facts, endpointFacts(view, overview.replicaSets));
+      const { replicaSets } = overview;
+      showFacts(facts, app.feed.isPast() ? pastFacts(view) : endpointFacts(view, replicaSets));
       for (const chart of charts) chart.update();
       requests.update();
-      if (!tryOut && app.may.invoke(endpoint)) body.append((tryOut = createTryOut(view)).element);
+      if (!tryOut && app.may.invoke(endpoint)) now.append((tryOut = createTryOut(view)).element);
     },
     close() {
       for (const chart of charts) chart.close();
+      requests.close();
       tryOut?.close();
     },
+  };
+}
+
+const rate = { kind: "stack", format: formatNumber, topMin: 1, note: "per second" };
+
+/**
+ * Makes charts of an endpoint's series.
+ * @param {App} app
+ * @param {string} endpoint
+ * @returns {(series: string, options: any) => ReturnType<typeof createChart>}
+ */
+function chartsOf({ feed }, endpoint) {
+  return (series, options) => {
+    const made = createChart({
+      ...options,
+      feed,
+      bind: () => feed.bind(series, endpoint, () => made.update()),
+    });
+    return made;
   };
 }
 
@@ -213,16 +179,7 @@ export function createEndpoint(app, endpoint) {
  */
 function createEndpointCharts(app, endpoint) {
   const { feed, palette } = app;
-  /** @type {(series: string, options: any) => ReturnType<typeof createChart>} */
-  const chart = (series, options) => {
-    const made = createChart({
-      ...options,
-      feed,
-      bind: () => feed.bind(series, endpoint, () => made.update()),
-    });
-    return made;
-  };
-  const rate = { kind: "stack", format: formatNumber, topMin: 1, note: "per second" };
+  const chart = chartsOf(app, endpoint);
   const own = () => palette.of("endpoint", endpoint);
   return [
     chart("requests", {
@@ -239,6 +196,18 @@ function createEndpointCharts(app, endpoint) {
       colourOf: () => "var(--bad)",
       empty: "No errors in this time.",
     }),
+    ...revisionCharts(app, endpoint),
+  ];
+}
+
+/**
+ * What each revision did with the requests of an endpoint.
+ * @param {App} app
+ * @param {string} endpoint
+ */
+export function revisionCharts(app, endpoint) {
+  const chart = chartsOf(app, endpoint);
+  return [
     chart("revisionRequests", {
       ...rate,
       title: "Runs by revision",
@@ -248,6 +217,7 @@ function createEndpointCharts(app, endpoint) {
     chart("revisionLatency", {
       title: "Run time by revision",
       note: "p95",
+      bridges: true,
       kind: "lines",
       format: formatMs,
       topMin: 5,
@@ -281,6 +251,21 @@ function slotsOf({ replicaSet }, sets) {
   const slots = ready.reduce((sum, replica) => sum + replica.slots, 0);
   const adaptive = ready.some((replica) => replica.adaptive) ? ", adaptive" : "";
   return `${set?.outstanding ?? 0} of ${slots} in use${adaptive}`;
+}
+
+/** As many as of the present, so that they take each other's place. @param {EndpointView} view @returns {[string, string][]} */
+function pastFacts(view) {
+  return [
+    ["Ready replicas", notRecorded],
+    ["Slots", notRecorded],
+    ["Requests", `${formatNumber(view.requestsPerSecond)}/s on average`],
+    ["Errors", `${formatNumber(view.errorsPerSecond)}/s on average`],
+    ["p95", formatMs(view.p95Ms)],
+    ["ReplicaSet", view.replicaSet],
+    ["Timeout", notRecorded],
+    ["Safe to run twice", notRecorded],
+    ["Replies", notRecorded],
+  ];
 }
 
 /**

@@ -72,7 +72,8 @@ export function createEvents(app) {
   const card = h("section", { class: "card panel" }, lines, none);
 
   function show() {
-    const matching = [...known.values()].filter(filter.matches).sort((a, b) => b.id - a.id).slice(
+    const events = app.feed.pastEvents() ?? [...known.values()];
+    const matching = events.filter(filter.matches).sort((a, b) => b.id - a.id).slice(
       0,
       shownMax,
     );

@@ -38,6 +38,9 @@ const fetchedSeries = "latency";
 /** Series that the manager knows by 10 s only are fetched whole, this often. */
 const slowRefreshMs = 10_000;
 
+/** What is older than the range is forgotten when there is this much of it: hundreds of columns are moved then. */
+const trimMs = 15_000;
+
 /** A zoom can't be into less than this. */
 export const zoomMsMin = 5000;
 
@@ -177,17 +180,21 @@ function createTimes(onZoom) {
     hasStarted: () => started,
     /** How many points of a rate are averaged: some seconds while live, none of the longer steps. */
     smoothing: () => range.live ? 5 : 1,
+    /** How long a gap between two percentiles may be that a line goes over. */
+    gapMsMax: () => Math.max(30_000, range.rangeMs / 100),
     window,
     /** Deploys and failures of the window that charts show. */
     marks() {
       const { fromMs, toMs } = window();
       return marks.marks(fromMs, toMs);
     },
+    /** Whether a time in the past is shown, and not the present. */
+    isPast: () => range.toMs !== undefined,
+    /** The moment that is shown: now, or the end of a time in the past. */
+    atMs: () => span().toMs,
+    span,
     /** Null while the charts show now; else the events of the time they show, newest first. */
-    pastEvents() {
-      const { fromMs, toMs } = span();
-      return range.toMs === undefined ? null : marks.between(fromMs, toMs);
-    },
+    pastEvents: () => range.toMs === undefined ? null : marks.events(),
     /** Shows a time in the past. @param {number} fromMs @param {number} toMs */
     zoom(fromMs, toMs) {
       if (toMs - fromMs >= zoomMsMin) onZoom(zoomRange(fromMs, toMs));
@@ -201,12 +208,12 @@ function createTimes(onZoom) {
     observe(overview) {
       clockOffsetMs = overview.cluster.atMs - performance.now();
       started = true;
-      marks.observe(overview.events);
       loadMarks();
+      marks.observe(overview.events);
     },
-    /** @param {number} startedAtMs @param {boolean} isAll no series has anything from before */
+    /** @param {number} startedAtMs @param {() => boolean} isAll no series has anything from before */
     observeAge(startedAtMs, isAll) {
-      const isYoung = range.toMs === undefined && startedAtMs > nowMs() - range.rangeMs && isAll;
+      const isYoung = range.toMs === undefined && startedAtMs > nowMs() - range.rangeMs && isAll();
       youngFromMs = isYoung ? startedAtMs : null;
     },
   };
@@ -261,10 +268,12 @@ export function createFeed(onZoom = () => {}) {
       const { atMs, startedAtMs } = overview.cluster;
       for (const source of sources) {
         if (range.live) source.addLive(atMs, points);
-        if (range.toMs === undefined) trimHistory(source.history, times.nowMs() - range.rangeMs);
+        const fromMs = times.nowMs() - range.rangeMs;
+        const isLong = (source.history.timesMs[0] ?? fromMs) < fromMs - trimMs;
+        if (range.toMs === undefined && isLong) trimHistory(source.history, fromMs);
         refresh(source);
       }
-      const isAll = [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
+      const isAll = () => [...sources].every(({ history }) => isEmptyBefore(history, startedAtMs - sampleMs));
       times.observeAge(startedAtMs, isAll);
     },
   };

@@ -139,3 +139,18 @@ function twoDigits(value) {
 export function plural(count, one, many = `${one}s`) {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
+
+const hourMs = 3_600_000;
+/** Of a shorter time no rate is told: a start writes more than what follows. */
+const rateMsMin = 600_000;
+
+/**
+ * What the manager writes to its disk, in words: per hour over all of its time, once that is long enough.
+ * @param {{ managerDiskWrittenBytes?: number, atMs: number, startedAtMs: number }} cluster
+ */
+export function formatWrites({ managerDiskWrittenBytes: bytes, atMs, startedAtMs }) {
+  if (bytes === undefined) return "not told by this system";
+  const upMs = atMs - startedAtMs;
+  if (upMs < rateMsMin) return `${formatBytes(bytes)} since its start`;
+  return `${formatBytes(bytes * hourMs / upMs)} per hour since its start`;
+}

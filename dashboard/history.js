@@ -16,6 +16,9 @@
 /** The label of the column that stands for what the top ones leave over: their sum, or their mean. */
 export const othersLabel = "others";
 
+/** The overview comes each second; when none came for longer than this, nothing is known of the time in between. */
+const silenceMsMax = 5000;
+
 /** @returns {History} */
 export function createHistory() {
   return { timesMs: [], columns: new Map() };
@@ -47,6 +50,10 @@ export function appendView(history, view) {
 export function appendPoint(history, timeMs, values) {
   const lastMs = history.timesMs.at(-1) ?? -Infinity;
   if (timeMs - lastMs < 500) return;
+  if (timeMs - lastMs > silenceMsMax && history.timesMs.length > 0) {
+    history.timesMs.push(lastMs + 1000);
+    pad(history);
+  }
   const before = history.timesMs.length;
   history.timesMs.push(timeMs);
   for (const [label, value] of Object.entries(values)) columnOf(history, label, before).push(value);
@@ -169,19 +176,58 @@ export function smooth(values, width) {
 
 /**
  * Each column plus all before it, for stacked areas. Stacks are of counts, and nothing is recorded while nothing
- * happens: a gap after the first value is a zero.
+ * happens: a gap in one is a zero. Where all have one, nothing is known.
  * @param {Column[]} columns
  * @returns {Column[]}
  */
 export function stackColumns(columns) {
-  const starts = columns.map(({ values }) => values.findIndex((value) => value !== null));
-  const start = Math.min(...starts.filter((index) => index >= 0));
+  const total = sumColumns(columns, columns[0]?.values.length ?? 0);
   /** @type {Values} */
   let below = [];
   return columns.map(({ label, values }) => {
-    below = values.map((value, index) => index < start ? null : (below[index] ?? 0) + (value ?? 0));
+    below = values.map((value, index) => total[index] === null ? null : (below[index] ?? 0) + (value ?? 0));
     return { label, values: below };
   });
+}
+
+/**
+ * Closes gaps that are no longer than `gapMsMax` by a straight line: percentiles exist only for seconds with requests.
+ * Longer ones stay open, since nobody knows what was in between.
+ * @param {Values} values
+ * @param {number[]} timesMs
+ * @param {number} gapMsMax
+ * @returns {Values}
+ */
+export function bridgeGaps(values, timesMs, gapMsMax) {
+  const bridged = [...values];
+  let last = -1;
+  values.forEach((value, index) => {
+    if (value === null) return;
+    const before = last < 0 ? null : values[last];
+    if (before !== null && index - last > 1 && timesMs[index] - timesMs[last] <= gapMsMax) {
+      for (let at = last + 1; at < index; at++) {
+        const share = (timesMs[at] - timesMs[last]) / (timesMs[index] - timesMs[last]);
+        bridged[at] = before + (value - before) * share;
+      }
+    }
+    last = index;
+  });
+  return bridged;
+}
+
+/**
+ * The points that no line reaches, because both neighbours are missing: they must be drawn as points.
+ * @param {ArrayLike<number | null | undefined>} values
+ * @returns {number[]} their indexes
+ */
+export function isolatedPoints(values) {
+  /** @type {number[]} */
+  const found = [];
+  const isThere = (/** @type {number} */ index) => values[index] !== null && values[index] !== undefined;
+  for (let index = 0; index < values.length; index++) {
+    if (isThere(index) && !isThere(index - 1) && !isThere(index + 1)) found.push(index);
+  }
+  return found;
 }
 
 /**
@@ -192,9 +238,10 @@ export function stackColumns(columns) {
 export function isEmptyBefore(history, timeMs) {
   let count = history.timesMs.findIndex((time) => time >= timeMs);
   if (count < 0) count = history.timesMs.length;
-  return [...history.columns.values()].every((values) =>
-    !hasValue({ label: "", values: values.slice(0, count) })
-  );
+  for (const values of history.columns.values()) {
+    for (let index = 0; index < count; index++) if ((values[index] ?? 0) > 0) return false;
+  }
+  return true;
 }
 
 /**

@@ -1,19 +1,27 @@
 // @ts-check
 /** The first view: is the cluster well, in words; the few numbers that matter; their recent past; who does what. */
-import { createNoAgents } from "./agents.js";
+import { createNoAgents } from "./agent_dialogs.js";
 import { createChart } from "./charts.js";
-import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
+import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { createEventLine } from "./events.js";
-import { formatBytes, formatMs, formatNumber, formatShare, formatTemperature, plural } from "./format.js";
-import { sumColumns } from "./history.js";
-import { createMeter, createPips, createStatus, createTile, levelOf, linkTo, nameTag } from "./parts.js";
+import {
+  formatBytes,
+  formatMs,
+  formatNumber,
+  formatShare,
+  formatTemperature,
+  formatTime,
+  plural,
+} from "./format.js";
+import { agentState, createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
+import { createManagerCard } from "./manager_card.js";
 import { createRolloutBar } from "./replicasets.js";
+import { byName, createTiles } from "./tiles.js";
 
 /**
  * @typedef {import("./parts.js").App} App
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
  * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
- * @typedef {import("./history.js").History} History
  */
 
 const percentileOrder = ["p99", "p95", "p50"];
@@ -21,7 +29,6 @@ const percentileOrder = ["p99", "p95", "p50"];
 const percentileColours = { p50: "var(--p50)", p95: "var(--p95)", p99: "var(--p99)" };
 const eventsShown = 9;
 const pastShown = 30;
-const facesMax = 10;
 
 /** Options of a latency chart, here and on an endpoint's own page. */
 export const latencyChart = {
@@ -30,6 +37,7 @@ export const latencyChart = {
   kind: /** @type {const} */ ("lines"),
   format: formatMs,
   topMin: 5,
+  bridges: true,
   colourOf: (/** @type {string} */ label) => percentileColours[label] ?? "var(--p50)",
   order: (/** @type {string[]} */ labels) =>
     [...labels].sort((a, b) => percentileOrder.indexOf(a) - percentileOrder.indexOf(b)),
@@ -47,14 +55,16 @@ export function createOverview(app) {
   const agents = createAgentStrip(app);
   const activity = createActivity(app);
   const grid = h("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
-  const lower = h("div", { class: "lower" }, agents.element, activity.element);
+  const manager = createManagerCard(app);
+  const lower = h("div", { class: "lower" }, agents.element, activity.element, manager.element);
   const element = h("div", { class: "overview" }, health.element, tiles.element, grid, lower);
   return {
     element,
     update(overview) {
-      health.update(overview);
+      health.update(overview, app.feed);
       for (const chart of Object.values(charts)) chart.update();
       tiles.update(overview);
+      manager.update(overview);
       agents.update(overview.agents);
       activity.update(overview);
     },
@@ -150,20 +160,22 @@ function createHealthLine() {
   );
   return {
     element,
-    /** @param {OverviewView} overview */
-    update({ cluster, agents, endpoints, replicaSets }) {
+    /** @param {OverviewView} overview @param {import("./feed.js").Feed} feed */
+    update({ cluster, agents, endpoints, replicaSets }, feed) {
       const ready = agents.filter(({ health }) => health === "ready").length;
       const rollouts = replicaSets.filter(({ rollout }) => rollout?.state === "progressing").length;
-      const opening = { ok: "All is well", degraded: "Needs a look", down: "Not serving" }[cluster.health];
+      const opening = feed.isPast()
+        ? `At ${formatTime(feed.atMs(), feed.nowMs())}`
+        : { ok: "All is well.", degraded: "Needs a look.", down: "Not serving." }[cluster.health];
       const facts = [
         ready === agents.length
           ? `${plural(ready, "agent")} ready`
           : `${ready} of ${plural(agents.length, "agent")} ready`,
-        plural(endpoints.length, "endpoint"),
+        !feed.isPast() && plural(endpoints.length, "endpoint"),
         rollouts > 0 && `${plural(rollouts, "rollout")} under way`,
       ].filter(Boolean).join(", ");
       setAttribute(element, "data-level", levelOf(cluster.health));
-      setText(line, `${opening}. ${facts}.`);
+      setText(line, `${opening} ${facts}.`);
       list.update([
         ...cluster.problems,
         ...cluster.configurationErrors.map((text) => `The configuration file was refused: ${text}`),
@@ -171,122 +183,6 @@ function createHealthLine() {
       setVisible(problems, problems.childElementCount > 0);
     },
   };
-}
-
-/**
- * @param {App} app
- * @param {ReturnType<typeof createCharts>} charts
- */
-function createTiles(app, charts) {
-  const requests = createTile("Requests", { colour: "var(--accent)", topMin: 1 });
-  const latency = createTile("Latency p95", { colour: "var(--p95)", topMin: 5 });
-  const queued = createTile("Queued", { colour: "var(--series-1)", topMin: 4 });
-  const errors = createTile("Errors", { colour: "var(--bad)", topMin: 0.5 });
-  const agents = createTile("Agents", null);
-  const faces = h("ul", { class: "faces" });
-  const faceList = keyedList(
-    faces,
-    (/** @type {AgentView} */ agent) => agent.name,
-    (agent) => createFace(app, agent),
-  );
-  agents.element.append(faces);
-  const all = [requests, latency, queued, errors, agents];
-  return {
-    element: h("section", { class: "tiles", "aria-label": "Now" }, ...all.map(({ element }) => element)),
-    /** @param {OverviewView} overview */
-    update({ cluster, agents: list, replicaSets }) {
-      requests.update({
-        value: formatNumber(cluster.requestsPerSecond),
-        unit: "/s",
-        note: `${plural(cluster.outstanding, "request")} running now`,
-        values: recent(charts.requests.history),
-      });
-      const percentile = (/** @type {string} */ label) => formatMs(newest(charts.latency.history, label));
-      const [value, unit] = percentile("p95").split(" ");
-      latency.update({
-        value,
-        unit: unit ? ` ${unit}` : "",
-        note: unit ? `p50 ${percentile("p50")} · p99 ${percentile("p99")}` : "no requests lately",
-        values: recent(charts.latency.history, "p95"),
-      });
-      const waiting = replicaSets.filter(({ queued }) => queued > 0);
-      queued.update({
-        value: formatNumber(cluster.queued),
-        note: waiting.length === 0
-          ? "nothing waits"
-          : `for ${waiting.map(({ name }) => name).slice(0, 3).join(", ")}`,
-        values: recent(charts.queue.history),
-      });
-      const share = cluster.requestsPerSecond > 0 ? cluster.errorsPerSecond / cluster.requestsPerSecond : 0;
-      errors.update({
-        value: formatNumber(cluster.errorsPerSecond),
-        unit: "/s",
-        note: share > 0 ? `${formatShare(share)} of requests` : "none",
-        level: share > 0.05 ? "bad" : share > 0 ? "warn" : undefined,
-        values: recent(charts.errors.history),
-      });
-      const ready = list.filter(({ health }) => health === "ready").length;
-      const slots = list.reduce((sum, agent) => sum + (agent.health === "ready" ? agent.slots : 0), 0);
-      agents.update({
-        value: String(ready),
-        unit: `/${list.length}`,
-        note: ready === list.length ? `${plural(slots, "slot")} in all` : `${list.length - ready} not ready`,
-        level: ready < list.length ? "warn" : undefined,
-      });
-      // Where not all fit, those that need a look come first.
-      const faces = byName(list).sort((a, b) => Number(a.health === "ready") - Number(b.health === "ready"));
-      faceList.update(list.length > facesMax ? faces.slice(0, facesMax) : byName(list));
-    },
-  };
-}
-
-/** @param {AgentView[]} agents */
-function byName(agents) {
-  return [...agents].sort((a, b) => a.name < b.name ? -1 : 1);
-}
-
-/**
- * An agent as a small squished shape: its colour while it is there, an outline when it is lost.
- * @param {App} app
- * @param {AgentView} agent
- */
-function createFace(app, { name }) {
-  const link = h("a", { class: "face", href: linkTo("agents", name) });
-  setStyle(link, "--face", app.palette.of("agent", name));
-  return {
-    element: h("li", {}, link),
-    /** @param {AgentView} now */
-    update({ health }) {
-      setAttribute(link, "data-health", health);
-      setAttribute(link, "aria-label", `${name} is ${health}`);
-      setAttribute(link, "title", `${name} is ${health}`);
-    },
-  };
-}
-
-/**
- * The last points of a history: of one column, or of all together.
- * @param {History} history
- * @param {string} [label]
- */
-function recent(history, label) {
-  const count = 90;
-  if (label !== undefined) return (history.columns.get(label) ?? []).slice(-count);
-  const tails = [...history.columns.values()].map((values) => ({ values: values.slice(-count) }));
-  // All series that are summed are counts: nothing recorded means nothing happened.
-  return sumColumns(tails, Math.min(count, history.timesMs.length)).map((sum) => sum ?? 0);
-}
-
-/**
- * @param {History} history
- * @param {string} label
- */
-function newest(history, label) {
-  const values = history.columns.get(label) ?? [];
-  for (let index = values.length - 1; index >= Math.max(0, values.length - 60); index--) {
-    if (values[index] !== null) return values[index];
-  }
-  return null;
 }
 
 /** @param {App} app */
@@ -326,12 +222,16 @@ function createAgentRow(app, agent) {
     /** @param {AgentView} now */
     update(now) {
       // What a lost agent said last is not what it does now.
-      const host = now.health === "lost" ? undefined : now.host;
-      status.update(now.health, now.cordoned && now.health === "ready" ? "cordoned" : now.health);
+      const isGone = now.health === "lost";
+      const host = isGone ? undefined : now.host;
+      const state = agentState(now);
+      status.update(state, now.cordoned && state === "ready" ? "cordoned" : state);
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, formatBytes(host?.memoryUsedBytes));
       setText(heat, host?.temperatureC === undefined ? "" : formatTemperature(host.temperatureC));
-      pips.update(now.outstanding, now.slots, `${now.outstanding} of ${plural(now.slots, "slot")} in use`);
+      const words = `${now.outstanding} of ${plural(now.slots, "slot")} in use`;
+      if (isGone) pips.update(0, 0, "not connected");
+      else pips.update(now.outstanding, now.slots, words);
     },
   };
 }
@@ -361,6 +261,7 @@ function createActivity(app) {
     element: h("section", { class: "card panel" }, heading, rollouts, lines, none),
     /** @param {OverviewView} overview */
     update({ replicaSets, events }) {
+      // Of a past time there are none: `replicaSets` of then have no rollout.
       rolloutList.update(replicaSets.filter(({ rollout }) => rollout?.state === "progressing"));
       const past = app.feed.pastEvents();
       const shown = (past ?? [...events].sort((a, b) => b.id - a.id)).slice(

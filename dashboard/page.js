@@ -3,6 +3,7 @@
  * The dashboard's start: who is signed in → the frame → the view that the address names → each second's overview.
  * Only the view on screen is updated, and none while the page is hidden.
  */
+import { addressValue, setAddressValues } from "./address.js";
 import { createAgent, createAgents } from "./agents.js";
 import { getSession, signOut } from "./api.js";
 import { createPalette } from "./colours.js";
@@ -12,7 +13,10 @@ import { createFeed, ranges, zoomMsMin, zoomRange } from "./feed.js";
 import { createLogsPage } from "./logs.js";
 import { openLive } from "./live.js";
 import { createOverview } from "./overview.js";
+import { createPast } from "./past_feed.js";
 import { createReplicaSets } from "./replicasets.js";
+import { createRollout } from "./rollout.js";
+import { createRollouts } from "./rollouts.js";
 import { createShell } from "./shell.js";
 import { createSignIn } from "./sign_in.js";
 import { h } from "./dom.js";
@@ -29,14 +33,15 @@ const rangeKey = "sqwish.range";
 /** @type {Record<string, { title: string, all(app: App): View, one?(app: App, name: string): View, charts: boolean }>} */
 const views = {
   overview: { title: "Overview", all: createOverview, charts: true },
-  agents: { title: "Agents", all: createAgents, one: createAgent, charts: false },
+  agents: { title: "Agents", all: createAgents, one: createAgent, charts: true },
   replicasets: {
     title: "ReplicaSets",
     all: (app) => createReplicaSets(app),
     one: createReplicaSets,
     charts: false,
   },
-  endpoints: { title: "Endpoints", all: createEndpoints, one: createEndpoint, charts: false },
+  rollouts: { title: "Rollouts", all: createRollouts, one: createRollout, charts: false },
+  endpoints: { title: "Endpoints", all: createEndpoints, one: createEndpoint, charts: true },
   logs: {
     title: "Logs",
     all: (app) => createLogsPage(app),
@@ -81,6 +86,7 @@ function showCluster(session) {
     may: { operate, invoke: (endpoint) => operate || isListed(session.endpoints ?? [], endpoint) },
   };
   const shell = createShell({ session, range: feed.range(), onRange: setRange, onSignOut: leave });
+  const past = createPast(() => update());
   /** @type {OverviewView | null} */
   let overview = null;
   /** @type {View | null} */
@@ -99,6 +105,7 @@ function showCluster(session) {
   function showRoute() {
     const linked = linkedRange();
     if (linked) setRange(linked);
+    else if (feed.isPast()) linkRange(feed.range());
     const route = parseRoute(location.hash);
     const { title, all, one, charts } = views[route.view];
     view?.close();
@@ -106,7 +113,7 @@ function showCluster(session) {
     shell.showRoute({
       view: route.view,
       title,
-      name: route.name,
+      name: route.name === undefined ? undefined : view.title ?? route.name,
       charts: charts || (route.name !== undefined && route.view !== "logs"),
       actions: view.actions,
     });
@@ -118,7 +125,11 @@ function showCluster(session) {
   function update() {
     if (!overview || document.hidden) return;
     shell.update(overview);
-    view?.update(overview);
+    if (!feed.isPast()) return view?.update(overview);
+    const { fromMs, toMs } = feed.span();
+    const then = past.describe(overview, fromMs, toMs);
+    // Until it is known, what is on screen stays rather than the present in its place.
+    if (then) view?.update(then);
   }
 
   /** @param {OverviewView} next */
@@ -177,23 +188,16 @@ function isListed(patterns, endpoint) {
 
 /** The time that the address names, so that what one sees can be sent to another: `?range=24h`, `?from=MS&to=MS`. */
 function linkedRange() {
-  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
-  const [fromMs, toMs] = [Number(query.get("from")), Number(query.get("to"))];
+  const [fromMs, toMs] = [Number(addressValue("from")), Number(addressValue("to"))];
   if (toMs - fromMs >= zoomMsMin) return zoomRange(fromMs, toMs);
-  return ranges.find((range) => range.label === query.get("range")) ?? null;
+  return ranges.find((range) => range.label === addressValue("range")) ?? null;
 }
 
-/** Writes the range into the address, beside what else it says. @param {import("./feed.js").Range} range */
-function linkRange(range) {
-  const [path, text] = (location.hash || "#/overview").split("?");
-  const query = new URLSearchParams(text);
-  for (const name of ["range", "from", "to"]) query.delete(name);
-  if (range.toMs === undefined) query.set("range", range.label);
-  else {
-    query.set("from", String(Math.round(range.toMs - range.rangeMs)));
-    query.set("to", String(Math.round(range.toMs)));
-  }
-  history.replaceState(null, "", `${path}?${query}`);
+/** @param {import("./feed.js").Range} range */
+function linkRange({ toMs, rangeMs, label }) {
+  if (toMs === undefined) return setAddressValues({ range: label, from: null, to: null });
+  const [from, to] = [toMs - rangeMs, toMs].map((ms) => String(Math.round(ms)));
+  setAddressValues({ range: null, from, to });
 }
 
 function storedRange() {

@@ -5,6 +5,7 @@ import { icon } from "./icons.js";
 import { createSparkline } from "./sparkline.js";
 
 /**
+ * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
  * @typedef {import("../lib/protocol/views.ts").ReplicaView} ReplicaView
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
  * @typedef {"good" | "busy" | "warn" | "bad" | "idle"} Level
@@ -16,6 +17,7 @@ import { createSparkline } from "./sparkline.js";
  * @typedef {object} View
  * @property {HTMLElement} element
  * @property {HTMLElement} [actions] shown beside the title
+ * @property {string} [title] in place of its name
  * @property {(overview: OverviewView) => void} update
  * @property {() => void} close
  */
@@ -27,6 +29,7 @@ const levels = {
   done: "good",
   info: "idle",
   suspect: "warn",
+  damped: "warn",
   degraded: "warn",
   warn: "warn",
   pending: "warn",
@@ -37,6 +40,7 @@ const levels = {
   loading: "busy",
   progressing: "busy",
   paused: "warn",
+  replaced: "idle",
   stopping: "idle",
 };
 
@@ -46,6 +50,14 @@ const levels = {
  */
 export function levelOf(state) {
   return levels[state] ?? "idle";
+}
+
+/**
+ * An agent's health; of one that is well and lost again and again, that it is damped.
+ * @param {AgentView} agent
+ */
+export function agentState({ health, damped }) {
+  return health === "ready" && damped ? "damped" : health;
 }
 
 /** A state as a coloured dot and its word: never by colour alone. */
@@ -87,15 +99,23 @@ export function createMeter(label) {
   };
 }
 
+/** What is said where history holds nothing. */
+export const notRecorded = "not recorded";
+
 const pipsMax = 24;
 
 /** Slots as pips, filled while they work; as a bar of pips' shares when there are too many to draw. */
 export function createPips() {
   const element = h("span", { class: "pips", role: "img" });
+  let drawn = "";
   return {
     element,
     /** @param {number} used @param {number} total @param {string} label */
     update(used, total, label) {
+      // A page may hold thousands of pips, and most stay as they are.
+      const picture = `${used} ${total} ${label}`;
+      if (picture === drawn) return;
+      drawn = picture;
       const shown = Math.min(total, pipsMax);
       const filled = total > pipsMax ? Math.ceil(used / total * pipsMax) : used;
       while (element.childElementCount > shown) element.lastElementChild?.remove();
@@ -217,4 +237,19 @@ export function createReplicaChips(app) {
     },
   );
   return { element, update: list.update };
+}
+
+/**
+ * Pairs of a term and its value, made once and then updated.
+ * @param {HTMLDListElement} list
+ * @param {[string, string][]} pairs
+ */
+export function showFacts(list, pairs) {
+  while (list.childElementCount > pairs.length) list.lastElementChild?.remove();
+  while (list.childElementCount < pairs.length) list.append(h("div", {}, h("dt"), h("dd")));
+  pairs.forEach(([term, value], index) => {
+    const [dt, dd] = list.children[index].children;
+    setText(dt, term);
+    setText(dd, value);
+  });
 }

@@ -4,19 +4,20 @@ import { getRevisions, hold, scale, undo } from "./api.js";
 import { createChart } from "./charts.js";
 import { ask } from "./dialogs.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
-import { formatAge, formatBytes, formatNumber, plural } from "./format.js";
+import { formatAge, formatNumber, plural } from "./format.js";
 import { createLogs } from "./logs.js";
-import { createPips, createStatus, emptyState, levelOf, linkTo, nameTag } from "./parts.js";
+import { createStatus, emptyState, levelOf, linkTo, nameTag, notRecorded } from "./parts.js";
+import { createPlacements } from "./placements.js";
+import { createWordFilter } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
  * @typedef {import("../lib/protocol/views.ts").ReplicaSetView} ReplicaSetView
- * @typedef {import("../lib/protocol/views.ts").ReplicaView} ReplicaView
  * @typedef {import("../lib/protocol/views.ts").RevisionView} RevisionView
  * @typedef {import("../lib/protocol/views.ts").RolloutView} RolloutView
  */
 
-const fileOwned = "It belongs to the configuration file; change it there";
+export const fileOwned = "It belongs to the configuration file; change it there";
 
 /** A rollout as a bar that fills with ready replicas, in words beside it. */
 export function createRolloutBar() {
@@ -63,7 +64,7 @@ export function createReplicaSets(app, only) {
   const list = keyedList(
     cards,
     (/** @type {ReplicaSetView} */ set) => set.name,
-    (set) => createSetCard(app, set),
+    (set) => createSetCard(app, set, only === undefined ? shortMax : Infinity),
   );
   const none = only === undefined
     ? emptyState(
@@ -75,24 +76,45 @@ export function createReplicaSets(app, only) {
     )
     : emptyState("Not deployed", `There is no replicaSet named ${only} now.`);
   const details = only === undefined ? null : createDetails(app, only);
-  const element = h("div", { class: "replicasets" }, cards, none, details?.element);
+  /** @type {ReplicaSetView[]} */
+  let sets = [];
+  const filter = only === undefined ? createWordFilter("Filter replicaSets", () => show()) : null;
+  const noMatch = h("p", { class: "dim" }, "No replicaSet matches.");
+  const toolbar = filter && h("div", { class: "toolbar" }, filter.element);
+  const element = h("div", { class: "replicasets" }, toolbar, cards, none, noMatch, details?.element);
+
+  function show() {
+    const shown = filter
+      ? sets.filter(({ name, version, endpoints }) => filter.matches([name, version, ...endpoints].join(" ")))
+      : sets.filter(({ name }) => name === only);
+    setVisible(none, filter ? sets.length === 0 : shown.length === 0);
+    setVisible(noMatch, filter !== null && sets.length > 0 && shown.length === 0);
+    list.update(shown);
+    details?.update(shown[0]);
+  }
+
   return {
     element,
     update(overview) {
-      const shown = overview.replicaSets.filter(({ name }) => only === undefined || name === only);
-      setVisible(none, shown.length === 0);
-      list.update(shown);
-      details?.update(shown[0]);
+      sets = overview.replicaSets;
+      show();
     },
-    close: () => details?.close(),
+    close() {
+      list.close();
+      details?.close();
+    },
   };
 }
+
+/** Replicas that a card on the list shows; its own page shows all. */
+const shortMax = 8;
 
 /**
  * @param {App} app
  * @param {ReplicaSetView} set
+ * @param {number} shownMax replicas
  */
-function createSetCard(app, set) {
+function createSetCard(app, set, shownMax) {
   let current = set;
   const version = h("span", { class: "set-version" });
   const owner = h("span", { class: "badge" });
@@ -101,7 +123,12 @@ function createSetCard(app, set) {
   const rollout = createRolloutBar();
   const pending = h("p", { class: "warning" });
   const endpoints = h("ul", { class: "chips" });
-  const placements = createPlacements(app, "agent");
+  const placements = createPlacements(app, {
+    first: "agent",
+    name: shownMax === Infinity ? "sort" : `sort.${set.name}`,
+    max: shownMax,
+  });
+  const more = h("a", { class: "more", href: linkTo("replicasets", set.name) });
   const buttons = [
     h("button", { type: "button", on: { click: () => askScale(current) } }, "Scale"),
     h("button", { type: "button", on: { click: () => askUndo(current) } }, "Undo"),
@@ -116,12 +143,13 @@ function createSetCard(app, set) {
     update() {},
   }));
   const element = h("section", { class: "card panel set", "aria-label": set.name }, head, line);
-  element.append(rollout.element, pending, placements.element, endpoints);
+  element.append(rollout.element, pending, placements.element, more, endpoints);
   return {
     element,
     /** @param {ReplicaSetView} now */
     update(now) {
       current = now;
+      const isPast = app.feed.isPast();
       const complete = now.ready >= now.wanted;
       setText(version, `${now.version} · r${now.revision}`);
       for (const button of buttons) {
@@ -129,11 +157,15 @@ function createSetCard(app, set) {
         setAttribute(button, "title", now.owner === "file" ? fileOwned : null);
       }
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");
-      status.update(
-        complete ? "ready" : now.ready > 0 ? "pending" : "failed",
-        `${now.ready} of ${now.wanted} ready`,
-      );
-      setText(load, `${formatNumber(now.outstanding)} running, ${formatNumber(now.queued)} queued`);
+      if (isPast) status.update(notRecorded, `replicas ${notRecorded}`);
+      else {
+        status.update(
+          complete ? "ready" : now.ready > 0 ? "pending" : "failed",
+          `${now.ready} of ${now.wanted} ready`,
+        );
+      }
+      const running = isPast ? "" : `${formatNumber(now.outstanding)} running, `;
+      setText(load, `${running}${formatNumber(now.queued)} queued`);
       rollout.update(now.rollout?.state === "done" ? undefined : now.rollout);
       const { state } = now.rollout ?? {};
       setVisible(holdButton, state === "progressing" || state === "paused");
@@ -141,91 +173,17 @@ function createSetCard(app, set) {
       setText(pending, now.pendingReason ?? "");
       setVisible(pending, Boolean(now.pendingReason));
       placements.update(now.placements);
+      const hidden = now.placements.length - shownMax;
+      setVisible(more, hidden > 0);
+      setText(more, `${plural(hidden, "more replica")}`);
       endpointList.update(now.endpoints.map((text) => text.includes("/") ? text : `${now.name}/${text}`));
     },
-  };
-}
-
-/**
- * A table of replicas; the first column names what the page around it does not.
- * @param {App} app
- * @param {"agent" | "replicaSet"} first
- */
-export function createPlacements(app, first) {
-  const headings = [
-    first === "agent" ? "Agent" : "ReplicaSet",
-    "State",
-    "Revision",
-    "Slots",
-    "CPU cores",
-    "Memory",
-    "Restarts",
-  ];
-  const body = h("tbody");
-  const head = h("thead", {}, h("tr", {}, ...headings.map((text) => h("th", { scope: "col" }, text))));
-  const element = h("div", { class: "scroll" }, h("table", { class: "placements" }, head, body));
-  const list = keyedList(
-    body,
-    (/** @type {ReplicaView} */ replica) => `${replica.agent}/${replica.replicaSet}@${replica.revision}`,
-    (replica) => createPlacementRow(app, first, replica),
-  );
-  return {
-    element,
-    /** @param {ReplicaView[]} replicas */
-    update(replicas) {
-      setVisible(element, replicas.length > 0);
-      list.update([...replicas].sort((a, b) => a[first].localeCompare(b[first]) || a.revision - b.revision));
-    },
-  };
-}
-
-/**
- * @param {App} app
- * @param {"agent" | "replicaSet"} first
- * @param {ReplicaView} replica
- */
-function createPlacementRow(app, first, replica) {
-  const link = linkTo(first === "agent" ? "agents" : "replicasets", replica[first]);
-  const status = createStatus();
-  const reason = h("span", { class: "reason" });
-  const pips = createPips();
-  const slotWords = h("span", { class: "dim slot-words" });
-  const [revision, cpu, memory, restarts] = [h("td"), h("td"), h("td"), h("td")];
-  const stateCell = h("td", {}, status.element, reason);
-  const name = h("th", { scope: "row" }, nameTag(app, first, replica[first], link));
-  return {
-    element: h(
-      "tr",
-      {},
-      name,
-      stateCell,
-      revision,
-      h("td", {}, pips.element, slotWords),
-      cpu,
-      memory,
-      restarts,
-    ),
-    /** @param {ReplicaView} now */
-    update(now) {
-      status.update(now.state);
-      setText(reason, now.reason ?? "");
-      setText(revision, `r${now.revision}`);
-      // What a lost replica said last is not what it does now.
-      const [running, cores, bytes] = now.state === "lost"
-        ? [0, undefined, undefined]
-        : [now.outstanding, now.cpuCores, now.memoryBytes];
-      const adaptive = now.adaptive ? ", adaptive" : "";
-      pips.update(running, now.slots, `${running} of ${plural(now.slots, "slot")} in use${adaptive}`);
-      setText(slotWords, now.adaptive ? "adaptive" : "");
-      setText(cpu, formatNumber(cores));
-      setText(memory, formatBytes(bytes));
-      setText(restarts, now.restarts);
-    },
+    close: placements.close,
   };
 }
 
 /** @param {ReplicaSetView} set */
-function askHold({ name, rollout }) {
+export function askHold({ name, rollout }) {
   const verb = rollout?.state === "paused" ? "resume" : "pause";
   ask({
     title: verb === "pause" ? `Pause the rollout of ${name}?` : `Go on with the rollout of ${name}?`,
@@ -274,7 +232,7 @@ function askScale(set) {
  * @param {ReplicaSetView} set
  * @param {RevisionView} [target] the revision before when left out
  */
-function askUndo(set, target) {
+export function askUndo(set, target) {
   const where = target ? `revision ${target.revision} (${target.version})` : "the revision before";
   ask({
     title: `Go back to ${where}?`,
@@ -307,7 +265,9 @@ function createDetails(app, name) {
     bind: () => feed.bind("queue", name, () => queue.update()),
   });
   const rows = h("ul", { class: "revisions" });
-  const panel = h("section", { class: "card panel" }, h("h3", {}, "Revisions"), rows);
+  const all = h("a", { href: `${linkTo("rollouts")}?filter=${encodeURIComponent(name)}` }, "its rollouts");
+  const heading = h("h3", {}, "Revisions", h("span", { class: "dim" }, " · ", all));
+  const panel = h("section", { class: "card panel" }, heading, rows);
   const logs = app.may.operate ? createLogs(app, name) : null;
   let loadedRevision = 0;
   /** @type {ReplicaSetView | undefined} */
@@ -319,7 +279,13 @@ function createDetails(app, name) {
   }
 
   return {
-    element: h("div", { class: "pair" }, queue.element, panel, logs?.element),
+    element: h(
+      "div",
+      { class: "pair" },
+      queue.element,
+      panel,
+      logs && h("div", { class: "live-only" }, logs.element),
+    ),
     /** @param {ReplicaSetView | undefined} now */
     update(now) {
       set = now;

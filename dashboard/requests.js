@@ -4,6 +4,7 @@ import { getRequests } from "./api.js";
 import { h, setStyle, setVisible } from "./dom.js";
 import { formatMs, formatTime } from "./format.js";
 import { linkTo, nameTag } from "./parts.js";
+import { createTable } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
@@ -17,16 +18,26 @@ const pollMs = 5000;
  * @param {string} endpoint
  */
 export function createRequests(app, endpoint) {
-  const slowest = createTable("Slowest of the last hour", "Where its time went");
-  const failed = createTable("Failed in the last hour", "What it said");
+  const slowest = createList(app, "slowest", {
+    title: "Slowest of the last hour",
+    last: { key: "runMs", title: "Where its time went", by: ({ runMs }) => runMs },
+    order: { key: "totalMs", down: true },
+    describe: timeBar,
+  });
+  const failed = createList(app, "failed", {
+    title: "Failed in the last hour",
+    last: { key: "code", title: "What it said", by: ({ code }) => code },
+    order: { key: "atMs", down: true },
+    describe: failure,
+  });
   let polledAt = -Infinity;
 
   async function poll() {
     polledAt = performance.now();
     try {
       const answer = await getRequests(endpoint);
-      slowest.show(answer.slowest.map((request) => createRow(app, request, timeBar(request))));
-      failed.show(answer.failed.map((request) => createRow(app, request, failure(request))));
+      slowest.show(answer.slowest);
+      failed.show(answer.failed);
     } catch {
       // The mark beside the title says when the manager is away; the next poll tries again.
     }
@@ -37,27 +48,47 @@ export function createRequests(app, endpoint) {
     update() {
       if (performance.now() - polledAt > pollMs) poll();
     },
+    close() {
+      slowest.close();
+      failed.close();
+    },
   };
 }
 
 /**
- * @param {string} title
- * @param {string} last heading of the last column
+ * @param {App} app
+ * @param {string} name
+ * @param {object} options
+ * @param {string} options.title
+ * @param {import("./table.js").Column<RequestView>} options.last
+ * @param {import("./order.js").Order} options.order
+ * @param {(request: RequestView) => HTMLElement} options.describe the last cell
  */
-function createTable(title, last) {
-  const body = h("tbody");
-  const headings = ["When", "Agent", "Revision", "Request", "Total", last];
-  const head = h("thead", {}, h("tr", {}, ...headings.map((text) => h("th", { scope: "col" }, text))));
-  const table = h("div", { class: "scroll" }, h("table", { class: "requests" }, head, body));
+function createList(app, name, { title, last, order, describe }) {
+  /** @type {import("./table.js").Column<RequestView>[]} */
+  const columns = [
+    { key: "atMs", title: "When", by: ({ atMs }) => atMs },
+    { key: "agent", title: "Agent", by: ({ agent }) => agent },
+    { key: "revision", title: "Revision", by: ({ revision }) => revision },
+    { key: "request", title: "Request" },
+    { key: "totalMs", title: "Total", by: ({ totalMs }) => totalMs, isNumber: true },
+    last,
+  ];
+  const table = createTable({
+    ...{ label: title, class: "requests", name: `sort.${name}`, order, columns },
+    keyOf: ({ requestId }) => requestId,
+    // What has ended does not change.
+    createRow: (request) => ({ element: createRow(app, request, describe(request)), update() {} }),
+  });
   const none = h("p", { class: "dim" }, "None.");
   return {
-    element: h("section", { class: "card panel" }, h("h3", {}, title), table, none),
-    /** @param {HTMLElement[]} rows */
-    show(rows) {
-      body.replaceChildren(...rows);
-      setVisible(table, rows.length > 0);
-      setVisible(none, rows.length === 0);
+    element: h("section", { class: "card panel" }, h("h3", {}, title), table.element, none),
+    /** @param {RequestView[]} requests */
+    show(requests) {
+      table.update(requests);
+      setVisible(none, requests.length === 0);
     },
+    close: table.close,
   };
 }
 
@@ -74,7 +105,7 @@ function createRow(app, { atMs, agent, revision, requestId, endpoint, totalMs },
   return h(
     "tr",
     {},
-    h("td", { class: "number" }, formatTime(atMs, app.feed.nowMs())),
+    h("td", {}, formatTime(atMs, app.feed.nowMs())),
     h("td", {}, agent === "" ? "none" : nameTag(app, "agent", agent, linkTo("agents", agent))),
     h("td", {}, revision === 0 ? "–" : `r${revision}`),
     h("td", { class: "request-id" }, id),

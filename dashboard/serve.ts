@@ -26,6 +26,7 @@ import feed from "./feed.js" with { type: "text" };
 import format from "./format.js" with { type: "text" };
 import history from "./history.js" with { type: "text" };
 import icons from "./icons.js" with { type: "text" };
+import later from "./later.js" with { type: "text" };
 import live from "./live.js" with { type: "text" };
 import logs from "./logs.js" with { type: "text" };
 import marks from "./marks.js" with { type: "text" };
@@ -37,6 +38,17 @@ import shell from "./shell.js" with { type: "text" };
 import signIn from "./sign_in.js" with { type: "text" };
 import sparkline from "./sparkline.js" with { type: "text" };
 import tryOut from "./try_out.js" with { type: "text" };
+import address from "./address.js" with { type: "text" };
+import agentDialogs from "./agent_dialogs.js" with { type: "text" };
+import managerCard from "./manager_card.js" with { type: "text" };
+import order from "./order.js" with { type: "text" };
+import past from "./past.js" with { type: "text" };
+import pastFeed from "./past_feed.js" with { type: "text" };
+import placements from "./placements.js" with { type: "text" };
+import rollout from "./rollout.js" with { type: "text" };
+import rollouts from "./rollouts.js" with { type: "text" };
+import table from "./table.js" with { type: "text" };
+import tiles from "./tiles.js" with { type: "text" };
 import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 
@@ -69,6 +81,7 @@ const texts: Record<string, string> = {
   "format.js": format,
   "history.js": history,
   "icons.js": icons,
+  "later.js": later,
   "live.js": live,
   "logs.js": logs,
   "marks.js": marks,
@@ -80,6 +93,17 @@ const texts: Record<string, string> = {
   "sign_in.js": signIn,
   "sparkline.js": sparkline,
   "try_out.js": tryOut,
+  "address.js": address,
+  "agent_dialogs.js": agentDialogs,
+  "manager_card.js": managerCard,
+  "order.js": order,
+  "past.js": past,
+  "past_feed.js": pastFeed,
+  "placements.js": placements,
+  "rollout.js": rollout,
+  "rollouts.js": rollouts,
+  "table.js": table,
+  "tiles.js": tiles,
   "uplot.js": uplotScript,
   "uplot.css": uplotStyle,
 };

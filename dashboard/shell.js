@@ -12,10 +12,14 @@ const views = [
   { name: "overview", title: "Overview" },
   { name: "agents", title: "Agents" },
   { name: "replicasets", title: "ReplicaSets" },
+  { name: "rollouts", title: "Rollouts" },
   { name: "endpoints", title: "Endpoints" },
   { name: "events", title: "Events" },
   { name: "logs", title: "Logs", operators: true },
 ];
+
+const pastWords =
+  "What history does not hold is not recorded; figures of the last hour and logs are left out.";
 
 /** Data older than this is not called live. */
 const liveAgeMsMax = 3500;
@@ -34,17 +38,9 @@ export function createShell({ session, range, onRange, onSignOut }) {
   const operates = session.role === "admin" || session.role === "operator";
   const links = views.filter((view) => operates || !view.operators)
     .map(({ name, title }) => createLink(name, title));
-  const role = session.name === session.role ? null : h("span", { class: "dim" }, ` ${session.role}`);
-  const user = h("span", { class: "user" }, session.name, role);
-  const out = h(
-    "button",
-    { class: "quiet", type: "button", title: "Sign out", on: { click: onSignOut } },
-    icon("out"),
-  );
-  out.setAttribute("aria-label", "Sign out");
   const brand = h("a", { class: "brand", href: linkTo("overview") }, face, h("span", {}, "Sqwish"), cluster);
   const nav = h("nav", { "aria-label": "Views" }, ...links.map(({ element }) => element));
-  const foot = h("div", { class: "side-foot" }, user, createThemeButton(), out);
+  const foot = createFoot(session, onSignOut);
   const side = h("header", { class: "side" }, brand, nav, h("div", { class: "side-space" }), foot, version);
 
   const title = h("h1");
@@ -53,25 +49,41 @@ export function createShell({ session, range, onRange, onSignOut }) {
   const rangePicker = createRangePicker(range, onRange);
   const bar = h("div", { class: "bar" }, title, live.element, actions, rangePicker.element);
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
-  const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, main));
+  const past = createPastLine();
+  const element = h("div", { class: "shell" }, side, h("div", { class: "page" }, bar, past.element, main));
+
+  let hasCharts = false;
+  let isPast = false;
+  // The way back to now must be there on every page.
+  const showPicker = () => setVisible(rangePicker.element, hasCharts || isPast);
+
+  /** @param {{ view: string, title: string, name?: string, charts: boolean, actions?: HTMLElement }} route */
+  function showRoute(route) {
+    for (const link of links) {
+      setAttribute(link.element, "aria-current", link.name === route.view ? "page" : null);
+    }
+    if (route.name === undefined) title.replaceChildren(route.title);
+    else {
+      const back = h("a", { class: "crumb", href: linkTo(route.view) }, icon("back"), route.title);
+      title.replaceChildren(back, route.name);
+    }
+    actions.replaceChildren(...(route.actions ? [route.actions] : []));
+    hasCharts = route.charts;
+    showPicker();
+  }
 
   return {
     element,
     main,
-    /** @param {{ view: string, title: string, name?: string, charts: boolean, actions?: HTMLElement }} route */
-    showRoute(route) {
-      for (const link of links) {
-        setAttribute(link.element, "aria-current", link.name === route.view ? "page" : null);
-      }
-      if (route.name === undefined) title.replaceChildren(route.title);
-      else {
-        const back = h("a", { class: "crumb", href: linkTo(route.view) }, icon("back"), route.title);
-        title.replaceChildren(back, route.name);
-      }
-      actions.replaceChildren(...(route.actions ? [route.actions] : []));
-      setVisible(rangePicker.element, route.charts);
+    showRoute,
+    /** @param {import("./feed.js").Range} range */
+    showRange(range) {
+      rangePicker.show(range);
+      isPast = range.toMs !== undefined;
+      showPicker();
+      setAttribute(element, "data-past", isPast);
+      past.show(range);
     },
-    showRange: rangePicker.show,
     /** @param {number | null} ageMs */
     showAge: live.update,
     /** @param {OverviewView} overview */
@@ -80,17 +92,57 @@ export function createShell({ session, range, onRange, onSignOut }) {
       setText(cluster, overview.cluster.cluster);
       setText(version, `manager ${overview.cluster.version}`);
       setAttribute(face, "data-level", levelOf(overview.cluster.health));
-      /** @type {Record<string, string>} */
-      const counts = {
-        agents: ready === overview.agents.length ? `${ready}` : `${ready}/${overview.agents.length}`,
-        replicasets: String(overview.replicaSets.length),
-        endpoints: String(overview.endpoints.length),
-      };
+      const counts = countsOf(overview);
       for (const link of links) setText(link.count, counts[link.name] ?? "");
       const mark = overview.cluster.health === "ok" ? "" : "⚠ ";
       document.title =
         `${mark}${overview.cluster.cluster} · ${ready}/${overview.agents.length} agents · Sqwish`;
     },
+  };
+}
+
+/**
+ * @param {import("./api.js").Session} session
+ * @param {() => void} onSignOut
+ */
+function createFoot(session, onSignOut) {
+  const role = session.name === session.role ? null : h("span", { class: "dim" }, ` ${session.role}`);
+  const user = h("span", { class: "user" }, session.name, role);
+  const out = h(
+    "button",
+    { class: "quiet", type: "button", title: "Sign out", on: { click: onSignOut } },
+    icon("out"),
+  );
+  out.setAttribute("aria-label", "Sign out");
+  return h("div", { class: "side-foot" }, user, createThemeButton(), out);
+}
+
+/** Says that what is on the page is over. */
+function createPastLine() {
+  const element = h("p", { class: "past", role: "status", hidden: true });
+  return {
+    element,
+    /** @param {import("./feed.js").Range} range */
+    show({ toMs, rangeMs }) {
+      setVisible(element, toMs !== undefined);
+      if (toMs === undefined) return;
+      const [from, to] = [toMs - rangeMs, toMs].map((ms) => formatTime(ms, Date.now()));
+      setText(element, `The past, not live: machines as at ${to}, rates over ${from} – ${to}. ${pastWords}`);
+    },
+  };
+}
+
+/** What stands beside the views' names. @param {OverviewView} overview @returns {Record<string, string>} */
+function countsOf({ agents, replicaSets, endpoints }) {
+  const ready = agents.filter(({ health }) => health === "ready").length;
+  const moving =
+    replicaSets.filter(({ rollout }) => rollout?.state === "progressing" || rollout?.state === "paused")
+      .length;
+  return {
+    agents: ready === agents.length ? `${ready}` : `${ready}/${agents.length}`,
+    replicasets: String(replicaSets.length),
+    rollouts: moving > 0 ? String(moving) : "",
+    endpoints: String(endpoints.length),
   };
 }
 

@@ -104,6 +104,16 @@ export const limits = {
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
 
+  // Damping (docs/decisions/0014)
+  /** A loss of an agent weighs half as much after this long. */
+  dampingHalfLifeMs: 120_000,
+  /** Who has lost more than this, by weight, is damped: others are asked first. */
+  dampingPenalty: 3,
+  /** Until no more than this is left. */
+  dampingReuse: 2.5,
+  /** And no longer than this after the last loss. */
+  dampedMsMax: 60_000,
+
   // Runners
   /** Requests that wait in an agent for a runner of their replica. */
   waitingBytesMax: 64 * MiB,
@@ -129,9 +139,14 @@ export const limits = {
   /** What the manager keeps per replicaSet, and how often the newest of it goes to the disk. */
   logLinesKept: 1000,
   logFlushMs: 60_000,
+  /** What of all sets' lines goes to the disk: on average, and after a while with little. */
+  logStoredBytesPerMinute: 64 * KiB,
+  logStoredBytesAtOnce: 1 * MiB,
 
   // Store
   revisionsKept: 10,
+  /** Of each set, rollouts under way and over. */
+  rolloutsKept: 100,
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,

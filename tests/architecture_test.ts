@@ -66,6 +66,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],
+  "lib/hosting/open_files.ts": ["Deno"],
   "lib/hosting/runner.ts": ["Deno"],
   "lib/hosting/runner_process.ts": ["Deno"],
   "lib/hosting/runner_user.ts": ["Deno"],

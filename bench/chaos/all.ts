@@ -2,6 +2,7 @@
 import type { Fault } from "./fault.ts";
 import { clockFaults } from "./faults/clocks.ts";
 import { diskFaults } from "./faults/disks.ts";
+import { fileFaults } from "./faults/files.ts";
 import { managerFaults } from "./faults/managers.ts";
 import { networkFaults } from "./faults/networks.ts";
 import { overloadFaults } from "./faults/overload.ts";
@@ -14,4 +15,5 @@ export const faults: readonly Fault[] = [
   ...diskFaults,
   ...clockFaults,
   ...overloadFaults,
+  ...fileFaults,
 ];

@@ -1,8 +1,6 @@
 /** What a fault is to those who run it, and how one round of it is run under load. */
-import type { ErrorCode } from "../../lib/errors.ts";
-import { judge, type Verdict } from "./ledger.ts";
-import { type Stage, type StageOptions, withStage } from "./stage.ts";
-import type { LoadOptions } from "./steady_load.ts";
+import { type Bounds, complaints, judge, type Verdict } from "./ledger.ts";
+import { type NoteOptions, type Stage, type StageOptions, withStage } from "./stage.ts";
 
 /** What doing it told. */
 export interface Done {
@@ -17,21 +15,19 @@ export interface Done {
 /** How it is done, and on what. */
 export interface Scene {
   stage?: StageOptions;
-  /** Does the harm, waits until it is noticed, and undoes it. */
+  /** Does the harm and sees that it is done, waits until it is noticed, and undoes it. */
   run(stage: Stage): Promise<Done>;
   /** After the stage has gone. */
   undo?(): Promise<void>;
 }
 
-interface FaultText {
+interface FaultText extends Bounds {
   /** As on the command line. */
   name: string;
   title: string;
   /** What users see of it, in words. */
   seen: string;
-  /** What requests that aren't idempotent may be told; nothing when absent. */
-  errors?: ErrorCode[];
-  load?: Partial<Omit<LoadOptions, "prefix">>;
+  load?: NoteOptions;
   /** Not one of the tests. */
   isLong?: true;
 }
@@ -40,6 +36,8 @@ interface FaultText {
 export type Fault = FaultText & (Scene | { prepare(folder: string): Promise<Scene> });
 
 export interface Round extends Verdict {
+  /** What of the promise was not kept, in words. */
+  broken: string[];
   noticedMs?: number;
   figures?: Record<string, number>;
 }
@@ -69,9 +67,9 @@ export async function runFault(fault: Fault, rounds: number, tell = (_: Round) =
   }
 }
 
-/** One round: load, harm, everything whole again, judgement. */
-async function runRound({ load: options }: Fault, run: Scene["run"], stage: Stage): Promise<Round> {
-  const load = stage.load(options);
+/** One round: load, harm, everything whole again, judgement of every load that the scene had. */
+async function runRound(fault: Fault, run: Scene["run"], stage: Stage): Promise<Round> {
+  stage.load(fault.load);
   await pause(warmMs);
   let done: Done;
   try {
@@ -79,11 +77,16 @@ async function runRound({ load: options }: Fault, run: Scene["run"], stage: Stag
     await stage.whole();
     await pause(afterwardsMs);
   } finally {
-    await load.stop();
+    await stage.stopLoads();
   }
-  const verdict = judge(load.sent, await stage.runs(), done.atMs);
+  const verdict = judge(stage.takeSent(), await stage.runs(), done.atMs);
   const { noticedMs, figures } = done;
-  return { ...verdict, ...(noticedMs === undefined ? {} : { noticedMs }), ...(figures ? { figures } : {}) };
+  return {
+    ...verdict,
+    broken: complaints(verdict, fault),
+    ...(noticedMs === undefined ? {} : { noticedMs }),
+    ...(figures ? { figures } : {}),
+  };
 }
 
 export function pause(ms: number): Promise<void> {

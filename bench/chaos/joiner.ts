@@ -5,20 +5,23 @@ import { Program } from "../../tests/support/cluster.ts";
 export interface JoinJob {
   url: string;
   password: string;
-  fingerprint: string;
+  caPem: string;
   count: number;
   /** How many join at the same time. */
   atOnce: number;
 }
 
+/** Open files that all of its connections need. */
+export const filesMax = 16_384;
+
 /** It stays connected until it is ended. */
 export function startJoining(job: JoinJob): Program {
-  const args = ["run", "-A", "--quiet", "--no-check", import.meta.filename!];
+  const args = [`--nofile=${filesMax}`, Deno.execPath(), "run", "-A", "--quiet", "--no-check"];
   // Not an argument: others could read the password there.
-  return new Program([Deno.execPath(), args], [], { SQWISH_JOIN_JOB: JSON.stringify(job) });
+  return new Program(["prlimit", args], [import.meta.filename!], { SQWISH_JOIN_JOB: JSON.stringify(job) });
 }
 
-async function joinAll({ url, password, fingerprint, count, atOnce }: JoinJob): Promise<void> {
+async function joinAll({ url, password, caPem, count, atOnce }: JoinJob): Promise<void> {
   let left = count;
   const joinSome = async () => {
     while (left-- > 0) {
@@ -26,7 +29,7 @@ async function joinAll({ url, password, fingerprint, count, atOnce }: JoinJob): 
         url,
         user: "admin",
         password,
-        fingerprint,
+        caPem,
         profileFile: false,
         connectTimeoutMs: 120_000,
       });

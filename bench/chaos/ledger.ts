@@ -2,16 +2,8 @@
  * What became of every request of a round, held against what really ran: load's outcomes and the modules' own
  * notes → here → the round's counts. Pure. The promise it judges: one outcome each, and never a false one.
  */
-import type { ErrorCode, MayHaveRun } from "../../lib/errors.ts";
-
-export interface Sent {
-  id: string;
-  idempotent: boolean;
-  /** Wall clock, ms. */
-  sentAtMs: number;
-  /** Missing: no outcome came, long after the deadline. */
-  outcome?: { atMs: number; error?: { code: ErrorCode; mayHaveRun: MayHaveRun } };
-}
+import type { ErrorCode } from "../../lib/errors.ts";
+import type { Sent } from "../steady_load.ts";
 
 export interface Verdict {
   sent: number;
@@ -24,7 +16,7 @@ export interface Verdict {
   doubled: number;
   /** Told a thing that isn't so: a reply without a run, or "it can't have run" of what ran. */
   untrue: number;
-  /** Idempotent, admitted, and not answered with a reply. */
+  /** Idempotent, admitted, and not answered with a reply, other than for its deadline. */
   idempotentFailed: number;
   /** The last request that the fault was felt in (failed or far slower than usual) had its outcome this long after it. */
   feltMs: number;
@@ -32,6 +24,8 @@ export interface Verdict {
 
 /** Slower than this is felt, when work takes some 20 ms. */
 const feltAboveMs = 500;
+/** What an idempotent request may be told: it was never let in, or there was no time left to run it again. */
+const fair: ReadonlySet<ErrorCode> = new Set(["queue_full", "deadline_exceeded"]);
 
 /** `runs`: how often each request ran, by id. `faultAtMs`: wall clock. */
 export function judge(
@@ -53,7 +47,7 @@ export function judge(
     const { atMs, error } = outcome;
     if (error) {
       verdict.errors[error.code] = (verdict.errors[error.code] ?? 0) + 1;
-      if (idempotent && error.code !== "queue_full") verdict.idempotentFailed++;
+      if (idempotent && !fair.has(error.code)) verdict.idempotentFailed++;
       if (error.mayHaveRun === "no" && ran > 0) verdict.untrue++;
     } else {
       verdict.answered++;
@@ -63,6 +57,40 @@ export function judge(
     if (isFelt && atMs > faultAtMs) verdict.feltMs = Math.max(verdict.feltMs, atMs - faultAtMs);
   }
   return verdict;
+}
+
+/** What a fault may do to the requests. */
+export interface Bounds {
+  /** What may be told; nothing when absent. */
+  errors?: readonly ErrorCode[];
+  /** At least this share must have a reply. */
+  answeredMin: number;
+  /** At most this share of those let in may come too late; none when absent. */
+  lateMax?: number;
+}
+
+/** Fewer prove nothing. */
+const sentMin = 50;
+
+/** What of the promise was not kept, in words; nothing when all is well. Pure. */
+export function complaints(verdict: Verdict, { errors = [], answeredMin, lateMax = 0 }: Bounds): string[] {
+  const { sent, answered, lost, doubled, untrue, idempotentFailed } = verdict;
+  const found: string[] = [];
+  if (sent < sentMin) found.push(`${sentMin} requests must be sent, ${sent} were`);
+  if (answered < answeredMin * sent) {
+    found.push(`${Math.ceil(answeredMin * sent)} of ${sent} requests must have a reply, ${answered} have`);
+  }
+  for (const [what, count] of Object.entries({ lost, doubled, untrue, idempotentFailed })) {
+    if (count > 0) found.push(`${what} must be 0, is ${count}`);
+  }
+  const admitted = sent - (verdict.errors.queue_full ?? 0);
+  const late = verdict.errors.deadline_exceeded ?? 0;
+  if (late > lateMax * admitted) found.push(`${late} of ${admitted} that were let in came too late`);
+  for (const code of Object.keys(verdict.errors) as ErrorCode[]) {
+    if (code === "deadline_exceeded" ? lateMax > 0 : errors.includes(code)) continue;
+    found.push(`nobody may be told ${code}, ${verdict.errors[code]} were`);
+  }
+  return found;
 }
 
 /** The modules' notes, a line per run, as the number of runs by request. */

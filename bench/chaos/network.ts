@@ -18,11 +18,13 @@ export class Cable {
   readonly #namespace: string;
   readonly #wire: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #answers: ReadableStreamDefaultReader<string>;
 
   private constructor(namespace: string, wire: Deno.ChildProcess) {
     this.#namespace = namespace;
     this.#wire = wire;
     this.#input = wire.stdin.getWriter();
+    this.#answers = wire.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
   static async lay(folder: string): Promise<Cable> {
@@ -37,9 +39,7 @@ export class Cable {
     }).spawn();
     const cable = new Cable(namespace, wire);
     try {
-      const reader = wire.stdout.getReader();
-      if ((await reader.read()).done) throw new Error("the wire ended");
-      reader.releaseLock();
+      await cable.#answer();
       await run(["ip", "addr", "add", `${here}/24`, "dev", device]);
       await run(["ip", "link", "set", device, "up"]);
       await cable.inside(["ip", "link", "set", "lo", "up"]);
@@ -61,12 +61,25 @@ export class Cable {
     return run([...this.prefix, ...command]);
   }
 
-  /** Everything that is sent from now on. 100 % loss is a black hole: no end of any connection gets through. */
-  async set({ delayMs = 0, lossPercent = 0 }): Promise<void> {
-    await this.#input.write(new TextEncoder().encode(`delay ${delayMs}\n`));
-    // A line at a time is what the wire reads.
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    await this.#input.write(new TextEncoder().encode(`loss ${lossPercent}\n`));
+  /**
+   * Everything that is sent from now on; in force when it resolves. 100 % loss is a black hole: no end of any
+   * connection gets through. Resolves with what became of the packets since it was last set.
+   */
+  async set({ delayMs = 0, lossPercent = 0 }): Promise<{ passed: number; lost: number }> {
+    await this.#input.write(new TextEncoder().encode(`set ${delayMs} ${lossPercent}\n`));
+    const [passed, lost] = (await this.#answer()).split(" ").map(Number);
+    return { passed, lost };
+  }
+
+  /** The line that it answers an order with; orders are given one at a time. */
+  async #answer(): Promise<string> {
+    let line = "";
+    while (!line.endsWith("\n")) {
+      const { value, done } = await this.#answers.read();
+      if (done) throw new Error("the wire ended");
+      line += value;
+    }
+    return line.trimEnd();
   }
 
   async setUp(up: boolean): Promise<void> {
@@ -92,7 +105,7 @@ export class Cable {
 
   async remove(): Promise<void> {
     await this.#input.close().catch(() => {});
-    await this.#wire.stdout.cancel().catch(() => {});
+    await this.#answers.cancel().catch(() => {});
     await this.#wire.status;
     await run(["ip", "netns", "del", this.#namespace]);
   }

@@ -5,11 +5,16 @@
 import { join } from "node:path";
 import type { Sqwish } from "../../client.ts";
 import type { EventView } from "../../lib/protocol/views.ts";
-import { type Cluster, type ClusterOptions, startCluster } from "../../tests/support/cluster.ts";
-import { deployed, overviewOf, patienceMs, setOf } from "../../tests/support/deploying.ts";
+import {
+  type Cluster,
+  type ClusterOptions,
+  type Program,
+  startCluster,
+} from "../../tests/support/cluster.ts";
+import { deployed, patienceMs, setOf } from "../../tests/support/deploying.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 import { countRuns } from "./ledger.ts";
-import { type LoadOptions, SteadyLoad } from "./steady_load.ts";
+import { type LoadOptions, type Sent, SteadyLoad } from "../steady_load.ts";
 
 export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "advertise" | "managerFolder"> {
   /** 3 when absent. */
@@ -19,8 +24,11 @@ export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "a
   queueMax?: number;
 }
 
-/** The endpoint under load. */
-export const endpoint = "notes/work";
+/** A load on `notes/work`: of which every second request is idempotent. */
+export interface NoteOptions extends Partial<Pick<LoadOptions, "perSecond" | "timeoutMs" | "countMax">> {
+  /** What the module waits before it answers; 20 when absent. */
+  workMs?: number;
+}
 
 /** Notes the run before it works, as a module with an effect on the world would. */
 const module = `import type { Context } from "sqwish";
@@ -35,29 +43,52 @@ export const spin = (ms: number) => { for (const end = Date.now() + ms; Date.now
 export class Stage {
   readonly cluster: Cluster;
   readonly sqwish: Sqwish;
-  readonly #ledger: string;
+  /** The file that runs are noted in. */
+  readonly ledger: string;
   readonly #agents: number;
-  #loads = 0;
+  #loads: SteadyLoad[] = [];
+  #loadNumber = 0;
 
   constructor(cluster: Cluster, sqwish: Sqwish, ledger: string, agents: number) {
     this.cluster = cluster;
     this.sqwish = sqwish;
-    this.#ledger = ledger;
+    this.ledger = ledger;
     this.#agents = agents;
   }
 
-  /** Ids differ from load to load. */
-  load(options: Partial<Omit<LoadOptions, "prefix">> = {}, sqwish = this.sqwish): SteadyLoad {
-    return new SteadyLoad(sqwish, {
-      ...{ endpoint, perSecond: 150, workMs: 20, timeoutMs: 30_000, countMax: Infinity },
-      prefix: `${++this.#loads}-`,
+  /** Ids differ from load to load. Its outcomes are judged with the round's. */
+  load({ workMs = 20, ...options }: NoteOptions = {}, sqwish = this.sqwish): SteadyLoad {
+    const load = new SteadyLoad(sqwish, {
+      ...{ endpoint: "notes/work", perSecond: 150, timeoutMs: 30_000 },
       ...options,
+      prefix: `${++this.#loadNumber}-`,
+      input: (id) => ({ id, ms: workMs }),
+      isIdempotent: (number) => number % 2 === 0,
     });
+    this.#loads.push(load);
+    return load;
+  }
+
+  /** Until each request has its outcome or can't get one any more. */
+  async stopLoads(): Promise<void> {
+    await Promise.all(this.#loads.map((load) => load.stop()));
+  }
+
+  /** What all loads have sent since it was last asked. */
+  takeSent(): Sent[] {
+    return this.#loads.splice(0).flatMap(({ sent }) => sent);
+  }
+
+  /** Replies of this round so far that took at least `ms`, of requests sent from `sinceMs` on (wall clock). */
+  repliesSlowerThan(ms: number, sinceMs: number): number {
+    return this.#loads.flatMap(({ sent }) => sent).filter(({ sentAtMs, outcome }) =>
+      sentAtMs >= sinceMs && outcome && !outcome.error && outcome.atMs - sentAtMs >= ms
+    ).length;
   }
 
   /** How often each request has run, by id. */
   async runs(): Promise<Map<string, number>> {
-    return countRuns(await Deno.readTextFile(this.#ledger));
+    return countRuns(await Deno.readTextFile(this.ledger));
   }
 
   /** All replicas are ready. */
@@ -76,10 +107,6 @@ export class Stage {
     }, patienceMs);
   }
 
-  async outstandingOn(agent: string): Promise<number> {
-    return (await overviewOf(this.sqwish)).agents.find(({ name }) => name === agent)?.outstanding ?? 0;
-  }
-
   /** The processes that run an agent's modules. */
   runnersOf(agent: string): number[] {
     return childrenOf(this.cluster.agents.get(agent)!.pid);
@@ -94,6 +121,35 @@ export function childrenOf(pid: number): number[] {
       Number,
     )
   );
+}
+
+/** The letter that `/proc` has for the state of a process: "T" for a stopped one; "" for none. */
+export function stateOf(pid: number): string {
+  try {
+    // Behind the name, which is in brackets and may hold anything.
+    return Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)![0];
+  } catch {
+    return "";
+  }
+}
+
+/** Kills it at once; throws when it ended otherwise. */
+export async function kill(program: Program): Promise<void> {
+  const { signal } = await program.end("SIGKILL");
+  if (signal !== "SIGKILL") throw new Error(`it must be killed, it had ended before:\n${program.output}`);
+}
+
+/** Stops these processes for so long; throws when one was not. */
+export async function stopFor(pids: readonly number[], ms: number): Promise<void> {
+  if (pids.length === 0) throw new Error("there must be a process to stop");
+  for (const pid of pids) Deno.kill(pid, "SIGSTOP");
+  try {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const going = pids.filter((pid) => stateOf(pid) !== "T");
+    if (going.length > 0) throw new Error(`the processes must be stopped, ${going.join(" ")} are not`);
+  } finally {
+    for (const pid of pids) Deno.kill(pid, "SIGCONT");
+  }
 }
 
 /** Resident memory of a process, in bytes. */

@@ -6,7 +6,7 @@ import type { Sqwish } from "../../client.ts";
 import type { Cluster } from "../../tests/support/cluster.ts";
 import { deployed, deployRequest, setOf } from "../../tests/support/deploying.ts";
 import { eventually } from "../../tests/support/eventually.ts";
-import { type Outcome, sendSteadily } from "./traffic.ts";
+import { type Sent, SteadyLoad } from "../steady_load.ts";
 
 export interface TrialResult {
   requests: number;
@@ -64,25 +64,28 @@ async function underLoad(
   change: () => Promise<Partial<TrialResult> | void>,
 ): Promise<TrialResult> {
   const perSecond = await rateFor(sqwish, replicas);
-  const steady = sendSteadily(sqwish, "jobs/work", 1, perSecond);
-  await eventually("there is load", () => steady.outcomes.length > pace.before * perSecond, patienceMs);
+  const steady = new SteadyLoad(sqwish, { endpoint: "jobs/work", perSecond, input: () => 1 });
+  await eventually("there is load", () => steady.ended > pace.before * perSecond, patienceMs);
   const findings = await change();
-  const enough = steady.outcomes.length + pace.after * perSecond;
-  await eventually("the load goes on", () => steady.outcomes.length > enough, patienceMs);
+  const enough = steady.ended + pace.after * perSecond;
+  await eventually("the load goes on", () => steady.ended > enough, patienceMs);
   return { ...countOf(await steady.stop()), ...findings };
 }
 
-function countOf(outcomes: readonly Outcome[]): TrialResult {
-  const times = outcomes.map(({ tookMs }) => tookMs).sort((left, right) => left - right);
-  const slowMs = Math.max(3 * times[Math.floor(times.length / 2)], times[Math.floor(times.length / 2)] + 100);
-  const failed = outcomes.filter(({ error }) => error !== "").length;
-  const slow = outcomes.filter(({ error, tookMs }) => error === "" && tookMs > slowMs).length;
-  const first = outcomes.find(({ error }) => error !== "")?.error;
+function countOf(sent: readonly Sent[]): TrialResult {
+  // What never got its outcome took for ever.
+  const tookMs = ({ sentAtMs, outcome }: Sent) => (outcome?.atMs ?? Infinity) - sentAtMs;
+  const times = sent.map(tookMs).sort((left, right) => left - right);
+  const usualMs = times[Math.floor(times.length / 2)];
+  const slowMs = Math.max(3 * usualMs, usualMs + 100);
+  const failures = sent.filter(({ outcome }) => !outcome || outcome.error);
+  const slow = sent.filter((one) => one.outcome && !one.outcome.error && tookMs(one) > slowMs).length;
+  const [first] = failures;
   return {
-    requests: outcomes.length,
-    failed,
-    touched: failed + slow,
-    ...(first === undefined ? {} : { reason: first }),
+    requests: sent.length,
+    failed: failures.length,
+    touched: failures.length + slow,
+    ...(first === undefined ? {} : { reason: first.outcome?.error?.message ?? "no outcome" }),
   };
 }
 

@@ -6,6 +6,7 @@ import { runner } from "./runner.ts";
 import { scale } from "./scale.ts";
 import type { Scenario } from "./scenario.ts";
 import { soak } from "./soak.ts";
+import { telemetry } from "./telemetry.ts";
 import { throughput } from "./throughput.ts";
 
 /** A section is only ever made of what its own scenario returned, so their types need not be known here. */
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario<any>[] = [
   http,
   interference,
   memory,
+  telemetry,
   scale,
   runner,
   soak,

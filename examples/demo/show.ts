@@ -63,7 +63,7 @@ export function agentTable(overview: OverviewView, look: Look): string {
       tone: ({ health }) => health === "ready" ? "good" : "bad",
     },
     { title: "LABELS", text: (agent) => formatPairs(own(agent)) },
-    { title: "AGENT MEMORY", text: ({ agentMemoryBytes }) => formatBytes(agentMemoryBytes), right: true },
+    { title: "AGENT MEMORY", text: ({ agentMemoryBytes = 0 }) => formatBytes(agentMemoryBytes), right: true },
     {
       title: "REPLICAS MEMORY",
       text: ({ replicas }) => formatBytes(replicas.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0)),

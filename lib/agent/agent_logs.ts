@@ -2,6 +2,7 @@
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { LogLine } from "../protocol/messages.ts";
+import { counted } from "../words.ts";
 
 export class AgentLogs {
   readonly #log: Log;
@@ -38,9 +39,8 @@ export class AgentLogs {
     const lines = this.#lines;
     for (const { count, last } of this.#dropped.values()) {
       const { atMs, replicaSet, revision } = last;
-      const text = `${count} ${
-        count === 1 ? "line is" : "lines are"
-      } only in the agent's own log: too many at once`;
+      const lost = counted(count, "line is", "lines are");
+      const text = `${lost} only in the agent's own log: too many at once`;
       lines.push({ atMs, replicaSet, revision, level: "warn", text });
     }
     this.#lines = [];

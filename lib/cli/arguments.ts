@@ -1,7 +1,7 @@
 /**
  * The command line of all three programs: one commander set-up, one way to report what went wrong.
  * From `argv` → commander → a command's action → the exit code: 0 done, 1 failed, 2 wrong usage.
- * Invariant: a failure is one line on standard error, `name: message`, at most followed by one hint line.
+ * Invariant: a failure is one line on standard error, `name: what was wrong; what to do`. Lists may follow it.
  */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { describeError, SqwishError } from "../errors.ts";
@@ -26,8 +26,10 @@ export interface RunOptions {
   writeError?: (line: string) => void;
   /** True: a `SqwishError`'s code follows its message. */
   showCodes?: boolean;
-  /** A second line for a failure, where it helps. */
-  hint?: (thrown: unknown) => string | undefined;
+  /** What to do about a failure of this command, for the end of its line. */
+  advice?: (thrown: unknown, command: string | undefined) => string | undefined;
+  /** What does not fit into a line: the other errors of a file, a stack. */
+  more?: (thrown: unknown) => string | undefined;
 }
 
 /** A commander program that never ends the process; its sub-commands inherit that. */
@@ -69,14 +71,21 @@ export async function runProgram(
     if (thrown instanceof CommanderError) {
       // Help and version are ends too; help for want of a command (`commander.help`) is wrong usage.
       if (thrown.exitCode === 0) return 0;
-      if (thrown.code !== "commander.help") writeError(`${program.name()}: ${usageMessage(thrown.message)}`);
+      if (thrown.code !== "commander.help") {
+        writeError(
+          `${program.name()}: ${usageMessage(thrown.message)}; see \`${commandPath(program, argv)} --help\``,
+        );
+      }
       return 2;
     }
     // Whoever reads only the first lines, as `head` does, has what it wanted.
     if (thrown instanceof Error && "code" in thrown && thrown.code === "EPIPE") return 0;
-    writeError(`${program.name()}: ${failureMessage(thrown, options.showCodes ?? false)}`);
-    const hint = options.hint?.(thrown);
-    if (hint) writeError(hint);
+    const advice = options.advice?.(thrown, argv[0]);
+    const message = oneLine(describeError(thrown)) + (advice === undefined ? "" : `; ${advice}`);
+    const code = options.showCodes && thrown instanceof SqwishError ? ` (${thrown.code})` : "";
+    writeError(`${program.name()}: ${message}${code}`);
+    const more = options.more?.(thrown);
+    if (more) writeError(more);
     return thrown instanceof UsageError ? 2 : 1;
   }
 }
@@ -101,9 +110,17 @@ function usageMessage(message: string): string {
   return oneLine(words).replace(/\.$/, "");
 }
 
-function failureMessage(thrown: unknown, showCodes: boolean): string {
-  const message = oneLine(describeError(thrown));
-  return showCodes && thrown instanceof SqwishError ? `${message} (${thrown.code})` : message;
+/** `client rollout undo`: the command that a command line is for, as far as it is known. */
+function commandPath(program: Command, argv: readonly string[]): string {
+  const names = [program.name()];
+  let command = program;
+  for (const word of argv) {
+    const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
+    if (!next) break;
+    names.push(next.name());
+    command = next;
+  }
+  return names.join(" ");
 }
 
 function oneLine(text: string): string {

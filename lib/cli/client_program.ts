@@ -1,4 +1,4 @@
-/** The whole command line of `client`: every command, and the hint that goes with a failure. */
+/** The whole command line of `client`: every command, and what goes with a failure. */
 import { SqwishError } from "../errors.ts";
 import { type Command, createProgram } from "./arguments.ts";
 import { addCordon, addDrain } from "./commands/agents.ts";
@@ -51,8 +51,25 @@ export function createClientProgram(context: CommandContext, version: string): C
   return program;
 }
 
-/** What helps beyond the message: the user's own stack, the other errors of a file, how to sign in. */
-export function hintFor(thrown: unknown): string | undefined {
+/** What to do about a failure of `command`. */
+export function adviceFor(thrown: unknown, command: string | undefined): string | undefined {
+  if (!(thrown instanceof SqwishError)) return undefined;
+  const { operation, role } = thrown.details;
+  const isSigningIn = command === "login";
+  // Whoever is signing in knows where and as whom.
+  if (thrown.code === "unauthenticated") return isSigningIn ? undefined : "sign in with `client login`";
+  if (thrown.code === "manager_lost" && thrown.details.mayHaveRun === "no") {
+    const another = isSigningIn ? "" : ", or sign in to another with `client login`";
+    return `check that it runs there and that the network lets you through${another}`;
+  }
+  if (thrown.code === "forbidden" && role === "client" && operation !== "invoke") {
+    return "join with a token that may: `manager token client --role operator` prints one";
+  }
+  return undefined;
+}
+
+/** What helps beyond the line: the user's own stack, the other errors of a file. */
+export function moreFor(thrown: unknown): string | undefined {
   if (!(thrown instanceof SqwishError)) return undefined;
   const { errors, stack } = thrown.details;
   if (Array.isArray(errors) && errors.length > 1) {
@@ -61,13 +78,6 @@ export function hintFor(thrown: unknown): string | undefined {
   if (thrown.code === "module_failed" && typeof stack === "string") {
     const frames = stack.split("\n").filter((line) => /^\s*at /.test(line));
     return frames.map((line) => `  ${printable(line.trim())}`).join("\n") || undefined;
-  }
-  if (thrown.code === "unauthenticated") {
-    return "Sign in with `client login`; `client login --help` shows how";
-  }
-  const { operation, role } = thrown.details;
-  if (thrown.code === "forbidden" && role === "client" && operation !== "invoke") {
-    return "Join with a token that may: `manager token client --role operator` prints one";
   }
   return undefined;
 }

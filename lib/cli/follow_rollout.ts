@@ -4,12 +4,13 @@ import { SqwishError } from "../errors.ts";
 import type { ReplicaSetView } from "../protocol/views.ts";
 import { type CommandContext, pause, readJson } from "./commands/context.ts";
 import { createProgress } from "./progress.ts";
-import { formatMs } from "./tables.ts";
+import { formatMoment, formatMs } from "./tables.ts";
 
 const pollMs = 200;
 
 export type Verdict =
-  | { state: "progressing" | "done"; text: string; share: number }
+  | { state: "progressing"; text: string; share: number }
+  | { state: "done"; text: string; share: number; endedAtMs?: number; tookMs?: number }
   | { state: "failed"; text: string };
 
 /** What a replicaSet's view says of the rollout to `revision` (its newest when left out). */
@@ -28,7 +29,15 @@ export function judgeRollout(set: ReplicaSetView, revision?: number): Verdict {
       return { state: "failed", text: `${rollout.reason ?? "no reason was given"}${now}` };
     }
     const share = total === 0 ? 0 : ready / total;
-    if (rollout.state === "done") return { state: "done", text: `${ready} of ${total} ready`, share: 1 };
+    if (rollout.state === "done") {
+      const { startedAtMs, endedAtMs } = rollout;
+      return {
+        state: "done",
+        text: `${ready} of ${total} ready`,
+        share: 1,
+        ...(endedAtMs === undefined ? {} : { endedAtMs, tookMs: Math.max(0, endedAtMs - startedAtMs) }),
+      };
+    }
     const { weight } = rollout;
     const stage = weight === undefined ? "" : `, ${weight} % of the requests`;
     const held = rollout.state === "paused" ? ", paused" : "";
@@ -49,7 +58,7 @@ export async function followRollout(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, terminal } = context;
-  const startedMs = clock.monotonicMs();
+  let isFollowed = false;
   const progress = createProgress(terminal, clock);
   const what = target.revision === undefined ? target.name : `${target.name} revision ${target.revision}`;
   try {
@@ -60,9 +69,10 @@ export async function followRollout(
         throw new SqwishError("conflict", `The rollout of ${what} failed: ${verdict.text}`);
       }
       if (verdict.state === "done") {
-        progress.done(`${what}: ${verdict.text}, after ${formatMs(clock.monotonicMs() - startedMs)}`);
+        progress.done(`${what}: ${verdict.text}${timesOf(verdict, isFollowed)}`);
         return;
       }
+      isFollowed = true;
       progress.update(`${what}: ${verdict.text}`, verdict.share);
       await pause(clock, pollMs, signal);
       if (signal.aborted) {
@@ -72,4 +82,15 @@ export async function followRollout(
   } finally {
     progress.clear();
   }
+}
+
+/** How long the rollout took, and when it ended, unless that was seen to happen. */
+function timesOf(
+  { endedAtMs, tookMs }: Extract<Verdict, { state: "done" }>,
+  isFollowed: boolean,
+): string {
+  if (endedAtMs === undefined || tookMs === undefined) return "";
+  return isFollowed
+    ? `, after ${formatMs(tookMs)}`
+    : `; rolled out at ${formatMoment(endedAtMs)}, in ${formatMs(tookMs)}`;
 }

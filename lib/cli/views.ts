@@ -1,6 +1,7 @@
 /**
  * What the API answers, as tables: one list of columns for each kind that `client get` knows. Pure.
  */
+import { counted } from "../words.ts";
 import type { ReplicaCount } from "../protocol/revision.ts";
 import type {
   AgentView,
@@ -30,8 +31,9 @@ export interface Kind<Row> {
   empty: string;
 }
 
-export function agentHealthTone(agent: Pick<AgentView, "health">): Tone {
-  return agent.health === "ready" ? "good" : agent.health === "suspect" ? "warn" : "bad";
+export function agentHealthTone({ health, damped }: Pick<AgentView, "health" | "damped">): Tone {
+  if (health === "lost") return "bad";
+  return health === "suspect" || damped ? "warn" : "good";
 }
 
 const orDash = (text: string | undefined): string => text === undefined || text === "" ? "-" : text;
@@ -46,7 +48,8 @@ export const agentKind: Kind<AgentView> = {
     {
       title: "HEALTH",
       text: (row) =>
-        row.draining ? `${row.health},drained` : row.cordoned ? `${row.health},cordoned` : row.health,
+        [row.health, row.damped && "damped", row.draining ? "drained" : row.cordoned && "cordoned"]
+          .filter(Boolean).join(","),
       tone: agentHealthTone,
     },
     { title: "CPU", right: true, text: (row) => row.host ? formatShare(row.host.cpu) : "-" },
@@ -90,8 +93,7 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
     {
       title: "ENDPOINTS",
       flexible: true,
-      text: (row) =>
-        orDash(row.pendingReason ?? row.endpoints.map((name) => name.split("/").pop()).join(",")),
+      text: (row) => orDash(row.endpoints.map((name) => name.split("/").pop()).join(",")),
     },
   ],
 };
@@ -151,6 +153,14 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "MODULES", flexible: true, text: (row) => row.modules.map((file) => file.path).join(",") },
   ],
 };
+
+/** "2 replicas", "a replica on every agent", "1 to 6 replicas, by load". */
+export function describeCount(replicas: ReplicaCount): string {
+  if (replicas === "all") return "a replica on every agent";
+  return typeof replicas === "object"
+    ? `${replicas.min} to ${counted(replicas.max, "replica")}, by load`
+    : counted(replicas, "replica");
+}
 
 /** "2", "all", "1-6". */
 export function formatCount(replicas: ReplicaCount): string {

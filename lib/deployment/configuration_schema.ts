@@ -6,9 +6,14 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
-import { type EventKind, eventKinds } from "../protocol/event_kinds.ts";
+import { eventKindOf, eventNames } from "../protocol/event_kinds.ts";
 import { nameSchema } from "../protocol/messages.ts";
-import { canaryStepsDefault, type LabelRule, rollbackDefault } from "../protocol/revision.ts";
+import {
+  canaryStepsDefault,
+  type LabelRule,
+  replicasDefault,
+  rollbackDefault,
+} from "../protocol/revision.ts";
 
 const day = 24 * 3600_000;
 
@@ -204,7 +209,7 @@ const replicaSetEntries = {
       [wholeNumber(0, 1000), v.literal("all"), bounds],
       mustBe('a whole number from 0 to 1000, "all", or an object with min and max'),
     ),
-    1,
+    replicasDefault,
   ),
   placement: v.optional(placement, {}),
   spread: v.optional(labelName),
@@ -274,10 +279,10 @@ const webhook = strict({
       v.pipe(
         v.string(mustBe("a kind of event")),
         v.check(
-          (kind) => eventKinds.some((known) => known === kind),
-          (issue) => `is not a kind of event${didYouMean(issue.input, [...eventKinds])}`,
+          (kind) => eventKindOf(kind) !== undefined,
+          (issue) => `is not a kind of event${didYouMean(issue.input, eventNames)}`,
         ),
-        v.transform((kind) => kind as EventKind),
+        v.transform((kind) => eventKindOf(kind)!),
       ),
       "a list of kinds of events",
     ),

@@ -11,6 +11,7 @@ import { limits } from "../limits.ts";
 import type { Histogram } from "../metrics/histogram.ts";
 import type { RollbackPolicy } from "../protocol/revision.ts";
 import { chanceOfAtLeast, upperBound } from "./binomial.ts";
+import { counted } from "../words.ts";
 
 /** What one revision did with the requests of one endpoint. */
 export interface Arm {
@@ -64,7 +65,7 @@ function objectToErrors(
   if (before.requests === 0 || after.errors === 0) return undefined;
   const allowed = upperBound(before.errors, before.requests, alpha) + policy.errorRate;
   if (allowed >= 1 || chanceOfAtLeast(after.errors, after.requests, allowed) > alpha) return undefined;
-  return `${endpoint} failed ${after.errors} of ${after.requests} requests (${percent(after)}), ` +
+  return `${endpoint} failed ${after.errors} of ${counted(after.requests, "request")} (${percent(after)}), ` +
     `${before.errors} of ${before.requests} before (${percent(before)}); ` +
     `at most ${round(policy.errorRate * 100)} points more are allowed`;
 }
@@ -84,7 +85,7 @@ function objectToLatency(
   const slow = after.countAbove(allowedUs);
   if (slow === 0 || chanceOfAtLeast(slow, after.count, 0.05) > alpha) return undefined;
   const [p95Us, beforeUs] = [after.quantile(0.95)!, before.quantile(0.95)!];
-  return `${endpoint} took ${milliseconds(p95Us)} at p95 over ${after.count} requests, ` +
+  return `${endpoint} took ${milliseconds(p95Us)} at p95 over ${counted(after.count, "request")}, ` +
     `${
       milliseconds(beforeUs)
     } before over ${before.count}; at most ${policy.p95Factor} times as long is allowed`;

@@ -5,6 +5,7 @@
 import { limits } from "../limits.ts";
 import type { LabelRule, RevisionSpecification } from "../protocol/revision.ts";
 import type { AgentFacts, Assignments, Holding, ReportedReplica } from "./facts.ts";
+import { counted } from "../words.ts";
 
 type Placement = Record<string, LabelRule>;
 
@@ -108,6 +109,11 @@ export function byLoad(load: Map<string, number>): (left: AgentFacts, right: Age
     share(left) - share(right) || (left.name < right.name ? -1 : left.name > right.name ? 1 : 0);
 }
 
+/** Who is lost again and again is given something new when nobody else can take it. */
+export function byDamping(agent: AgentFacts): number {
+  return agent.damped ? 1 : 0;
+}
+
 /**
  * The first `count` of `items`, taken one by one: of equal `rank`, where the spread label has the fewest so far, else in
  * the order they come in. `taken` are the agents that count from the start.
@@ -151,9 +157,7 @@ export function explainMissing(
 ): string {
   const start = wanted === "all"
     ? "No agent can run it"
-    : `${missing} of ${wanted} ${wanted === 1 ? "replica" : "replicas"} ${
-      missing === 1 ? "has" : "have"
-    } no agent`;
+    : `${missing} of ${counted(wanted, "replica")} ${missing === 1 ? "has" : "have"} no agent`;
   if (agents.length === 0) return `${start}: none has joined yet`;
   const others = agents.filter(({ name }) => !holders.has(name));
   if (others.length === 0) return `${start}: every agent runs one already`;
@@ -178,7 +182,9 @@ function obstacle(agent: AgentFacts, needs: Needs, roomOn: RoomOn): string {
     return `${agent.name} has ${left} MB of memory left (${needs.memoryMb} are needed)`;
   }
   if ((needs.cores ?? 0) > room.cores) {
-    return `${agent.name} has ${Math.max(0, round(room.cores))} cores left (${needs.cores} are needed)`;
+    return `${agent.name} has ${
+      counted(Math.max(0, round(room.cores)), "core")
+    } left (${needs.cores} are needed)`;
   }
   return `${agent.name} waits for its turn`;
 }

@@ -36,7 +36,7 @@ export function isUnderWay(
 ): boolean {
   if (nowMs >= move.untilMs) return false;
   const to = agents.find(({ name }) => name === move.to);
-  if (!to || to.health === "lost" || to.cordoned || to.draining) return false;
+  if (!to || to.health === "lost" || to.cordoned || to.draining || to.damped) return false;
   return holdings.some(({ agent, revision }) => agent.name === move.from && revision === move.revision);
 }
 
@@ -57,7 +57,8 @@ export function chooseMove(facts: RebalanceFacts): Move | undefined {
     if (!atRest) continue;
     const holders = new Set(set.holdings.map(({ agent }) => agent.name));
     const open = facts.agents.filter((agent) =>
-      !holders.has(agent.name) && isSteady(agent, nowMs) && takesNew(agent, specification, set.roomOn)
+      !holders.has(agent.name) && !agent.damped && isSteady(agent, nowMs) &&
+      takesNew(agent, specification, set.roomOn)
     );
     for (const { agent: from } of set.holdings) {
       for (const to of open) {

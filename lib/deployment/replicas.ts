@@ -8,6 +8,7 @@
 import type { Revision } from "../protocol/revision.ts";
 import type { AgentFacts, Holding } from "./facts.ts";
 import {
+  byDamping,
   byLoad,
   explainMissing,
   fitsPlacement,
@@ -168,7 +169,9 @@ function assess(input: ReplicasInput): Situation {
   const ofTargetMax = limitOf(input.limit, wanted, fitting.length);
   const order = byLoad(input.load);
   const ordered = fitting.toSorted((left, right) => order(left.agent, right.agent));
-  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, worth);
+  // Of equals, the one on an agent that stays.
+  const rank = (holding: Holding) => 2 * worth(holding) + byDamping(holding.agent);
+  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, rank);
   const others = holdings.filter((holding) => !fitting.includes(holding));
   // From a drained agent nothing is expected any more: with nobody to move to, its replica ends all the same.
   const staying = holdings.filter(({ agent }) => !agent.draining);
@@ -276,10 +279,14 @@ function startNew(situation: Situation): AgentFacts[] {
   const { spread } = input.target.specification;
   const taken = [...situation.available, ...situation.rising].map(({ agent }) => agent);
   const asked = takeSpread(
-    [...beside, ...takeSpread(anew, anewMax, { label: spread, taken: [...taken, ...beside] }, same)],
+    [
+      ...beside,
+      ...takeSpread(anew, anewMax, { label: spread, taken: [...taken, ...beside] }, same, byDamping),
+    ],
     missing,
     { label: spread, taken },
     same,
+    byDamping,
   );
 
   const started: AgentFacts[] = [];
@@ -304,7 +311,7 @@ function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
   ).toSorted(byLoad(input.load));
   const running = available.length + rising.length + others.length + started.length;
   const missing = Math.max(0, reachable - running);
-  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same);
+  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same, byDamping);
 }
 
 function same(agent: AgentFacts): AgentFacts {

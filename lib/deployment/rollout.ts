@@ -8,6 +8,7 @@ import { advanceCanary, canarySteps, currentStep } from "./canary.ts";
 import type { DeploymentEvent, Holding, RolloutRecord, SetFacts } from "./facts.ts";
 import { isAvailable } from "./placement.ts";
 import type { Limit, ReplicasPlan } from "./replicas.ts";
+import { counted } from "../words.ts";
 
 export interface RolloutStep {
   record?: RolloutRecord;
@@ -60,14 +61,14 @@ export function concludeRollout(
   times: Times,
 ): { record: RolloutRecord; events: DeploymentEvent[]; dueAtMs?: number } {
   if (record.state !== "progressing" && record.state !== "paused") return { record, events: [] };
-  const counted = { ...record, ready: plan.available, total: plan.total };
+  const seen = { ...record, ready: plan.available, total: plan.total };
   if (record.state === "paused" || !plan.settled) {
     const policy = set.current.specification.rollout;
-    return advanceCanary(sameOr(record, counted), policy, plan.atLimit, times.nowMs);
+    return advanceCanary(sameOr(record, seen), policy, plan.atLimit, times.nowMs);
   }
-  const { step: _step, stepSinceMs: _since, ...kept } = counted;
+  const { step: _step, stepSinceMs: _since, ...kept } = seen;
   const done: RolloutRecord = { ...kept, state: "done", endedAtMs: times.atMs };
-  const replicas = `${plan.available} ${plan.available === 1 ? "replica" : "replicas"}`;
+  const replicas = counted(plan.available, "replica");
   const message = `Revision ${record.toRevision} of ${record.replicaSet} runs on ${replicas}`;
   return {
     record: done,

@@ -6,18 +6,43 @@
  */
 import { limits } from "../limits.ts";
 import type { ReplicaCount } from "../protocol/revision.ts";
+import type { RolloutView } from "../protocol/views.ts";
 
 export type Bounds = Extract<ReplicaCount, object>;
 
-/** What is asked for between bounds: the load's number, and at least one while a rollout must show that it works. */
-export function wantedReplicas(
-  wish: ReplicaCount,
-  scaledTo: number | undefined,
-  isRollingOut: boolean,
-): number | "all" {
-  if (typeof wish !== "object") return wish;
-  const least = isRollingOut ? Math.max(1, wish.min) : wish.min;
-  return Math.min(wish.max, Math.max(least, scaledTo ?? 1));
+/** What of a set says how many replicas it is to have now. */
+export interface ScaledSet {
+  current: { revision: number; specification: { replicas: ReplicaCount } };
+  /** The last revision that was rolled out to its end. */
+  good?: { revision: number };
+  /** By a person, since. */
+  replicasOverride?: ReplicaCount;
+  /** By the load, where it decides. */
+  scaledTo?: number;
+  rollout?: { toRevision: number; state: RolloutView["state"] };
+}
+
+/** What was asked for: by the specification, or by a person since. */
+export function askedReplicas({ replicasOverride, current }: ScaledSet): ReplicaCount {
+  return replicasOverride ?? current.specification.replicas;
+}
+
+/**
+ * How many replicas a set wants at this moment. Between bounds it is the load's number, which may be none, and at least
+ * one while a rollout must show that it works.
+ */
+export function wantedNow(set: ScaledSet): number | "all" {
+  const asked = askedReplicas(set);
+  if (typeof asked !== "object") return asked;
+  const least = isRollingOut(set) ? Math.max(1, asked.min) : asked.min;
+  return Math.min(asked.max, Math.max(least, set.scaledTo ?? 1));
+}
+
+/** Also between a deployment and the first step of its rollout. */
+function isRollingOut({ rollout, current, good }: ScaledSet): boolean {
+  if (!rollout) return good?.revision !== current.revision;
+  return rollout.toRevision !== current.revision || rollout.state === "progressing" ||
+    rollout.state === "paused";
 }
 
 export interface SetLoad {

@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { EndpointDescription, LogLine, ReplicaSpecification } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
+import { readOpenFiles, roomForRunners } from "./open_files.ts";
 import type { ProcessSample } from "./process_sample.ts";
 import { startRunnerProcess } from "./runner_process.ts";
 import { chooseRunnerUser, type RunnerUser } from "./runner_user.ts";
@@ -68,11 +69,22 @@ export interface ModuleHost {
   readonly user: RunnerUser | null;
 }
 
+/** A small machine with some replicas, of which each may take a runner per core, has use for more. */
+const runnersFew = 32;
+
 /** `scratchFolder` takes the sockets; the runner's user must be able to reach it. */
 export function createProcessHost(
   options: { command: RunnerCommand; scratchFolder: string; clock: Clock; random: Random; log: Log },
 ): ModuleHost {
-  const user = chooseRunnerUser(options.command, options.scratchFolder, options.log);
+  const { command, scratchFolder, log } = options;
+  const user = chooseRunnerUser(command, scratchFolder, log);
+  const files = readOpenFiles();
+  const runners = roomForRunners(files);
+  if (runners < runnersFew) {
+    log.warn("the limit on open files leaves room for few runners; raise it with LimitNOFILE= or ulimit -n", {
+      ...{ openFilesMax: files.max, runners },
+    });
+  }
   return {
     user,
     start: (specification, folder, events) =>

@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
+import { rounded } from "../metrics/sample.ts";
 import type { CancelReason } from "../protocol/frame.ts";
 import type {
   EndpointDescription,
@@ -129,7 +130,7 @@ export class Replica implements RequestOwner {
       handle: this.handle,
       outstanding: this.#requests.outstanding,
       runners: this.#slots.length,
-      cpuCores: cpuMs / elapsedMs,
+      cpuCores: rounded(cpuMs / elapsedMs),
       memoryBytes,
       restarts: this.#restarts,
     };

@@ -20,6 +20,7 @@ import {
 } from "./control.ts";
 import { FrameSocket } from "./frame_socket.ts";
 import type { Runner, RunnerCommand, RunnerEvents } from "./host.ts";
+import { readOpenFiles, whyNoRunner } from "./open_files.ts";
 import { readProcessSample } from "./process_sample.ts";
 import type { RunnerUser } from "./runner_user.ts";
 
@@ -118,6 +119,11 @@ class RunnerProcess implements Runner {
 
   async #run(): Promise<void> {
     let exitText = "could not be started";
+    const noRoom = whyNoRunner(readOpenFiles());
+    if (noRoom !== null) {
+      this.#events.onFailed(noRoom);
+      return this.#end(exitText);
+    }
     try {
       this.#listen();
       const child = this.#spawn();

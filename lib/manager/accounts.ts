@@ -124,13 +124,22 @@ export class Accounts {
     }
     const password = generateSecret(this.#random);
     const passwordHash = await hashPassword(password, { random: this.#random, cost: secretCost });
-    const user = `${machine}-${this.#mark()}`;
+    const user = accountOf(machine, this.#mark());
     consume(by.name);
     this.#users.add(
       { name: user, role: by.role, endpoints: by.endpoints, passwordHash, kind: "machine" },
       this.#clock.nowMs(),
     );
     return { user, password };
+  }
+
+  /** Removes the accounts that an agent of this name was given when it joined, but for those `isInUse`; their names. */
+  removeOfAgent(agent: string, isInUse: (user: string) => boolean): string[] {
+    const own = this.#users.list("machine").filter(({ name, role }) =>
+      role === "agent" && isAccountOf(name, agent) && !isInUse(name)
+    ).map(({ name }) => name);
+    for (const name of own) this.#users.remove(name);
+    return own;
   }
 
   async #hashed(given: string | undefined): Promise<{ hash: string; password: string }> {
@@ -142,6 +151,16 @@ export class Accounts {
   #mark(): string {
     return Array.from(this.#random.secret(4), (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
+}
+
+/** The name of a machine's own user; a machine that joins again with a token gets another one. */
+function accountOf(machine: string, mark: string): string {
+  return `${machine}-${mark}`;
+}
+
+/** `pi-0a1b2c3d` is of `pi`; `pi-0a1b2c3d-99887766` is of `pi-0a1b2c3d`. */
+function isAccountOf(user: string, machine: string): boolean {
+  return user.startsWith(`${machine}-`) && /^[0-9a-f]{8}$/.test(user.slice(machine.length + 1));
 }
 
 /** A colon ends the name in Basic authentication (RFC 7617), and names go into addresses and logs. */

@@ -18,6 +18,7 @@ import { CloseCode } from "../protocol/rfc6455.ts";
 import type { Dispatcher, Requester } from "../scheduling/dispatcher.ts";
 import type { RecordEvent } from "./events.ts";
 import type { Session } from "./join.ts";
+import { counted } from "../words.ts";
 
 export interface AgentSessionOptions {
   agents: Agents;
@@ -68,7 +69,9 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     joined.kind === "new" ? "agent_joined" : "agent_returned",
     name,
     `Agent ${name} ${joined.kind === "new" ? "joined" : "is back"} from ${channel.remoteAddress}: ` +
-      `${hello.cores} cores, ${hello.labels.arch ?? "unknown architecture"}, version ${hello.version}`,
+      `${counted(hello.cores, "core")}, ${
+        hello.labels.arch ?? "unknown architecture"
+      }, version ${hello.version}`,
   );
   return {
     start() {
@@ -118,6 +121,7 @@ function receiveControl(options: AgentSessionOptions, channel: Channel, name: st
     case "ping":
       return channel.sendControl(encodeMessage({ type: "pong", sequence: message.sequence }));
     case "bye":
+      options.agents.observeLeaving(name, channel);
       return options.record("info", "agent_leaving", name, `Agent ${name} says goodbye: ${message.message}`);
     case "hello":
       throw new SqwishError("invalid_request", "hello is said once");

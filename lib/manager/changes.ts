@@ -5,6 +5,7 @@ import { SqwishError } from "../errors.ts";
 import { notFound } from "../near_miss.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { AgentStore } from "../store/agents.ts";
+import type { Store } from "../store/store.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Changes } from "./api/changes.ts";
 import type { Deployments } from "./deployments.ts";
@@ -15,6 +16,10 @@ export interface ChangesOptions {
   accounts: Accounts;
   agents: Agents;
   agentStore: AgentStore;
+  /** All of `work`'s writes to the store, or none. */
+  transaction: Store["transaction"];
+  /** Whether someone is connected as this user. */
+  isConnected(user: string): boolean;
   createToken: Changes["createToken"];
   record: RecordEvent;
   /** What shall run on an agent now. */
@@ -58,12 +63,7 @@ export function createChanges(options: ChangesOptions): Changes {
       options.changed();
       return { warnings };
     },
-    removeAgent(agent, by) {
-      agents.forget(agent);
-      agentStore.remove(agent);
-      record("info", "agent_removed", agent, `${by.name} removed agent ${agent}, which was gone`);
-      options.changed();
-    },
+    removeAgent: (agent, by) => ({ accounts: removeAgent(options, agent, by.name) }),
     async addUser(user) {
       const added = await accounts.add(user);
       record("info", "user_added", user.name, `User ${user.name} was added with the role ${user.role}`);
@@ -90,4 +90,27 @@ export function createChanges(options: ChangesOptions): Changes {
       return created;
     },
   };
+}
+
+/** Forgets an agent that is gone, with the accounts that it was given, which are returned. All of it or nothing. */
+function removeAgent(options: ChangesOptions, agent: string, by: string): string[] {
+  const { accounts, agents, agentStore, record } = options;
+  const known = agents.get(agent);
+  if (!known) throw notFound("agent", agent, agents.list().map(({ name }) => name));
+  if (known.connection) {
+    throw new SqwishError("conflict", `Agent ${agent} is connected; stop it before it is removed`);
+  }
+  const removed = options.transaction(() => {
+    agentStore.remove(agent);
+    const gone = accounts.removeOfAgent(agent, options.isConnected);
+    const signIn = gone.length === 0
+      ? "it had no account of its own, so whoever has what it signed in with still can"
+      : `it can't sign in again (${gone.join(", ")})`;
+    record("info", "agent_removed", agent, `${by} removed agent ${agent}, which was gone; ${signIn}`);
+    return gone;
+  }, "durable");
+  agents.forget(agent);
+  options.changed();
+  options.usersChanged();
+  return removed;
 }

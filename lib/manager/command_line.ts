@@ -21,6 +21,8 @@ import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
 import { diffConfiguration } from "./configuration_diff.ts";
+import { History } from "../metrics/history.ts";
+import { wasCalledBefore } from "./endpoint_guard.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
 import {
@@ -108,7 +110,19 @@ function addDiff(program: Command, terminal: Terminal): void {
       const { config } = options;
       if (config === undefined) throw new UsageError("diff needs --config FILE");
       return withStore(options, async (store) => {
-        terminal.writeOut(await diffConfiguration(config, store.deployments, buildInWorker));
+        const nowMs = createSystemClock().nowMs();
+        const history = new History(store.samples);
+        const wasCalled = (endpoint: string) => wasCalledBefore(history, endpoint, nowMs);
+        const { text, refusals } = await diffConfiguration(
+          config,
+          store.deployments,
+          buildInWorker,
+          wasCalled,
+        );
+        terminal.writeOut(text);
+        if (refusals.length > 0) {
+          throw new SqwishError("conflict", `It would be refused: ${refusals.join("; ")}`);
+        }
       });
     });
 }

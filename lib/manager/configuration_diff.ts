@@ -3,17 +3,27 @@ import { dirname, resolve } from "node:path";
 import { differences, diffLines } from "../deployment/difference.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import { sameSpecification } from "../deployment/revision.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
 import { SqwishError } from "../errors.ts";
 import type { DeploymentStore } from "../store/deployments.ts";
-import { buildSets } from "./build_sets.ts";
+import { buildSets, type BuiltSet } from "./build_sets.ts";
 import { readConfiguration } from "./configuration_file.ts";
+import { findDroppedFunctions, type WasCalled } from "./endpoint_guard.ts";
 
-/** The changes as text, set by set. Throws `invalid_request` with every error in `details.errors`. */
+export interface ConfigurationDiff {
+  /** The changes, set by set. */
+  text: string;
+  /** Why the file would be refused although it has no errors, in words. */
+  refusals: string[];
+}
+
+/** Throws `invalid_request` with every error in `details.errors`. */
 export async function diffConfiguration(
   file: string,
   store: DeploymentStore,
   build: BuildModuleSets,
-): Promise<string> {
+  wasCalled: WasCalled,
+): Promise<ConfigurationDiff> {
   const configuration = await readConfiguration(file);
   const { built, errors } = await buildSets(build, configuration.replicaSets, dirname(resolve(file)));
   if (errors.length > 0) {
@@ -33,5 +43,29 @@ export async function diffConfiguration(
   const named = new Set(built.map(({ specification }) => specification.name));
   const gone = store.loadAll().filter(({ owner, name }) => owner === "file" && !named.has(name));
   lines.push(...gone.map(({ name }) => `${name}: deleted`));
-  return lines.length === 0 ? "no replicaSets\n" : `${lines.join("\n")}\n`;
+  const refusals: string[] = [];
+  for (const one of built) refusals.push(...await refusalsOf(one, store, build, wasCalled));
+  return { text: lines.length === 0 ? "no replicaSets\n" : `${lines.join("\n")}\n`, refusals };
+}
+
+/** As the manager refuses them: endpoints in use of what runs now that the file's modules do not have. */
+async function refusalsOf(
+  { specification, functions }: BuiltSet,
+  store: DeploymentStore,
+  build: BuildModuleSets,
+  wasCalled: WasCalled,
+): Promise<string[]> {
+  const { name, rollout } = specification;
+  const before = store.find(name);
+  if (!before || rollout.breaking === "allow") return [];
+  const running = revisionInForce(before).specification;
+  if (sameSpecification(running, specification)) return [];
+  // What its modules export is stored in them alone.
+  const sources = running.modules.map(({ path, source, sha256, entry }) => (
+    { path, source, entry, bytes: store.module(sha256) ?? new Uint8Array() }
+  ));
+  const [{ result }] = await build({ baseFolder: "/", sets: [{ sources }] });
+  if (!result.ok) return [];
+  const refusal = findDroppedFunctions({ name, before: result.functions, functions, wasCalled });
+  return refusal === undefined ? [] : [refusal];
 }

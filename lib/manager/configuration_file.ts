@@ -15,6 +15,7 @@ import type { Clock } from "../clock.ts";
 import { buildSets } from "./build_sets.ts";
 import type { Deployments } from "./deployments.ts";
 import type { RecordEvent } from "./events.ts";
+import { counted } from "../words.ts";
 
 export interface ConfigurationFileOptions {
   file: string;
@@ -38,7 +39,7 @@ export async function readConfiguration(file: string): Promise<Configuration> {
   const lines = parsed.errors.map((error) => describeConfigurationError(error, file));
   throw new SqwishError(
     "invalid_request",
-    `The configuration file ${file} has ${lines.length} error${lines.length === 1 ? "" : "s"}`,
+    `The configuration file ${file} has ${counted(lines.length, "error")}`,
     {
       details: { errors: lines },
     },

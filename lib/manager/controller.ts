@@ -16,7 +16,7 @@ import {
   type SetFacts,
   stepDeployments,
 } from "../deployment/plan.ts";
-import { wantedReplicas } from "../deployment/scale.ts";
+import { wantedNow } from "../deployment/scale.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -213,11 +213,7 @@ export class Controller {
       current,
       good,
       previous,
-      replicas: wantedReplicas(
-        set.replicasOverride ?? current.specification.replicas,
-        set.scaledTo,
-        rollout?.toRevision !== current.revision || isUnderWay(rollout.state),
-      ),
+      replicas: wantedNow({ ...set, rollout }),
       rollout,
       ...(rollout && this.#options.isUndecided(set, rollout) ? { isUndecided: true } : {}),
       ...(objection?.revision === current.revision ? { objection: objection.reason } : {}),
@@ -326,8 +322,7 @@ export class Controller {
 
   #applyRoutes(): void {
     const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
-      name: agent.name,
-      health: agent.health,
+      ...agent,
       reports: this.#ownReports(agent).filter(({ replicaSet, revision, handle }) =>
         this.#handles.get(handleKey(agent.name, replicaSet, revision)) === handle
       ),

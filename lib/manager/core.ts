@@ -2,7 +2,7 @@
  * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
  * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
-import { Agents } from "../cluster/agents.ts";
+import { Agents, type DampingChange } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
@@ -43,6 +43,8 @@ export interface Core {
   coldStartMs(replicaSet: string): number | undefined;
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
+  /** What its rollout is judged by now. */
+  judged: Judge["figures"];
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -73,7 +75,7 @@ export function createCore(options: CoreOptions): Core {
     },
   });
   const traffic = new Traffic();
-  const lately = (endpoint: string) => wasCalled(endpoint, traffic, store, clock.nowMs());
+  const lately = (endpoint: string) => wasCalled(endpoint, traffic, metrics, clock.nowMs());
   const metrics = createMetrics({ store, clock, log, bootEpoch }, function* () {
     for (const [set, { queued }] of dispatcher.snapshot().sets) yield [set, queued];
   });
@@ -105,17 +107,17 @@ export function createCore(options: CoreOptions): Core {
     judge(agents, controller, events);
     overload.tick(clock.nowMs());
   });
-  const logs = new ModuleLogs(store.logs);
-  const flushLogs = () => {
+  const logs = new ModuleLogs(store.logs, bootEpoch);
+  const flushLogs = (all: boolean) => {
     try {
-      logs.flush();
+      logs.flush(all);
     } catch (thrown) {
       log.warn("what modules printed could not be stored; it is kept and tried again", {
         error: describeError(thrown),
       });
     }
   };
-  const stopFlushing = clock.every(limits.logFlushMs, flushLogs);
+  const stopFlushing = clock.every(limits.logFlushMs, () => flushLogs(false));
   controller.changed();
   return {
     agents,
@@ -124,6 +126,7 @@ export function createCore(options: CoreOptions): Core {
     metrics,
     events,
     coldStartMs: (name) => scaler.coldStartMs(name),
+    judged: (name) => revisions.figures(name),
     logs,
     dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
     telling,
@@ -132,7 +135,7 @@ export function createCore(options: CoreOptions): Core {
       scaler.close();
       revisions.close();
       stopFlushing();
-      flushLogs();
+      flushLogs(true);
       controller.close();
       dispatcher.close();
       metrics.close();
@@ -171,11 +174,9 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
 }
 
 /** By what this manager has seen, and by what an earlier one has stored. */
-function wasCalled(endpoint: string, traffic: Traffic, store: Store, nowMs: number): boolean {
-  const fromMs = nowMs - limits.calledLatelyMs;
-  if ((traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= fromMs) return true;
-  const range = { resolutionMs: limits.sampleMs, kind: "endpoint", subject: endpoint, fromMs, toMs: nowMs };
-  return store.samples.read(range).length > 0;
+function wasCalled(endpoint: string, traffic: Traffic, metrics: Metrics, nowMs: number): boolean {
+  return (traffic.lastCalledMs(endpoint, nowMs) ?? 0) >= nowMs - limits.calledLatelyMs ||
+    metrics.wasCalled(endpoint);
 }
 
 /** A silent agent first gets no new requests, then its connection is given up: it comes back by dialling anew. */
@@ -186,5 +187,23 @@ function judge(agents: Agents, controller: Controller, events: EventLog): void {
     else events.record("warn", `agent_${to}`, agent, `Agent ${agent} is ${to}: ${reason}`);
     if (to === "lost") agents.get(agent)?.connection?.abandon(reason);
   }
-  if (changes.length > 0) controller.changed();
+  const damping = agents.dampingChanges();
+  for (const change of damping) recordDamping(change, events);
+  if (changes.length + damping.length > 0) controller.changed();
+}
+
+function recordDamping({ agent, damped, penalty, untilAtMs }: DampingChange, events: EventLog): void {
+  const weight = `its losses weigh ${penalty.toFixed(1)}`;
+  if (!damped) {
+    events.record("info", "agent_undamped", agent, `Agent ${agent} is damped no more: ${weight}`);
+    return;
+  }
+  const until = new Date(untilAtMs).toISOString().slice(11, 19);
+  events.record(
+    "warn",
+    "agent_damped",
+    agent,
+    `Agent ${agent} is damped: ${weight}, more than ${limits.dampingPenalty}. It gets requests only where ` +
+      `nobody else can serve, until ${until} UTC if it is not lost again`,
+  );
 }

@@ -16,6 +16,7 @@ import {
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
+import { type ReplicaCount, replicasDefault, type RevisionSpecification } from "../protocol/revision.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
 import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
@@ -50,7 +51,9 @@ export class Deployments {
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
     this.#requireNotOfFile(store.find(name), name, "deployed by a client");
-    const settings = request.force ? withConsent(parsed.replicaSet) : parsed.replicaSet;
+    const kept = keptReplicas(request, store.find(name));
+    const wanted = kept === undefined ? parsed.replicaSet : { ...parsed.replicaSet, replicas: kept };
+    const settings = request.force ? withConsent(wanted) : wanted;
     const built = await this.#inTurn(() =>
       buildSet(this.#options.build, settings, request.modules.map(sourceOf))
     );
@@ -63,14 +66,19 @@ export class Deployments {
         `A cluster holds at most ${limits.replicaSetsMax} replicaSets; delete some first`,
       );
     }
+    const keeps = keepsOf(request, specification, before);
     if (
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
     ) {
+      if (request.rescale && !request.dryRun && before.replicasOverride !== undefined) {
+        this.scale(name, "auto", by);
+      }
       return {
         replicaSet: name,
         revision: before.current.revision,
         changed: false,
+        ...keeps,
         ...(request.dryRun ? { changes: [] } : {}),
       };
     }
@@ -80,12 +88,13 @@ export class Deployments {
         replicaSet: name,
         revision: before?.current.revision ?? 0,
         changed: true,
+        ...keeps,
         changes: differences(before?.current.specification, specification),
         ...(refusal === undefined ? {} : { refusal }),
       };
     }
     if (refusal !== undefined) throw new SqwishError("conflict", refusal);
-    return this.#add(built, "api", by);
+    return { ...this.#add(built, "api", by, request.rescale), ...keeps };
   }
 
   #refusalOf({ specification: { name, rollout }, functions }: BuiltSet): string | undefined {
@@ -217,11 +226,21 @@ export class Deployments {
     return !hasFailed || newest.specification.rollout.breaking === specification.rollout.breaking;
   }
 
-  #add({ specification, blobs }: BuiltSet, owner: "file" | "api", createdBy: string): DeployView {
+  #add(
+    { specification, blobs }: BuiltSet,
+    owner: "file" | "api",
+    createdBy: string,
+    rescale = false,
+  ): DeployView {
     const { store: { deployments: store }, clock, record } = this.#options;
     const { name, version } = specification;
     const { revision } = this.#options.store.transaction(() => {
-      const added = store.addRevision(specification, blobs, { owner, createdBy, nowMs: clock.nowMs() });
+      const added = store.addRevision(specification, blobs, {
+        owner,
+        createdBy,
+        rescale,
+        nowMs: clock.nowMs(),
+      });
       record(
         "info",
         "deployed",
@@ -254,6 +273,27 @@ export class Deployments {
       `ReplicaSet ${name} belongs to the configuration file and can't be ${what}; change the file`,
     );
   }
+}
+
+/** A deployment that does not say how many: what the set's specification says now, if there is a set. */
+function keptReplicas(
+  { replicaSet }: DeployRequest,
+  before: StoredSet | undefined,
+): ReplicaCount | undefined {
+  return replicaSet.replicas === undefined ? before?.current.specification.replicas : undefined;
+}
+
+/** How many the set goes on with, unless the deployment says so itself. */
+function keepsOf(
+  { replicaSet, rescale }: DeployRequest,
+  specification: RevisionSpecification,
+  before: StoredSet | undefined,
+): Pick<DeployView, "keeps"> {
+  if (!before || rescale) return {};
+  const says = (replicas: unknown) => JSON.stringify(replicas);
+  const isRescaled = says(before.current.specification.replicas) !== says(specification.replicas);
+  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? specification.replicas;
+  return says(keeps) === says(replicaSet.replicas ?? replicasDefault) ? {} : { keeps };
 }
 
 function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {

@@ -6,6 +6,8 @@ import type { AgentRecord } from "../cluster/agents.ts";
 import type { RoutingTable } from "../cluster/routing.ts";
 import { findBreaks } from "../deployment/breaking.ts";
 import type { RolloutRecord } from "../deployment/facts.ts";
+import { limits } from "../limits.ts";
+import type { History } from "../metrics/history.ts";
 import type { EndpointDescription } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
 
@@ -13,6 +15,13 @@ const advice = 'it was called within the last hour; deploy with --force, or "bre
 
 /** Whether a full endpoint name was called lately. */
 export type WasCalled = (endpoint: string) => boolean;
+
+/** By the history that is stored. */
+export function wasCalledBefore(history: Pick<History, "read">, endpoint: string, nowMs: number): boolean {
+  const fromMs = nowMs - limits.calledLatelyMs;
+  const range = { resolutionMs: limits.sampleMs, kind: "endpoint" as const, subject: endpoint };
+  return history.read({ ...range, fromMs, toMs: nowMs }).length > 0;
+}
 
 /** What a deployment would drop: endpoints that are known and called, and not among `functions`. */
 export function findDropped(
@@ -26,6 +35,20 @@ export function findDropped(
   const before = [...routes.sets.get(name)?.endpoints.values() ?? []].map(({ description }) => description);
   const after = before.filter((endpoint) => functions.includes(endpoint.name));
   return inWords(name, findBreaks(before, after, (endpoint) => wasCalled(`${name}/${endpoint}`)));
+}
+
+/** The same for what is only stored: `before` are the functions of what runs. */
+export function findDroppedFunctions(
+  { name, before, functions, wasCalled }: {
+    name: string;
+    before: readonly string[];
+    functions: readonly string[];
+    wasCalled: WasCalled;
+  },
+): string | undefined {
+  const described = (names: readonly string[]) => names.map((each) => ({ name: each, stream: false }));
+  const after = described(before.filter((each) => functions.includes(each)));
+  return inWords(name, findBreaks(described(before), after, (endpoint) => wasCalled(`${name}/${endpoint}`)));
 }
 
 /** What the new revision of a rollout under way breaks, as far as its first ready replica shows. */

@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { AgentRecord } from "../cluster/agents.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { createProcessMeter } from "../metrics/process_meter.ts";
+import { createProcessMeter, readDiskWritten } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Principal } from "../security/access.ts";
@@ -110,6 +110,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     facts,
     metrics: core.metrics.query,
     requests: core.metrics.requests,
+    judged: core.judged,
     nowMs: () => clock.nowMs(),
   });
   const live = createLive(clock, () => JSON.stringify(reads.overview()));
@@ -118,6 +119,8 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     accounts,
     agents: core.agents,
     agentStore: store.agents,
+    transaction: store.transaction,
+    isConnected: (user) => peers.has(user),
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
     runningOn: (agent) => core.controller.revisionsOn(agent),
@@ -142,7 +145,12 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
         version,
         agents: describeOverview(now).agents,
         clients: now.clients,
-        manager: { startedAtMs: now.startedAtMs, ...now.process },
+        manager: {
+          startedAtMs: now.startedAtMs,
+          ...now.process,
+          diskWrittenBytes: now.disk.writtenBytes,
+          databaseBytes: now.disk.databaseBytes,
+        },
       });
     },
     dashboard: options.dashboard,
@@ -191,7 +199,7 @@ function flagsOf(agent: AgentRecord | undefined): { cordoned: boolean; draining:
 }
 
 function createFacts(options: FrontOptions, clients: { count: number }): () => OverviewFacts {
-  const { clock, core, identity, version } = options;
+  const { clock, core, identity, store, version } = options;
   const { agents, controller, dispatcher, metrics, events } = core;
   const startedAtMs = clock.nowMs();
   const readUse = createProcessMeter(clock);
@@ -201,6 +209,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     nowMs: clock.nowMs(),
     startedAtMs,
     agents: agents.list(),
+    damping: (agent) => agents.damping(agent),
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),
@@ -212,6 +221,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     events: events.recent(),
     clients: clients.count,
     process: readUse(),
+    disk: { writtenBytes: readDiskWritten(), databaseBytes: store.sizeBytes() },
     configurationErrors: options.configurationErrors(),
   });
 }

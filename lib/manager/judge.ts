@@ -5,10 +5,11 @@
  */
 import type { Clock } from "../clock.ts";
 import type { RolloutRecord } from "../deployment/facts.ts";
-import { judgeEndpoint, type Looks, noLooks } from "../deployment/judge.ts";
+import { type Arm, judgeEndpoint, type Looks, noLooks } from "../deployment/judge.ts";
 import type { Traffic } from "../deployment/traffic.ts";
 import { limits } from "../limits.ts";
 import { rollbackDefault, type RollbackPolicy } from "../protocol/revision.ts";
+import type { ArmView, PastRolloutView } from "../protocol/views.ts";
 import type { StoredSet } from "../store/deployments.ts";
 
 export interface JudgeOptions {
@@ -63,6 +64,19 @@ export class Judge {
     return watch.isAwaited;
   }
 
+  /** What a rollout is judged by now, by endpoint; empty while it is not judged, or nothing has been answered. */
+  figures(replicaSet: string): NonNullable<PastRolloutView["judged"]> {
+    const { clock, traffic, sets, rollout: rolloutOf, endpoints } = this.#options;
+    const set = sets().find(({ name }) => name === replicaSet);
+    const rollout = rolloutOf(replicaSet);
+    if (!set || !rollout || !isWatched(set, rollout, clock.nowMs())) return [];
+    return endpoints(replicaSet).map((endpoint) => ({
+      endpoint,
+      before: describeArm(traffic.arm(endpoint, rollout.fallback!).arm),
+      after: describeArm(traffic.arm(endpoint, rollout.toRevision).arm),
+    })).filter(({ after }) => after.requests > 0);
+  }
+
   close(): void {
     for (const stop of this.#stop) stop();
   }
@@ -88,7 +102,7 @@ export class Judge {
   #watchOf({ replicaSet, toRevision, startedAtMs }: RolloutRecord): Watched {
     const known = this.#watched.get(replicaSet);
     if (known?.revision === toRevision && known.startedAtMs === startedAtMs) return known;
-    this.#options.traffic.forget(replicaSet, toRevision);
+    this.#options.traffic.forget(replicaSet, toRevision, this.#options.clock.nowMs());
     const fresh = {
       revision: toRevision,
       startedAtMs,
@@ -135,6 +149,11 @@ export class Judge {
       return object(set.name, rollout.toRevision, judged.objection);
     }
   }
+}
+
+function describeArm({ requests, errors, latency }: Arm): ArmView {
+  const p95Us = latency.quantile(0.95);
+  return { requests, errors, ...(p95Us === undefined ? {} : { p95Ms: p95Us / 1000 }) };
 }
 
 function isWatched({ current }: StoredSet, rollout: RolloutRecord, nowMs: number): boolean {

@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { History } from "../metrics/history.ts";
 import { Ingest } from "../metrics/ingest.ts";
 import type { RequestOutcome } from "../request_outcome.ts";
 import { queryMetrics } from "../metrics/query.ts";
@@ -9,6 +10,7 @@ import { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import type { MetricsView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
+import { wasCalledBefore } from "./endpoint_guard.ts";
 import type { EndpointRates } from "./overview.ts";
 
 export interface Metrics {
@@ -19,6 +21,8 @@ export interface Metrics {
   endpointRates(endpoint: string): EndpointRates;
   clusterRates(): { requestsPerSecond: number; errorsPerSecond: number };
   query(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
+  /** Whether an earlier manager or this one stored that it was called lately. */
+  wasCalled(endpoint: string): boolean;
   /** Stops the clock and stores what is not stored yet. */
   close(): void;
 }
@@ -28,11 +32,11 @@ export function createMetrics(
   { store, clock, log, bootEpoch }: { store: Store; clock: Clock; log: Log; bootEpoch: number },
   queueDepths: () => Iterable<[string, number]>,
 ): Metrics {
-  const { samples } = store;
-  const ingest = new Ingest(samples, clock.nowMs(), (cause) => {
+  const history = new History(store.samples);
+  const ingest = new Ingest(history, clock.nowMs(), (cause) => {
     log.warn("metrics could not be stored; they are kept and tried again", { error: describeError(cause) });
   });
-  const requests = new RecentRequests(bootEpoch >>> 0);
+  const requests = new RecentRequests(bootEpoch >>> 0, clock.nowMs());
   /** As of the last tick, so that a request costs no look at the clock. */
   let nowMs = clock.nowMs();
   const stop = clock.every(1000, () => {
@@ -53,7 +57,8 @@ export function createMetrics(
       const { requestsPerSecond, errorsPerSecond } = ingest.clusterRates();
       return { requestsPerSecond, errorsPerSecond };
     },
-    query: (query) => queryMetrics(query, { ingest, samples }),
+    query: (query) => queryMetrics(query, { ingest, history }),
+    wasCalled: (endpoint) => wasCalledBefore(history, endpoint, clock.nowMs()),
     close() {
       stop();
       ingest.close(clock.nowMs());

@@ -1,11 +1,11 @@
 /**
  * What modules printed lately: a bounded ring per replicaSet, in memory and, at most once a minute, on the disk.
  * From agents' `logs` messages → here → `/v1/logs` and the store. What is printed and gone within a minute never
- * reaches the disk, so a chatty module costs no more than the ring once a minute.
+ * reaches the disk, and of the rest no more than an SD card can bear: the newest, fairly shared between the sets.
  */
 import { limits } from "../limits.ts";
 import type { LogLine } from "../protocol/messages.ts";
-import type { LogLineView } from "../protocol/views.ts";
+import type { LogLineView, LogsView } from "../protocol/views.ts";
 
 export interface LogStorage {
   loadAll(): LogLineView[];
@@ -31,12 +31,18 @@ export interface LogQuery {
 interface Ring {
   lines: LogLineView[];
   characters: number;
+  /** Of the lines those that are not on the disk. */
+  unstored: LogLineView[];
 }
 
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLine["level"][];
 
 /** What one replicaSet's lines may take, however long they are. */
 const charactersKept = 1024 * 1024;
+/** What a line takes of the disk beside its text. */
+const lineBytes = 150;
+/** Numbers of lines grow over restarts, also past those lines that were lost before they were stored. */
+const linesPerStart = 1_000_000_000;
 
 export class ModuleLogs {
   readonly #storage: LogStorage;
@@ -44,16 +50,18 @@ export class ModuleLogs {
   /** Sets whose lines are still stored and shall not be. */
   #gone = new Set<string>();
   #lastId = 0;
-  /** Lines up to this one are stored, or were gone before they could be. */
-  #writtenId: number;
+  /** What may be written now; see `flush()`. */
+  #allowanceBytes: number = limits.logStoredBytesAtOnce;
 
-  constructor(storage: LogStorage) {
+  /** `bootEpoch`: the number of this start. */
+  constructor(storage: LogStorage, bootEpoch: number) {
     this.#storage = storage;
     for (const line of storage.loadAll()) {
       this.#add(this.#rings.get(line.replicaSet) ?? this.#addRing(line.replicaSet), line);
       this.#lastId = line.id;
     }
-    this.#writtenId = this.#lastId;
+    for (const ring of this.#rings.values()) ring.unstored = [];
+    this.#lastId = Math.max(this.#lastId, bootEpoch * linesPerStart);
   }
 
   /** Keeps the lines; those of sets that `exists` denies are dropped. */
@@ -66,23 +74,39 @@ export class ModuleLogs {
     }
   }
 
-  /** A set's lines that match, oldest first: those next after `afterId`, so that a reader who follows misses none; else the newest. */
-  list(replicaSet: string, query: LogQuery): LogLineView[] {
+  /**
+   * A set's lines that match, in the order they came: those next after `afterId`, so that a reader who follows misses
+   * none; else the newest. `lastId` is how far that reader has come, also when nothing matched.
+   */
+  list(replicaSet: string, query: LogQuery): LogsView {
     const { afterId = 0, limit } = query;
-    const lines = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) => matches(line, query));
-    return afterId === 0 ? lines.slice(Math.max(0, lines.length - limit)) : lines.slice(0, limit);
+    const matching = (this.#rings.get(replicaSet)?.lines ?? []).filter((line) => matches(line, query));
+    if (afterId === 0) {
+      return { lines: matching.slice(Math.max(0, matching.length - limit)), lastId: this.#lastId };
+    }
+    const lines = matching.slice(0, limit);
+    return { lines, lastId: lines.length < matching.length ? lines.at(-1)?.id ?? afterId : this.#lastId };
   }
 
-  /** Writes what is new in one transaction; nothing when nothing is. What the storage throws passes through. */
-  flush(): void {
+  /**
+   * Writes what is new in one transaction, once a minute; nothing when nothing is. Of more than the disk is to take in a
+   * minute only the newest, and the rest later, as far as it is still there. `all`: whatever it takes, for the
+   * manager's end. What the storage throws passes through.
+   */
+  flush(all = false): void {
     if (this.#gone.size > 0) this.#storage.remove([...this.#gone]);
     this.#gone.clear();
-    if (this.#writtenId === this.#lastId) return;
-    const fresh = [...this.#rings.values()].flatMap(({ lines }) =>
-      lines.slice(-limits.logLinesKept).filter((line) => line.id > this.#writtenId)
-    );
-    this.#storage.write(fresh.sort((left, right) => left.id - right.id));
-    this.#writtenId = this.#lastId;
+    const { logStoredBytesPerMinute, logStoredBytesAtOnce } = limits;
+    this.#allowanceBytes = Math.min(logStoredBytesAtOnce, this.#allowanceBytes + logStoredBytesPerMinute);
+    // What the disk would drop again at once is not worth a write.
+    for (const ring of this.#rings.values()) forgetBefore(ring, ring.lines.at(-limits.logLinesKept)?.id);
+    const waiting = [...this.#rings.values()].filter(({ unstored }) => unstored.length > 0);
+    if (waiting.length === 0) return;
+    const chosen = choose(waiting, all ? Infinity : this.#allowanceBytes);
+    const lines = waiting.flatMap(({ unstored }, at) => unstored.slice(unstored.length - chosen.counts[at]));
+    this.#storage.write(lines.sort((left, right) => left.id - right.id));
+    this.#allowanceBytes = Math.max(0, this.#allowanceBytes - chosen.bytes);
+    for (const [at, { unstored }] of waiting.entries()) unstored.length -= chosen.counts[at];
   }
 
   /** Sets come and go; whoever adds one clears away what is left of those that went. */
@@ -96,13 +120,14 @@ export class ModuleLogs {
   }
 
   #addRing(replicaSet: string): Ring {
-    const ring: Ring = { lines: [], characters: 0 };
+    const ring: Ring = { lines: [], characters: 0, unstored: [] };
     this.#rings.set(replicaSet, ring);
     return ring;
   }
 
   #add(ring: Ring, line: LogLineView): void {
     ring.lines.push(line);
+    ring.unstored.push(line);
     ring.characters += line.text.length;
     if (ring.lines.length > 2 * limits.logLinesKept || ring.characters > 2 * charactersKept) trim(ring);
   }
@@ -128,4 +153,32 @@ function trim(ring: Ring): void {
   }
   ring.lines.splice(0, from);
   ring.characters = ring.lines.reduce((sum, { text }) => sum + text.length, 0);
+  forgetBefore(ring, ring.lines[0]?.id);
+}
+
+function forgetBefore(ring: Ring, firstId = 0): void {
+  if (ring.unstored.length > 0 && ring.unstored[0].id >= firstId) return;
+  ring.unstored = ring.unstored.filter(({ id }) => id >= firstId);
+}
+
+/** How many of each ring's newest lines to write, with that much in all: who has little first, the rest in equal parts. */
+function choose(rings: readonly Ring[], bytesMax: number): { counts: number[]; bytes: number } {
+  const counts = rings.map(() => 0);
+  const needs = rings.map(({ unstored }, at) => ({ at, bytes: bytesOf(unstored) }));
+  let bytes = 0;
+  for (const [done, { at }] of needs.sort((one, other) => one.bytes - other.bytes).entries()) {
+    const { unstored } = rings[at];
+    const part = bytes + (bytesMax - bytes) / (rings.length - done);
+    for (let index = unstored.length - 1; index >= 0; index--) {
+      const size = bytesOf([unstored[index]]);
+      if (bytes + size > part) break;
+      bytes += size;
+      counts[at] += 1;
+    }
+  }
+  return { counts, bytes };
+}
+
+function bytesOf(lines: readonly LogLineView[]): number {
+  return lines.reduce((sum, { text }) => sum + text.length + lineBytes, 0);
 }

@@ -12,9 +12,3 @@ export function connectionsMaxFor(openFilesMax: number | undefined, openFiles: n
   if (openFilesMax === undefined) return limits.connectionsMax;
   return Math.max(1, Math.min(limits.connectionsMax, openFilesMax - openFiles - spareFiles));
 }
-
-/** The soft limit in the text of `/proc/self/limits`; undefined when there is none. */
-export function parseOpenFilesMax(text: string): number | undefined {
-  const found = /^Max open files\s+(\d+)/m.exec(text);
-  return found ? Number(found[1]) : undefined;
-}

@@ -3,6 +3,7 @@
  * many requests were refused. From the dispatcher's outcomes and a tick → here → the events.
  */
 import type { RecordEvent } from "./events.ts";
+import { counted } from "../words.ts";
 
 interface Overflow {
   sinceMs: number;
@@ -39,7 +40,7 @@ export class Overload {
       if (nowMs - lastMs < quietMs && nowMs >= lastMs) continue;
       this.#sets.delete(set);
       const seconds = Math.max(1, Math.round((lastMs - sinceMs) / 1000));
-      const requests = refused === 1 ? "1 request was" : `${refused} requests were`;
+      const requests = counted(refused, "request was", "requests were");
       this.#record(
         "info",
         "queue_full",

@@ -7,7 +7,7 @@ import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
 import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
-import { wantedReplicas } from "../deployment/scale.ts";
+import { askedReplicas, wantedNow } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -26,6 +26,7 @@ import type {
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
 import type { ReplicaLoad } from "../scheduling/snapshot.ts";
 import type { StoredSet } from "../store/deployments.ts";
+import { counted } from "../words.ts";
 
 /** What metrics know of an endpoint now: rates over 10 s, quantiles over a minute, totals since the start. */
 export type EndpointRates = Pick<
@@ -39,6 +40,8 @@ export interface OverviewFacts {
   nowMs: number;
   startedAtMs: number;
   agents: readonly AgentRecord[];
+  /** How unsteady an agent's connection has been. */
+  damping(agent: string): { penalty: number; untilAtMs?: number };
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
@@ -51,6 +54,7 @@ export interface OverviewFacts {
   events: readonly EventView[];
   clients: number;
   process: ProcessUse;
+  disk: { writtenBytes: number | undefined; databaseBytes: number };
   configurationErrors: readonly string[];
 }
 
@@ -106,23 +110,38 @@ function compareNames(left: string, right: string): number {
 
 function agentView(facts: Indexed, agent: AgentRecord): AgentView {
   const replicas = replicaViews(facts, agent);
+  // What a lost one said last is no figure of now.
+  const telemetry = agent.health === "lost" ? undefined : agent.telemetry;
+  const use = telemetry && {
+    host: telemetry.host,
+    agentCpuCores: telemetry.agentCpuCores,
+    agentMemoryBytes: telemetry.agentMemoryBytes,
+  };
   return {
     name: agent.name,
     health: agent.health,
     cordoned: agent.cordoned,
     draining: agent.draining,
+    ...dampingView(facts.damping(agent.name)),
     address: agent.address,
     version: agent.version,
     labels: agent.labels,
     cores: agent.cores,
     slots: sum(replicas, (replica) => replica.slots),
     outstanding: facts.load.agents.get(agent.name)?.outstanding ?? 0,
-    ...(agent.telemetry ? { host: agent.telemetry.host } : {}),
-    agentCpuCores: agent.telemetry?.agentCpuCores ?? 0,
-    agentMemoryBytes: agent.telemetry?.agentMemoryBytes ?? 0,
+    ...use,
     replicas,
     joinedAtMs: agent.joinedAtMs,
+    ...(agent.connection ? optional("connectedAtMs", agent.connectedAtMs) : {}),
     lastSeenAtMs: agent.lastSeenAtMs,
+  };
+}
+
+function dampingView({ penalty, untilAtMs }: ReturnType<OverviewFacts["damping"]>): Partial<AgentView> {
+  const flapPenalty = Math.round(penalty * 100) / 100;
+  return {
+    ...(untilAtMs === undefined ? {} : { damped: { untilMs: untilAtMs } }),
+    ...(flapPenalty > 0 ? { flapPenalty } : {}),
   };
 }
 
@@ -165,17 +184,20 @@ function reportedView(
   const { current, good } = facts.setOf.get(report.replicaSet)!;
   const revision = [current, good].find((candidate) => candidate?.revision === report.revision);
   const isFixed = (revision?.specification.concurrency ?? agent.concurrency) !== undefined;
-  const sample = agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
+  const isLost = agent.health === "lost";
+  const sample = isLost
+    ? undefined
+    : agent.telemetry?.replicas.find((candidate) => candidate.handle === report.handle);
   return {
     replicaSet: report.replicaSet,
     revision: report.revision,
     version: versionOf(facts.setOf.get(report.replicaSet)!, report.revision),
     agent: agent.name,
     // Given up is out of the routes at once, before the agent has heard of it.
-    state: agent.health === "lost" ? "lost" : isWanted ? report.state : "stopping",
+    state: isLost ? "lost" : isWanted ? report.state : "stopping",
     ...(report.reason ? { reason: report.reason } : {}),
     // While it gets requests, what it gets; the agent's report is only where that starts.
-    slots: load?.slots || report.slots,
+    slots: isLost ? 0 : load?.slots || report.slots,
     ...(isFixed ? {} : { adaptive: true as const }),
     outstanding: load?.outstanding ?? 0,
     runners: sample?.runners ?? 0,
@@ -192,9 +214,7 @@ function versionOf(set: StoredSet, revision: number): string {
 }
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
-  const replicas = set.replicasOverride ?? set.current.specification.replicas;
-  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
-  const count = wantedReplicas(replicas, set.scaledTo, isRollingOut);
+  const count = wantedNow(set);
   const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
   const readyAgents = new Set(
     placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
@@ -207,7 +227,7 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     version,
     revision,
     owner: set.owner,
-    replicas,
+    replicas: askedReplicas(set),
     ready: readyAgents.size,
     wanted,
     queued: load?.queued ?? 0,
@@ -246,6 +266,7 @@ function rolloutView(
 }
 
 function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointView {
+  const load = facts.load.endpoints.get(routed.endpoint);
   return {
     ...routed.description,
     endpoint: routed.endpoint,
@@ -254,7 +275,10 @@ function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointVie
     timeoutMs: routed.timeoutMs,
     idempotent: routed.idempotent,
     readyReplicas: routed.replicas.length,
+    queued: load?.queued ?? 0,
+    outstanding: load?.outstanding ?? 0,
     ...facts.endpointRates(routed.endpoint),
+    totalsSinceMs: facts.startedAtMs,
   };
 }
 
@@ -274,6 +298,8 @@ function clusterView(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSet
     clients: facts.clients,
     managerCpuCores: facts.process.cpuCores,
     managerMemoryBytes: facts.process.memoryBytes,
+    ...optional("managerDiskWrittenBytes", facts.disk.writtenBytes),
+    databaseBytes: facts.disk.databaseBytes,
     configurationErrors: [...facts.configurationErrors],
   };
 }
@@ -288,6 +314,7 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
     }
   }
   for (const agent of agents) {
+    if (agent.damped) problems.push(`Agent ${agent.name} is damped: it was lost again and again`);
     if (agent.host?.throttled) problems.push(`Agent ${agent.name} slows itself down (heat or undervoltage)`);
   }
   for (const set of sets) {
@@ -300,7 +327,7 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
     }
     if (set.pendingReason) problems.push(`${set.name}: ${set.pendingReason}`);
     else if (set.ready < set.wanted) {
-      problems.push(`${set.name} has ${set.ready} of ${set.wanted} replicas ready`);
+      problems.push(`${set.name} has ${set.ready} of ${counted(set.wanted, "replica")} ready`);
     }
   }
   if (facts.configurationErrors.length > 0) {

@@ -37,6 +37,11 @@ export class Peers {
     return this.#peers.size;
   }
 
+  /** Whether someone is connected as this user. */
+  has(user: string): boolean {
+    return [...this.#peers.values()].some((peer) => peer.user === user);
+  }
+
   /** It has been welcomed, and its user is from now on the one it may return as. */
   add(channel: Channel, user: string): void {
     this.#peers.set(channel, { user, tag: this.#options.credentialTag(user) });

@@ -3,8 +3,9 @@ import type { OverviewFacts } from "./overview.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
 import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
+import type { PastRolloutView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
-import type { Reads } from "./api/reads.ts";
+import type { Reads, RolloutQuery } from "./api/reads.ts";
 import type { Accounts } from "./accounts.ts";
 import type { ModuleLogs } from "./module_logs.ts";
 
@@ -15,6 +16,8 @@ export interface ReadsOptions {
   facts(): OverviewFacts;
   metrics: Reads["metrics"];
   requests: RecentRequests;
+  /** What a set's rollout is judged by now. */
+  judged(replicaSet: string): NonNullable<PastRolloutView["judged"]>;
   nowMs(): number;
 }
 
@@ -39,15 +42,40 @@ export function createReads(options: ReadsOptions): Reads {
         ? undefined
         : revisionDetail(kept[at], kept[at + 1], revisionInForce(set).revision);
     },
+    rollouts: (query) => readRollouts(options, query),
     events: (query) => store.events.list(query),
     logs: (replicaSet, query) => logs.list(replicaSet, query),
     users: () => accounts.list(),
     metrics: options.metrics,
-    requests: (filter) => ({
-      slowest: options.requests.slowest(filter),
-      failed: options.requests.failed(filter),
-      failedNotKept: options.requests.uncounted(filter.sinceMs),
-    }),
+    requests: (filter) => options.requests.list(filter),
     nowMs: options.nowMs,
   };
+}
+
+/** Each with what began it; one that is being judged with the figures. */
+function readRollouts({ store, judged }: ReadsOptions, query: RolloutQuery): PastRolloutView[] {
+  const rollouts = store.deployments.rollouts.list(query);
+  const newest = new Set(store.deployments.loadAll().map(({ name, rollout }) => rolloutKey(name, rollout)));
+  return rollouts.map((rollout) => {
+    const { replicaSet, startedAtMs } = rollout;
+    const cause = causeOf(store.events, replicaSet, startedAtMs);
+    const figures = newest.has(rolloutKey(replicaSet, rollout)) ? judged(replicaSet) : [];
+    return {
+      ...rollout,
+      ...(cause === undefined ? {} : { cause }),
+      ...(figures.length > 0 ? { judged: figures } : {}),
+    };
+  });
+}
+
+function rolloutKey(replicaSet: string, rollout: { startedAtMs: number } | undefined): string {
+  return `${replicaSet} ${rollout?.startedAtMs ?? 0}`;
+}
+
+/** The deployment or the undo that came last before a rollout, in the event's words. */
+function causeOf(events: Store["events"], subject: string, startedAtMs: number): string | undefined {
+  const untilMs = startedAtMs + 1;
+  return ["deployed", "rollout_undone"]
+    .flatMap((kind) => events.list({ subject, kind, untilMs, limit: 1 }))
+    .sort((a, b) => b.id - a.id)[0]?.message;
 }

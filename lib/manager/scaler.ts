@@ -5,16 +5,18 @@
 import type { RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import {
+  askedReplicas,
   type Bounds,
   type ScaleMemory,
   startScaling,
   stepScale,
-  wantedReplicas,
+  wantedNow,
 } from "../deployment/scale.ts";
 import { describeError } from "../errors.ts";
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import type { RecordEvent } from "./events.ts";
+import { counted } from "../words.ts";
 
 export interface ScalerOptions {
   clock: Clock;
@@ -50,7 +52,7 @@ export class Scaler {
   starved(name: string): void {
     if (this.#waking.has(name)) return;
     const set = this.#options.sets().find((each) => each.name === name);
-    if (!set || !boundsOf(set) || wantedOf(set) !== 0) return;
+    if (!set || !boundsOf(set) || wantedNow(set) !== 0) return;
     const { clock, record } = this.#options;
     this.#waking.set(name, clock.monotonicMs());
     // Not within the dispatcher, which is in the middle of that request.
@@ -88,7 +90,8 @@ export class Scaler {
     const { sets, replicas } = this.#options.load();
     for (const set of scaled) {
       const load = sets.get(set.name);
-      const current = wantedOf(set);
+      // Between bounds it is a number.
+      const current = wantedNow(set) as number;
       const { memory, wanted } = stepScale(
         this.#memories.get(set.name) ?? startScaling(nowMs),
         boundsOf(set)!,
@@ -106,8 +109,13 @@ export class Scaler {
       if (!this.#scale(set, wanted)) continue;
       const why = wanted === 0
         ? "nobody has called it for a while"
-        : `${load?.outstanding ?? 0} requests run and ${load?.queued ?? 0} wait`;
-      record("info", "scaled", set.name, `${set.name} goes from ${current} to ${wanted} replicas: ${why}`);
+        : `${load?.outstanding ?? 0} running and ${load?.queued ?? 0} waiting`;
+      record(
+        "info",
+        "scaled",
+        set.name,
+        `${set.name} goes from ${current} to ${counted(wanted, "replica")}: ${why}`,
+      );
     }
   }
 
@@ -128,12 +136,7 @@ export class Scaler {
   }
 }
 
-function boundsOf({ replicasOverride, current }: StoredSet): Bounds | undefined {
-  const wish = replicasOverride ?? current.specification.replicas;
-  return typeof wish === "object" ? wish : undefined;
-}
-
-function wantedOf(set: StoredSet): number {
-  const isRollingOut = set.rollout?.state === "progressing" || set.rollout?.state === "paused";
-  return wantedReplicas(boundsOf(set)!, set.scaledTo, isRollingOut) as number;
+function boundsOf(set: StoredSet): Bounds | undefined {
+  const asked = askedReplicas(set);
+  return typeof asked === "object" ? asked : undefined;
 }

@@ -11,11 +11,13 @@ import { databasePath, fileExists } from "../store/data_folder.ts";
 import { openStore, type Store } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
-import { connectionsMaxFor, parseOpenFilesMax } from "./open_files.ts";
+import { parseOpenFilesMax } from "../open_files.ts";
+import { connectionsMaxFor } from "./open_files.ts";
 import { createProcessBuilder } from "./build_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
+import { counted } from "../words.ts";
 
 export type CreateManager = typeof createManager;
 
@@ -131,7 +133,7 @@ export async function requireGoodConfiguration(
   for (const error of errors) terminal.writeError(`${error}\n`);
   throw new SqwishError(
     "invalid_request",
-    `The configuration file ${file} has ${errors.length} error${errors.length === 1 ? "" : "s"}`,
+    `The configuration file ${file} has ${counted(errors.length, "error")}`,
   );
 }
 

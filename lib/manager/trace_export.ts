@@ -11,6 +11,7 @@ import type { RequestOutcome } from "../request_outcome.ts";
 import type { RequestFrame } from "../scheduling/dispatcher_options.ts";
 import { traceHeader } from "../trace_context.ts";
 import { describeOutgoing } from "./outgoing.ts";
+import { counted } from "../words.ts";
 
 export interface TraceSettings {
   /** The collector's whole address, e.g. `http://otel.local:4318/v1/traces`. */
@@ -117,7 +118,7 @@ export class TraceExport {
     const { clock, log } = this.#options;
     const nowMs = clock.monotonicMs();
     if (this.#lost === 0 || nowMs - this.#toldAtMs < tellEveryMs) return;
-    log.warn(`${this.#lost} spans were lost: the collector for traces takes none`);
+    log.warn(`${counted(this.#lost, "span was", "spans were")} lost: the collector for traces takes none`);
     this.#lost = 0;
     this.#toldAtMs = nowMs;
   }

@@ -6,6 +6,7 @@
  * The algorithm is DDSketch: Masson, Rim, Lee, "DDSketch: a fast and fully-mergeable quantile sketch with
  * relative-error guarantees", VLDB 2019 (vldb.org/pvldb/vol12/p2195-masson.pdf).
  */
+import { bestOrder, BitReader, BitWriter } from "./bits.ts";
 
 /** The promised relative error of a quantile. */
 const relativeError = 0.01;
@@ -13,14 +14,24 @@ const relativeError = 0.01;
 const growth = (1 + relativeError) / (1 - relativeError);
 const inverseLogGrowth = 1 / Math.log(growth);
 /** Values above 10 hours share the last bucket, the only one whose error isn't bounded. */
-const bucketsMax = bucketOf(10 * 3600 * 1e6) + 1;
+const bucketsMax = unboundedBucketOf(10 * 3600 * 1e6) + 1;
 /** What each bucket is read as, µs. */
 const bucketValues = Float64Array.from({ length: bucketsMax }, (_, bucket) => valueOf(bucket));
 
 /** Sparse wire form: bucket number → count. */
 export type HistogramBuckets = Record<string, number>;
-/** Storage form, a third as long: see `encode()`. */
+/** Storage form, a tenth as long: see `encode()`. */
+export type HistogramBytes = Uint8Array;
+/**
+ * Storage form of databases up to format 3: each bucket's distance from the one before in base 36, and behind a colon
+ * how many values it holds when that is more than one: "5k,1:3,1".
+ */
 export type HistogramText = string;
+
+/** Shared by all, since one is encoded at a time. */
+const writer = new BitWriter();
+const steps: number[] = [];
+const counts: number[] = [];
 
 export class Histogram {
   readonly #counts = new Float64Array(bucketsMax);
@@ -36,12 +47,13 @@ export class Histogram {
 
   /** Counts one value in µs; fractions are rounded, what is negative or no number counts as 0. */
   observe(us: number): void {
-    this.#add(us >= 0.5 ? Math.min(bucketOf(us), bucketsMax - 1) : 0, 1);
+    this.#add(bucketOf(us), 1);
   }
 
-  /** Adds another histogram's values, or those of its sparse form; unknown buckets of a newer program count as the last. */
-  merge(other: Histogram | HistogramBuckets | HistogramText): void {
+  /** Adds another histogram's values, or those of one of its other forms; unknown buckets of a newer program count as the last. */
+  merge(other: Histogram | HistogramBuckets | HistogramBytes | HistogramText): void {
     if (typeof other === "string") return this.#mergeText(other);
+    if (other instanceof Uint8Array) return this.#mergeBytes(other);
     if (other instanceof Histogram) {
       for (let bucket = other.#low; bucket <= other.#high; bucket++) {
         if (other.#counts[bucket] > 0) this.#add(bucket, other.#counts[bucket]);
@@ -93,20 +105,42 @@ export class Histogram {
   }
 
   /**
-   * For each bucket in use its distance from the one before, in base 36, and behind a colon how many values it holds
-   * when that is more than one: "5k,1:3,1".
+   * For each bucket in use its distance from the one before and how many values it holds, both from 0, as Exp-Golomb
+   * codes of two orders that the first byte names. About 5 bits a bucket; nothing when it is empty.
    */
-  encode(): HistogramText {
-    const parts: string[] = [];
-    let last = 0;
+  encode(): HistogramBytes {
+    steps.length = counts.length = 0;
+    let last = -1;
     for (let bucket = this.#low; bucket <= this.#high; bucket++) {
-      const count = this.#counts[bucket];
-      if (count === 0) continue;
-      const step = (bucket - last).toString(36);
-      parts.push(count === 1 ? step : `${step}:${count.toString(36)}`);
+      if (this.#counts[bucket] === 0) continue;
+      steps.push(bucket - last - 1);
+      counts.push(this.#counts[bucket] - 1);
       last = bucket;
     }
-    return parts.join(",");
+    writer.clear();
+    if (steps.length === 0) return writer.take();
+    const [stepOrder, countOrder] = [bestOrder(steps), bestOrder(counts)];
+    writer.put(stepOrder, 4);
+    writer.put(countOrder, 4);
+    for (const [at, step] of steps.entries()) {
+      writer.putGolomb(step, stepOrder);
+      writer.putGolomb(counts[at], countOrder);
+    }
+    return writer.take();
+  }
+
+  #mergeBytes(bytes: HistogramBytes): void {
+    if (bytes.length === 0) return;
+    const reader = new BitReader(bytes);
+    const [stepOrder, countOrder] = [reader.take(4), reader.take(4)];
+    let bucket = -1;
+    for (;;) {
+      const step = reader.takeGolomb(stepOrder);
+      const count = step === undefined ? undefined : reader.takeGolomb(countOrder);
+      if (count === undefined) return;
+      bucket += step! + 1;
+      this.#add(Math.min(bucket, bucketsMax - 1), count + 1);
+    }
   }
 
   #mergeText(text: HistogramText): void {
@@ -135,8 +169,13 @@ export class Histogram {
   }
 }
 
+/** The bucket of a value in µs; fractions are rounded, what is negative or no number is in bucket 0. */
+export function bucketOf(us: number): number {
+  return us >= 0.5 ? Math.min(unboundedBucketOf(us), bucketsMax - 1) : 0;
+}
+
 /** 0 is bucket 0; 1 µs is bucket 1. */
-function bucketOf(us: number): number {
+function unboundedBucketOf(us: number): number {
   const whole = Math.round(us);
   return whole === 0 ? 0 : Math.ceil(Math.log(whole) * inverseLogGrowth - 1e-9) + 1;
 }

@@ -4,6 +4,7 @@
  * Invariant: `sample()` never throws, for telemetry is the keepalive.
  */
 import type { HostSample } from "../protocol/messages.ts";
+import { rounded } from "./sample.ts";
 
 /** Returns a file's text, or undefined where there is no such file or it can't be read. */
 export type ReadText = (path: string) => string | undefined;
@@ -55,7 +56,7 @@ export function createHostSampler(options: HostSamplerOptions): HostSampler {
     const now = parseCpuTimes(readText("/proc/stat"));
     // Without /proc the load is the nearest thing to a share.
     if (!now) return Math.min(1, load1 / cores);
-    if (before && now.total > before.total) cpu = shareBetween(before, now);
+    if (before && now.total > before.total) cpu = rounded(shareBetween(before, now));
     before = now;
     return cpu;
   }

@@ -5,10 +5,11 @@
  * Invariant: time passes only by `tick()`; between two ticks everything belongs to one running second.
  */
 import { limits } from "../limits.ts";
+import type { History } from "./history.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import { Histogram } from "./histogram.ts";
 import { type AgentGauges, type AgentValue, isWorthWriting, type QueueValue, type Sample } from "./sample.ts";
-import { type SampleStorage, SampleWriter } from "./sample_writer.ts";
+import { SampleWriter } from "./sample_writer.ts";
 import { RunWindows } from "./runs.ts";
 import type { RequestOutcome } from "../request_outcome.ts";
 import { AgentSeries, endpointRing, EndpointSeries, QueueSeries, ringSeconds } from "./series.ts";
@@ -30,6 +31,8 @@ export interface Rates {
 export const otherEndpoints = "(other)";
 
 const rateSeconds = 10;
+/** While others are written, an agent is after this long too, so that its value is found without looking far back. */
+const refreshAfterMs = 3600_000;
 const windowSeconds = limits.sampleMs / 1000;
 
 export class Ingest {
@@ -50,10 +53,10 @@ export class Ingest {
   #closedSecond: number;
   #firstSecond: number;
 
-  /** `onWriteFailure` hears of samples the store refused, e.g. for a full disk; they are tried again a minute later. */
-  constructor(storage: SampleStorage, nowMs: number, onWriteFailure: (cause: unknown) => void = () => {}) {
+  /** `history` is this one's alone to write. `onWriteFailure` hears of samples the store refused, e.g. for a full disk; they are tried again a minute later. */
+  constructor(history: History, nowMs: number, onWriteFailure: (cause: unknown) => void = () => {}) {
     this.#onWriteFailure = onWriteFailure;
-    this.#writer = new SampleWriter(storage, nowMs);
+    this.#writer = new SampleWriter(history, nowMs);
     this.#closedSecond = Math.floor(nowMs / 1000) - 1;
     this.#firstSecond = this.#closedSecond + 1;
   }
@@ -226,22 +229,39 @@ export class Ingest {
     if (this.cluster.isWindowTouched) {
       rows.push({ kind: "cluster", subject: "", atMs, value: this.cluster.closeWindow(atMs) });
     }
-    for (const [subject, series] of this.agents) {
-      const gauges = series.windowGauges();
-      if (this.#shouldWrite(series, gauges)) {
-        rows.push({ kind: "agent", subject, atMs, value: { v: gauges } satisfies AgentValue });
-        series.written = gauges;
-      }
-      series.closeWindow();
-      if (atMs - series.lastSeenMs > ringSeconds * 1000) this.agents.delete(subject);
-    }
     for (const [subject, queue] of this.queues) {
       if (queue.windowMax > 0) {
         rows.push({ kind: "replicaSet", subject, atMs, value: { m: queue.windowMax } satisfies QueueValue });
       }
       queue.windowMax = queue.depth;
     }
-    this.#writer.add(rows);
+    this.#writer.add([...rows, ...this.#closeAgents(atMs, rows.length > 0)]);
+  }
+
+  /** `isWritten`: the window has other rows. */
+  #closeAgents(atMs: number, isWritten: boolean): Sample[] {
+    const moved: Sample[] = [];
+    const still: Sample[] = [];
+    for (const [subject, series] of this.agents) {
+      const gauges = series.windowGauges();
+      const row: Sample = { kind: "agent", subject, atMs, value: { v: gauges } satisfies AgentValue };
+      if (this.#shouldWrite(series, gauges)) {
+        moved.push(row);
+        series.written = gauges;
+        series.writtenAtMs = atMs;
+      } else if (gauges !== null && atMs - series.writtenAtMs >= refreshAfterMs) {
+        still.push(row);
+      }
+      series.closeWindow();
+      if (atMs - series.lastSeenMs > ringSeconds * 1000) this.agents.delete(subject);
+    }
+    if (!isWritten && moved.length === 0) return [];
+    for (const { subject, value } of still) {
+      const series = this.agents.get(subject)!;
+      series.written = (value as AgentValue).v;
+      series.writtenAtMs = atMs;
+    }
+    return [...moved, ...still];
   }
 
   /** An idle agent is written when its values move, a busy one always, a silent one once. */

@@ -25,12 +25,28 @@ export interface PrometheusSnapshot {
   queues: { replicaSet: string; depth: number }[];
   agents: Pick<
     AgentView,
-    "name" | "health" | "slots" | "outstanding" | "host" | "agentCpuCores" | "agentMemoryBytes" | "replicas"
+    | "name"
+    | "health"
+    | "damped"
+    | "flapPenalty"
+    | "slots"
+    | "outstanding"
+    | "host"
+    | "agentCpuCores"
+    | "agentMemoryBytes"
+    | "replicas"
   >[];
   /** Requests the agents ran, as they count them. */
   agentRuns: { agent: string; runs: number; failed: number }[];
   clients: number;
-  manager: { startedAtMs: number; cpuSeconds: number; memoryBytes: number };
+  manager: {
+    startedAtMs: number;
+    cpuSeconds: number;
+    memoryBytes: number;
+    /** Undefined where the system doesn't tell. */
+    diskWrittenBytes: number | undefined;
+    databaseBytes: number;
+  };
 }
 
 type Labels = Record<string, string>;
@@ -89,6 +105,16 @@ const agentGauges: [name: string, help: string, valueOf: (agent: Agent) => numbe
     "1 while the machine slows itself down.",
     ({ host }) => asNumber(host?.throttled),
   ],
+  [
+    "sqwish_agent_damped",
+    "1 while others are asked first, since it was lost again and again.",
+    ({ damped }) => damped ? 1 : 0,
+  ],
+  [
+    "sqwish_agent_flap_penalty",
+    "Its losses, each of which weighs half as much after two minutes.",
+    ({ flapPenalty }) => flapPenalty ?? 0,
+  ],
   ["sqwish_agent_slots", "Requests it takes at once.", ({ slots }) => slots],
   ["sqwish_agent_outstanding", "Requests it is running.", ({ outstanding }) => outstanding],
   [
@@ -141,12 +167,22 @@ function agentFamilies({ agents, agentRuns }: PrometheusSnapshot): string {
 
 function managerFamilies({ clients, manager, version }: PrometheusSnapshot): string {
   const startedAtS = manager.startedAtMs / 1000;
+  const written = manager.diskWrittenBytes;
   return [
     family("sqwish_clients", "gauge", "Connected clients.", [[{}, clients]]),
     family("sqwish_build_info", "gauge", "The manager's version, as a label.", [[{ version }, 1]]),
     family("process_start_time_seconds", "gauge", "Start of the manager since 1970.", [[{}, startedAtS]]),
     family("process_cpu_seconds_total", "counter", "CPU time of the manager.", [[{}, manager.cpuSeconds]]),
     family("process_resident_memory_bytes", "gauge", "Memory of the manager.", [[{}, manager.memoryBytes]]),
+    family(
+      "sqwish_manager_disk_written_bytes_total",
+      "counter",
+      "What the manager had written to disks.",
+      written === undefined ? [] : [[{}, written]],
+    ),
+    family("sqwish_manager_database_bytes", "gauge", "The manager's database with its log.", [
+      [{}, manager.databaseBytes],
+    ]),
   ].join("");
 }
 

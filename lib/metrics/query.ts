@@ -17,10 +17,10 @@ import {
   rateColumns,
   type SpanRow,
 } from "./grid.ts";
+import type { History } from "./history.ts";
 import type { Ingest } from "./ingest.ts";
 import { revisionSubject } from "./runs.ts";
 import { agentColumns, type Sample, type SampleKind } from "./sample.ts";
-import type { SampleStorage } from "./sample_writer.ts";
 import { endpointRing, ringSeconds, type SecondRing } from "./series.ts";
 
 export interface MetricsQuery {
@@ -37,7 +37,7 @@ export interface MetricsQuery {
 
 export interface MetricsSources {
   ingest: Ingest;
-  samples: Pick<SampleStorage, "read" | "lastBefore">;
+  history: Pick<History, "read" | "lastOfAgents" | "subjects">;
 }
 
 /** The series that can be asked for, and what each is about. */
@@ -45,6 +45,7 @@ export const seriesKinds = {
   requests: "endpoint",
   errors: "endpoint",
   latency: "endpoint",
+  endpointLatency: "endpoint",
   queue: "replicaSet",
   cpu: "agent",
   memory: "agent",
@@ -88,11 +89,11 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
       `fromMs must be before toMs, they are ${query.fromMs} and ${query.toMs}`,
     );
   }
-  const isOfRuns = hasRuns(series);
-  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs, isOfRuns);
+  const isCoarse = isCoarseOnly(series);
+  const grid = planGrid(query.fromMs, query.toMs, sources.ingest.liveSpan().toMs, isCoarse);
   const columns = columnsOf(series, readRows(series, query.subject, grid, sources), grid);
   // A subject that was asked for has its column also when there is nothing to say of it.
-  if (query.subject !== undefined && series !== "latency" && !isOfRuns) {
+  if (query.subject !== undefined && series !== "latency" && !isCoarse) {
     columnOf(columns, query.subject, grid, emptyOf(series));
   }
   if (grid.stepMs === liveStepMs) overlayLive(series, query.subject, columns, grid, sources.ingest);
@@ -109,9 +110,10 @@ export function queryMetrics(query: MetricsQuery, sources: MetricsSources): Metr
   };
 }
 
-/** Runs are known by 10 s and coarser only. */
-function hasRuns(series: SeriesName): boolean {
-  return seriesKinds[series] === "revision" || seriesKinds[series] === "agentRuns";
+/** Runs, and the latency of each endpoint at once, are known by 10 s and coarser only. */
+function isCoarseOnly(series: SeriesName): boolean {
+  const kind = seriesKinds[series];
+  return kind === "revision" || kind === "agentRuns" || series === "endpointLatency";
 }
 
 /** The finest resolution that is still kept for `fromMs` and needs at most 1500 points; longer steps beyond 5 days. */
@@ -141,7 +143,7 @@ function readRows(
   grid: Grid,
   sources: MetricsSources,
 ): SpanRow[] {
-  const { ingest, samples } = sources;
+  const { ingest, history } = sources;
   // What the rings cover needs no rows.
   const endMs = grid.stepMs === liveStepMs ? Math.min(grid.endMs, ingest.liveSpan().fromMs) : grid.endMs;
   if (grid.startMs >= endMs) return [];
@@ -152,12 +154,12 @@ function readRows(
     ? Math.max(grid.startMs, ingest.rolledUpToMs())
     : grid.startMs - limits.sampleMs + 1;
   const read = (resolutionMs: number, subject: string, fromMs: number, toMs: number) =>
-    withSpan(resolutionMs, samples.read({ resolutionMs, kind, subject, fromMs, toMs }));
+    withSpan(resolutionMs, history.read({ resolutionMs, kind, subject, fromMs, toMs }));
   const subjects = subject === undefined || kind === "revision"
     ? chooseSubjects(kind, grid, endMs, sources, subject === undefined ? "" : revisionSubject(subject, ""))
     : [subject];
   return subjects.flatMap((each) => [
-    ...(kind === "agent" ? readHeld(each, grid, samples) : []),
+    ...(kind === "agent" ? readHeld(each, grid, history) : []),
     ...(isCoarse ? read(limits.rolledUpMs, each, grid.startMs, Math.min(fineFromMs, endMs)) : []),
     ...read(limits.sampleMs, each, fineFromMs, endMs),
     ...withSpan(
@@ -172,13 +174,11 @@ function chooseSubjects(
   kind: SampleKind,
   grid: Grid,
   endMs: number,
-  { ingest, samples }: MetricsSources,
+  { ingest, history }: MetricsSources,
   prefix: string,
 ): string[] {
-  const stored = [limits.sampleMs, limits.rolledUpMs]
-    .flatMap((resolutionMs) => samples.lastBefore(resolutionMs, kind, undefined, endMs));
-  const pending = ingest.pending.filter((row) => row.kind === kind);
-  const subjects = [...new Set([...stored, ...pending].map((row) => row.subject))]
+  const pending = ingest.pending.filter((row) => row.kind === kind).map((row) => row.subject);
+  const subjects = [...new Set([...history.subjects(kind), ...pending])]
     .filter((subject) => subject.startsWith(prefix)).sort();
   const rowMs = grid.stepMs >= limits.rolledUpMs ? limits.rolledUpMs : limits.sampleMs;
   const subjectsMax = Math.max(1, Math.floor(rowsMax * rowMs / (endMs - grid.startMs)));
@@ -191,9 +191,9 @@ function chooseSubjects(
  * Each agent's values from before the grid, which hold until its first row within. A fine grid takes of the 5 min rows
  * only those that had ended: what one covers of the grid itself, the fine rows know better.
  */
-function readHeld(subject: string, grid: Grid, samples: MetricsSources["samples"]): SpanRow[] {
+function readHeld(subject: string, grid: Grid, history: MetricsSources["history"]): SpanRow[] {
   const read = (resolutionMs: number) =>
-    withSpan(resolutionMs, samples.lastBefore(resolutionMs, "agent", subject, grid.startMs));
+    withSpan(resolutionMs, history.lastOfAgents(resolutionMs, subject, grid.startMs));
   const isFine = grid.stepMs < limits.rolledUpMs;
   const rolledUp = read(limits.rolledUpMs).filter((row) => !isFine || row.atMs + row.spanMs <= grid.startMs);
   return [...rolledUp, ...read(limits.sampleMs)].sort((a, b) => a.atMs - b.atMs);
@@ -216,6 +216,7 @@ function columnsOf(series: SeriesName, rows: readonly SpanRow[], grid: Grid): Co
       return rateColumns("errors", rows, grid);
     case "revisionLatency":
     case "agentLatency":
+    case "endpointLatency":
       return p95Columns(rows, grid);
     case "latency":
       return latencyColumns(rows, grid);

@@ -3,7 +3,7 @@
  * Keys are short because there are many rows. All pure.
  * Invariant: a merge of merged values is the merge of all values (sums, histograms, maxima).
  */
-import { Histogram, type HistogramText } from "./histogram.ts";
+import { Histogram, type HistogramBytes, type HistogramText } from "./histogram.ts";
 
 /**
  * "cluster" has the form of an endpoint and is the sum of all, so that a chart of the whole reads one row per step.
@@ -31,7 +31,8 @@ export interface Sample {
 export interface EndpointValue {
   n: number;
   e: number;
-  l: HistogramText;
+  /** Text in rows of databases up to format 3. */
+  l: HistogramBytes | HistogramText;
 }
 
 /** The columns of an agent's sample, in the order they are stored. */
@@ -124,7 +125,7 @@ function mergeAgentRows(rows: readonly Sample[], endMs: number): AgentValue {
   return JSON.stringify(means) === JSON.stringify(last) ? { v: means } : { v: means, l: last };
 }
 
-/** Four digits: more would be noise in the rows. Whole numbers such as bytes lose their fraction only. */
+/** Four digits: more would be noise, in telemetry and in the rows. Whole numbers such as bytes lose their fraction only. */
 export function rounded(number: number): number {
   return Math.abs(number) >= 1000 ? Math.round(number) : Math.round(number * 1e4) / 1e4;
 }

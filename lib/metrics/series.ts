@@ -4,7 +4,7 @@
  * Invariant: memory is fixed once a series exists; nothing here reads a clock.
  */
 import { type ErrorCode, errorTable } from "../errors.ts";
-import { Histogram, type HistogramText } from "./histogram.ts";
+import { Histogram } from "./histogram.ts";
 import { agentColumns, type AgentGauges, type EndpointValue, rounded } from "./sample.ts";
 
 /** Seconds a ring holds. */
@@ -95,7 +95,7 @@ export class EndpointSeries {
   readonly #window = new Histogram();
   #windowRequests = 0;
   #windowErrors = 0;
-  #recent: { atMs: number; latency: HistogramText }[] = [];
+  #recent: { atMs: number; latency: EndpointValue["l"] }[] = [];
 
   /** Counts one outcome. Allocates nothing. */
   observe(code: "ok" | ErrorCode, totalMs: number): void {
@@ -177,6 +177,7 @@ export class AgentSeries {
   readonly ring = new SecondRing(agentColumns.length);
   /** The last values that were handed to the store; undefined before the first. */
   written: AgentGauges | null | undefined;
+  writtenAtMs = 0;
   lastSeenMs = 0;
   hasRun = false;
   runsTotal = 0;

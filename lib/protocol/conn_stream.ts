@@ -10,6 +10,8 @@ import { type ByteStream, describeLoss } from "./websocket.ts";
  */
 const roomBytesMin = 4 * 1024;
 const roomBytesMax = 256 * 1024;
+/** Of a buffer that is read into again and again: with less left than a TLS record holds, the next read gets a new one. */
+const leftBytesMin = 16 * 1024;
 
 const noBytes = new Uint8Array(0);
 
@@ -77,7 +79,7 @@ export class ConnStream implements SharedStream {
       let count: number | null;
       try {
         // What was read belongs to the receiver; the next goes behind it, or into a new buffer.
-        if (buffer.length - filled < roomBytes / 2) {
+        if (buffer.length - filled < Math.min(roomBytes / 2, leftBytesMin)) {
           buffer = new Uint8Array(roomBytes);
           filled = 0;
         }
@@ -86,7 +88,8 @@ export class ConnStream implements SharedStream {
         return thrown instanceof Error ? describeLoss(thrown) : String(thrown);
       }
       if (count === null) return "the peer closed the connection";
-      roomBytes = nextRoomBytes(roomBytes, count, filled + count === buffer.length);
+      const hadRoom = buffer.length - filled;
+      roomBytes = nextRoomBytes(roomBytes, count, hadRoom);
       const from = filled;
       filled += count;
       this.#deliver(buffer.subarray(from, filled));
@@ -130,8 +133,8 @@ export class ConnStream implements SharedStream {
   }
 }
 
-function nextRoomBytes(roomBytes: number, count: number, hasFilled: boolean): number {
-  if (hasFilled) return Math.min(roomBytesMax, 4 * roomBytes);
+function nextRoomBytes(roomBytes: number, count: number, hadRoom: number): number {
+  if (count === hadRoom && 4 * hadRoom > roomBytes) return Math.min(roomBytesMax, 4 * roomBytes);
   return count < roomBytes / 8 ? Math.max(roomBytesMin, roomBytes / 4) : roomBytes;
 }
 

@@ -1,6 +1,7 @@
 /** Every kind of event the cluster records, so that a subscription to one that can't come is refused. Append-only. */
 export const eventKinds = [
   "agent_cordoned",
+  "agent_damped",
   "agent_drained",
   "agent_joined",
   "agent_leaving",
@@ -10,6 +11,7 @@ export const eventKinds = [
   "agent_returned",
   "agent_suspect",
   "agent_uncordoned",
+  "agent_undamped",
   "canary_advanced",
   "certificate_renewed",
   "configuration_accepted",
@@ -37,3 +39,14 @@ export const eventKinds = [
   "woken",
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
+
+/** Other names that may be asked for: a revision that failed is rolled back. */
+const eventAliases: ReadonlyMap<string, EventKind> = new Map([["rolled_back", "rollout_failed"]]);
+
+/** All names that `eventKindOf` knows. */
+export const eventNames: readonly string[] = [...eventKinds, ...eventAliases.keys()];
+
+/** The kind that is meant; undefined for a name that is none. */
+export function eventKindOf(name: string): EventKind | undefined {
+  return eventKinds.find((kind) => kind === name) ?? eventAliases.get(name);
+}

@@ -15,18 +15,29 @@ export interface AgentView {
   cordoned: boolean;
   /** What it runs is moved to others; it is cordoned too. */
   draining: boolean;
+  /** Lost again and again: it gets requests only where nobody else can serve. Missing while it is not. */
+  damped?: {
+    /** If it is not lost again. */
+    untilMs: number;
+  };
+  /** Its losses, each of which weighs half as much after two minutes. Missing when there was none lately. */
+  flapPenalty?: number;
   address: string;
   version: string;
   labels: Record<string, string>;
   cores: number;
+  /** None of a lost one. */
   slots: number;
   outstanding: number;
-  /** Missing until the first telemetry. */
+  /** As of the last second. Missing until the first telemetry, and of a lost agent, of which nobody knows. */
   host?: HostSample;
-  agentCpuCores: number;
-  agentMemoryBytes: number;
+  agentCpuCores?: number;
+  agentMemoryBytes?: number;
   replicas: ReplicaView[];
+  /** The first time ever. */
   joinedAtMs: number;
+  /** When its present connection began; missing while there is none. */
+  connectedAtMs?: number;
   lastSeenAtMs: number;
 }
 
@@ -37,7 +48,7 @@ export interface ReplicaView {
   agent: string;
   state: "pending" | "loading" | "ready" | "failed" | "stopping" | "lost";
   reason?: string;
-  /** Requests it takes at once, as of now. */
+  /** Requests it takes at once, as of now; 0 of a lost one, as are its figures of use. */
   slots: number;
   /** They follow throughput and latency; missing when they are configured. */
   adaptive?: true;
@@ -68,6 +79,34 @@ export interface RolloutView {
   endedAtMs?: number;
 }
 
+/** What one revision did with the requests of an endpoint that count in judging it, lately. */
+export interface ArmView {
+  requests: number;
+  errors: number;
+  /** Run times of replies; missing without any. */
+  p95Ms?: number;
+}
+
+/** `GET /v1/rollouts`: one that is under way or over. */
+export interface PastRolloutView {
+  replicaSet: string;
+  /** 0: nothing before. */
+  fromRevision: number;
+  toRevision: number;
+  version: string;
+  /** "replaced": something newer was deployed, or the set deleted, before it was over. */
+  state: RolloutView["state"] | "replaced";
+  /** Of a canary under way: its stage, from 0. */
+  step?: number;
+  reason?: string;
+  startedAtMs: number;
+  endedAtMs?: number;
+  /** What began it and by whom, in the words of the event; missing when that is not kept. */
+  cause?: string;
+  /** While it is judged: its answers beside those of the revision before, by endpoint. */
+  judged?: { endpoint: string; before: ArmView; after: ArmView }[];
+}
+
 export interface ReplicaSetView {
   name: string;
   /** Of what shall run: of a revision that failed, the one before it. `rollout` tells of the newest. */
@@ -96,6 +135,9 @@ export interface EndpointView extends EndpointDescription {
   replicaSet: string;
   revision: number;
   readyReplicas: number;
+  /** Of this endpoint alone: those that wait, and those that run. */
+  queued: number;
+  outstanding: number;
   /** Over the last 10 s. */
   requestsPerSecond: number;
   errorsPerSecond: number;
@@ -105,6 +147,8 @@ export interface EndpointView extends EndpointDescription {
   p99Ms?: number;
   totalRequests: number;
   totalErrors: number;
+  /** What the totals count from: the manager's start. */
+  totalsSinceMs: number;
 }
 
 export interface ModuleView {
@@ -171,15 +215,25 @@ export interface RequestsView {
   slowest: RequestView[];
   /** The newest that failed. */
   failed: RequestView[];
-  /** Failures beyond those that are kept. */
-  failedNotKept: number;
+  /** All that ended well, and all that failed, the most frequent first, of the endpoint that was asked for. */
+  answered: number;
+  failures: { code: ErrorCode; count: number }[];
+  /** Both count from here: the minute of what was asked for, or the manager's start, before which nothing is known. */
+  sinceMs: number;
 }
 
 /** A line that a module printed. */
 export interface LogLineView extends LogLine {
-  /** Grows; `afterId` of the next question. */
+  /** Grows, over restarts of the manager too. */
   id: number;
   agent: string;
+}
+
+/** `GET /v1/logs/NAME`. */
+export interface LogsView {
+  lines: LogLineView[];
+  /** `afterId` of the next question: all up to here that matched has been told. Smaller than before: a manager with other data. */
+  lastId: number;
 }
 
 export interface UserView {
@@ -204,6 +258,10 @@ export interface ClusterView {
   clients: number;
   managerCpuCores: number;
   managerMemoryBytes: number;
+  /** Since the manager's start, its helper processes' included, as the kernel counts them; missing where it doesn't. */
+  managerDiskWrittenBytes?: number;
+  /** The manager's database with its log: everything that it stores. */
+  databaseBytes: number;
   /** Errors of the last refused configuration; empty when the file in force is the newest. */
   configurationErrors: string[];
 }
@@ -243,6 +301,8 @@ export interface DeployRequest {
   }[];
   /** Endpoints that were called in the last hour may go or take less. */
   force?: boolean;
+  /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
+  rescale?: boolean;
   /** Nothing is done; the answer says what would be. */
   dryRun?: boolean;
 }
@@ -271,6 +331,8 @@ export interface DeployView {
   revision: number;
   /** False: the same as the current revision, nothing was done. */
   changed: boolean;
+  /** How many the set goes on with, where the deployment itself says something else or nothing. */
+  keeps?: ReplicaCount;
   /** Of a dry run: what would change, and why it would be refused, if it would. */
   changes?: ChangeView[];
   refusal?: string;

@@ -49,8 +49,9 @@ export function describeLoss(error: Error): string {
 }
 
 const closeGraceMs = 1000;
-/** A connection with nothing to send keeps no more than this for its next batch. */
-const idleBatchBytesMax = 32 * 1024;
+/** After so many small writes in a row a connection keeps no more than this for its next batch. */
+const quietBatchBytesMax = 32 * 1024;
+const quietWritesMax = 16;
 const noBytes = new Uint8Array(0);
 const encoder = new TextEncoder();
 
@@ -76,6 +77,8 @@ export class WebSocketChannel implements Channel, MessageSink {
   #endsWithClose = false;
   /** What is being written, in a buffer that every write uses again. */
   #batch = noBytes;
+  /** In a row, far smaller than the buffer. */
+  #quietWrites = 0;
   #writingBytes = 0;
   #receivedBytes = 0;
   #flushScheduled = false;
@@ -200,7 +203,6 @@ export class WebSocketChannel implements Channel, MessageSink {
     while (!this.#ended && this.#writingBytes === 0) {
       const bytes = this.#takeBatch();
       if (bytes === null) {
-        if (this.#batch.length > idleBatchBytesMax) this.#batch = noBytes;
         if (this.#endsWithClose) this.#end(this.#close!.code, this.#close!.reason);
         return;
       }
@@ -239,8 +241,7 @@ export class WebSocketChannel implements Channel, MessageSink {
       return last;
     }
     const length = this.#urgentBytes + messageBytes;
-    if (this.#batch.length < length) this.#batch = new Uint8Array(Math.max(length, 2 * this.#batch.length));
-    const bytes = this.#batch;
+    const bytes = this.#batch = this.#roomFor(length);
     let at = 0;
     for (const frame of this.#urgent) {
       bytes.set(frame, at);
@@ -253,6 +254,15 @@ export class WebSocketChannel implements Channel, MessageSink {
       this.#outbox.write(bytes, at);
     }
     return bytes.length === length ? bytes : bytes.subarray(0, length);
+  }
+
+  /** The buffer of the last batch, unless it is too small, or has long been far too large. */
+  #roomFor(length: number): Uint8Array<ArrayBuffer> {
+    const kept = this.#batch.length;
+    if (kept < length) return new Uint8Array(Math.max(length, 2 * kept));
+    if (kept <= quietBatchBytesMax || length > kept / 8) this.#quietWrites = 0;
+    else if (++this.#quietWrites >= quietWritesMax) return new Uint8Array(length);
+    return this.#batch;
   }
 
   #receive(chunk: Uint8Array): void {

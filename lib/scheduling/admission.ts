@@ -6,10 +6,11 @@
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { headerBytes } from "../protocol/frame.ts";
-import { estimateWaitMs, isHopeless } from "./capacity.ts";
 import type { Target } from "./fleet.ts";
-import { retryAfterMs } from "./outcomes.ts";
+import { boundedRetryMs, retryAfterMs } from "./outcomes.ts";
+import { longWaitMs, repliesRemembered, usualWaitMs } from "./service_rate.ts";
 import type { Requester, SetState } from "./state.ts";
+import { counted } from "../words.ts";
 
 /** Bounds that a frame's outer shape doesn't show; null: nothing wrong. `bytes[at, end)` is a whole frame. */
 export function refuseFrame(bytes: Uint8Array, at: number, end: number): SqwishError | null {
@@ -62,7 +63,7 @@ export function refuseQueue(set: SetState): SqwishError | null {
   const { name, queueMax } = set.routed;
   const { size: queued, bytes } = set.queue;
   const full = queued >= queueMax
-    ? `${queueMax} requests, it has ${queued}`
+    ? `${counted(queueMax, "request")}, it has ${queued}`
     : bytes >= limits.queueBytesMax
     ? `${limits.queueBytesMax} bytes, it has ${bytes}`
     : null;
@@ -72,33 +73,85 @@ export function refuseQueue(set: SetState): SqwishError | null {
   });
 }
 
+/** A wait of this share of what a request has is short: never a reason to refuse it. */
+const shortShare = 0.1;
+/** However much a function's times vary, a request may wait this share of what it has. */
+const waitShareMin = 0.5;
+/** What the way to and from its caller takes is not seen from here, nor what a busy machine adds to everything. */
+const spareShare = 0.1;
+/** Replicas that are still being given more at once may turn out to get through so many times as much. */
+const unsettledFactor = 2;
+
 /**
- * Asked only when no replica is free for it: so much of its own client waits before it, in order, that it can't be in
- * time even if nobody else had anything. `target`: its replicas, when any has shown it.
+ * Asked only when no replica is free for it: what waits before it and what it takes itself are more than it has. What
+ * is admitted is then answered in time (99 of 100), and the rest is free to go elsewhere at once. `target`: its
+ * replicas, when any has shown it. docs/decisions/0026 has the reasons.
  */
 export function refuseLate(
   requester: Requester,
-  { queue }: SetState,
+  set: SetState,
   target: Target | undefined,
   remainingMs: number,
+  nowMs: number,
 ): SqwishError | null {
-  const ahead = queue.waitingOf(requester.id);
-  if (ahead === 0 || !target) return null;
-  let servedPerMs = 0;
-  for (const { available, capacity } of target.replicas) {
-    if (!available) continue;
-    // One that has not been asked for much yet may turn out to do far more.
-    if (!capacity.isSettled) return null;
-    servedPerMs += capacity.servedPerMs;
+  const { queue, roundTrip: { variation } } = set;
+  if (!target || queue.size === 0) return null;
+  const { servedPerMs, departures } = rateOf(target, nowMs);
+  if (servedPerMs === 0) return null;
+  let ahead = queue.aheadOf(requester.id);
+  // Some of what waits is for others.
+  if (target.replicas.length < set.replicas.length) {
+    ahead = Math.min(ahead, queue.waiting(target.routed.endpoint));
   }
-  const waitMs = estimateWaitMs(ahead, servedPerMs);
-  if (!isHopeless(waitMs, remainingMs)) return null;
+  const waitMs = usualWaitMs(ahead, servedPerMs, variation);
+  if (waitMs <= remainingMs * shortShare) return null;
+  const { meanMs, boundMs } = target.roundTrip;
+  const runMs = Math.min(boundMs, Math.max(meanMs, remainingMs * (1 - waitShareMin)));
+  const lateMs = longWaitMs(ahead, servedPerMs, variation, departures) + runMs -
+    remainingMs * (1 - spareShare);
+  if (lateMs <= 0) return null;
   return new SqwishError(
-    "deadline_exceeded",
-    `${target.routed.endpoint} has ${Math.round(remainingMs)} ms, and what waits before it takes about ` +
-      `${Math.round(waitMs)} ms; send less at once or allow more time`,
-    { details: { mayHaveRun: "no", started: false, estimatedWaitMs: Math.round(waitMs), ahead } },
+    "queue_full",
+    `What waits before a request for ${target.routed.endpoint} takes about ${
+      Math.round(waitMs)
+    } ms, and it has ` +
+      `${Math.round(remainingMs)} ms for all; send less at once or allow more time`,
+    {
+      details: {
+        retryAfterMs: boundedRetryMs(lateMs),
+        queued: queue.size,
+        estimatedWaitMs: Math.round(waitMs),
+      },
+    },
   );
+}
+
+/** Written anew for each request that asks, so that none costs an object. */
+const rate = { servedPerMs: 0, departures: 0 };
+
+/** What the replicas of an endpoint get through per ms, all together, and by how many departures; 0: not known. */
+function rateOf({ replicas }: Target, nowMs: number): Readonly<typeof rate> {
+  let servedPerMs = 0;
+  let slots = 0;
+  let slotsUnknown = 0;
+  let departures = 0;
+  let isSettled = true;
+  for (const { available, capacity, service } of replicas) {
+    if (!available) continue;
+    isSettled &&= capacity.hasSettled;
+    const measured = service.perMs(nowMs);
+    // One that has not been full is at best as quick with all slots in use as it was with a few.
+    const own = measured || capacity.servedPerMs;
+    servedPerMs += own;
+    if (own > 0) slots += capacity.slots;
+    else slotsUnknown += capacity.slots;
+    departures += measured > 0 ? service.departures : repliesRemembered;
+  }
+  // A replica that has answered nothing yet is taken to be like the others.
+  const whole = slots === 0 ? 0 : servedPerMs * (1 + slotsUnknown / slots);
+  rate.servedPerMs = whole * (isSettled ? 1 : unsettledFactor);
+  rate.departures = departures;
+  return rate;
 }
 
 function tooLarge(what: string, bytesMax: number, bytes: number): SqwishError {

@@ -102,6 +102,7 @@ export class Capacity {
   /** The level that a probe is compared with. */
   #reference: Level | null = null;
   #stride = 2;
+  #hasSettled = false;
   #direction: 1 | -1 = 1;
   #holdMs = holdMsMin;
   #holdUntilMs = -Infinity;
@@ -115,13 +116,14 @@ export class Capacity {
     this.slots = floor;
     this.#reference = null;
     this.#leastRunMs = Infinity;
+    this.#hasSettled = false;
     this.#startAnew();
     this.#clear(-Infinity);
   }
 
-  /** Whether more slots have been tried and did not pay: only then says `servedPerMs` what is possible. */
-  get isSettled(): boolean {
-    return !this.adaptive || this.#stride <= strideSmall;
+  /** Whether more slots have been tried and did not pay: until then nobody knows what is possible. */
+  get hasSettled(): boolean {
+    return !this.adaptive || this.#hasSettled;
   }
 
   /** What it gets through per ms with all slots in use (Little); 0: nothing known. */
@@ -303,6 +305,7 @@ export class Capacity {
       this.#runSquares =
         0;
     const isCareful = this.#stride <= strideSmall;
+    this.#hasSettled ||= isCareful;
     this.#samples = Math.min(levelSamplesMax, isCareful ? Math.max(carefulSamples, this.slots) : this.slots);
     this.#settledMs = nowMs + Math.min(levelMsMax / 2, this.#roundTripMs);
     this.#judgedMs = nowMs + Math.max(levelMsMin, this.#roundTripMs * (isCareful ? carefulRoundTrips : 1));
@@ -328,20 +331,4 @@ function blend(older: Level, newer: Level): Level {
     waitMs: blended(older.waitMs, newer.waitMs),
     runMs: blended(older.runMs, newer.runMs),
   };
-}
-
-/** A request is refused only when the queue would have to move this much faster than it ever did. */
-const hopelessFactor = 3;
-
-/**
- * How long a request waits with so many before it, when replicas get through `servedPerMs` all together (the sum of
- * their `servedPerMs`). 0 when nothing is known: better queued in vain than refused wrongly.
- */
-export function estimateWaitMs(queuedAhead: number, servedPerMs: number): number {
-  return servedPerMs > 0 ? queuedAhead / servedPerMs : 0;
-}
-
-/** It can't be in time, by a wide margin: refused at once, it costs nobody anything. */
-export function isHopeless(waitMs: number, remainingMs: number): boolean {
-  return waitMs > hopelessFactor * remainingMs;
 }

@@ -31,10 +31,9 @@ import {
   refuseShare,
 } from "./admission.ts";
 import type { DispatcherOptions } from "./dispatcher_options.ts";
-import { chooseFor, Fleet } from "./fleet.ts";
+import { chooseFor, Fleet, type Target } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
 import * as outcomes from "./outcomes.ts";
-import { smoothRunUs } from "./policy.ts";
 import { type DispatcherSnapshot, snapshotOf } from "./snapshot.ts";
 import {
   type FrameSink,
@@ -102,15 +101,17 @@ export class Dispatcher {
       !isCongested(requester.sink);
     const replica = mayRun ? chooseFor(target, nowMs, this.#random) : null;
     const full = refuseShare(inFlight.size) ??
-      (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs));
+      (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs, nowMs));
     if (full) return this.#refuse(requester, id, number, full, endpoint);
 
     setFrameRequestId(bytes, at, this.#epoch, number);
     const pending = new Pending(requester, id, endpoint, set, number, nowMs, deadlineMs, bytes, at, end);
     this.#inFlight.add(pending);
     this.#deadlines.add(pending, nowMs);
-    if (replica) this.#run(pending, replica, nowMs);
-    else this.#enqueue(pending, nowMs);
+    if (replica) return this.#run(pending, target!, replica, nowMs);
+    this.#enqueue(pending, nowMs);
+    // Those before it may all be of clients that do not read, and no reply may come that looks at the queue again.
+    if (this.#fleet.canServe(endpoint)) this.#pump(set);
   }
 
   /** The requester gives up: answered with `cancelled` at once. An id that isn't in flight is ignored. */
@@ -167,7 +168,7 @@ export class Dispatcher {
     const running = link.running.values().sort((left, right) => right.number - left.number);
     for (const pending of running) {
       const { phase } = pending;
-      this.#release(pending);
+      this.#release(pending, nowMs);
       if (phase === "abandoned") {
         this.#deadlines.remove(pending);
       } else if (this.#mayRunAgain(pending, nowMs)) {
@@ -247,16 +248,15 @@ export class Dispatcher {
         if (!pending) break;
         pending.node = null;
         const target = this.#fleet.targets.get(pending.endpoint)!;
-        // The timer may be late when there is much to do: no slot for what nobody waits for any more.
-        if (pending.deadlineMs <= nowMs) this.#expireQueued(pending, nowMs);
-        else this.#run(pending, chooseFor(target, nowMs, this.#random)!, nowMs);
+        if (pending.isTooLate(target.roundTrip.meanMs, nowMs)) this.#expireQueued(pending, nowMs);
+        else this.#run(pending, target, chooseFor(target, nowMs, this.#random)!, nowMs);
       }
     } finally {
       set.pumping = false;
     }
   }
 
-  #run(pending: Pending, replica: Replica, nowMs: number): void {
+  #run(pending: Pending, target: Target, replica: Replica, nowMs: number): void {
     const link = replica.link!;
     const runId = link.takeRunId();
     pending.phase = "running";
@@ -264,8 +264,9 @@ export class Dispatcher {
     pending.dispatchedMs = nowMs;
     pending.link = link;
     pending.replica = replica;
+    pending.roundTrip = target.roundTrip;
     pending.runId = runId;
-    pending.sentInto = ++replica.outstanding;
+    pending.sentInto = replica.take(nowMs);
     link.running.add(runId, pending);
     pending.address(nowMs);
     link.sink.sendFrames(pending.bytes, pending.at, pending.end);
@@ -274,13 +275,9 @@ export class Dispatcher {
 
   #onReply(pending: Pending, bytes: Uint8Array, at: number, end: number, nowMs: number): void {
     const runUs = frameA(bytes, at);
-    const replica = pending.replica!;
-    replica.runUs = smoothRunUs(replica.runUs, runUs);
-    replica.runObservedMs = nowMs;
-    const roundTripMs = nowMs - pending.dispatchedMs;
-    replica.capacity.observe(nowMs, roundTripMs, runUs, pending.sentInto, replica.outstanding);
+    pending.learn(runUs, nowMs);
     const { phase } = pending;
-    this.#release(pending);
+    this.#release(pending, nowMs, phase === "running");
     this.#deadlines.remove(pending);
     if (phase === "running") {
       setFrameB(bytes, at, Math.min(0xffff_ffff, Math.round(pending.waitedMs * 1000)));
@@ -300,7 +297,7 @@ export class Dispatcher {
     const { code, unrun, message } = outcomes.readError(bytes, at);
     const { phase } = pending;
     const replica = pending.replica!;
-    this.#release(pending);
+    this.#release(pending, nowMs, phase === "running" && code === "module_failed");
     if (phase === "abandoned") {
       this.#deadlines.remove(pending);
     } else if (code === "no_ready_replica" && unrun && !pending.streaming) {
@@ -342,7 +339,7 @@ export class Dispatcher {
       this.#giveUp(pending, outcomes.expiredRunning(pending, nowMs), true);
     } else {
       // The agent never confirmed its cancel. Its own watchdog ends the run; the slot must not be lost for good.
-      this.#release(pending);
+      this.#release(pending, nowMs);
       this.#pump(pending.set);
     }
   }
@@ -370,9 +367,9 @@ export class Dispatcher {
   }
 
   /** Gives the slot back. */
-  #release(pending: Pending): void {
+  #release(pending: Pending, nowMs: number, served = false): void {
     pending.link!.running.delete(pending.runId);
-    this.#fleet.release(pending.replica!);
+    this.#fleet.release(pending.replica!, nowMs, served);
     pending.phase = "done";
   }
 

@@ -8,6 +8,7 @@ import { frameName } from "../protocol/frame.ts";
 import { NameCache } from "../protocol/name_cache.ts";
 import type { Random } from "../random.ts";
 import { choose, isFree } from "./policy.ts";
+import { RoundTrip } from "./service_rate.ts";
 import { Split } from "./split.ts";
 import { AgentLink, type FrameSink, type Pending, Replica, SetState } from "./state.ts";
 
@@ -16,8 +17,13 @@ export interface Target {
   readonly routed: RoutedEndpoint;
   readonly set: SetState;
   readonly replicas: readonly Replica[];
+  /** Those of `replicas` that are asked first, and those that are when none of them is free. */
+  readonly steady: readonly Replica[];
+  readonly damped: readonly Replica[];
   /** How two revisions share its requests. */
   readonly split: Split | null;
+  /** What it takes at a replica; stays when the table changes. */
+  readonly roundTrip: RoundTrip;
 }
 
 /** What an endpoint's name in a frame leads to; without a target for a name that the table doesn't have. */
@@ -27,8 +33,11 @@ export interface Named {
 }
 
 /** The replica a request for `target` runs on next; null: none is free. */
-export function chooseFor({ replicas, split }: Target, nowMs: number, random: Random): Replica | null {
-  return split === null ? choose(replicas, nowMs, random) : split.choose(nowMs, random);
+export function chooseFor(target: Target, nowMs: number, random: Random): Replica | null {
+  const { steady, damped, split } = target;
+  if (split !== null) return split.choose(nowMs, random);
+  const chosen = choose(steady, nowMs, random);
+  return chosen !== null || damped.length === 0 ? chosen : choose(damped, nowMs, random);
 }
 
 export class Fleet {
@@ -90,9 +99,9 @@ export class Fleet {
     return (set.lastReadyMs.get(endpoint) ?? -1) >= sinceMs ? "gone" : "never";
   }
 
-  /** A slot is free again. A replica that is routed no more goes with its last request. */
-  release(replica: Replica): void {
-    replica.outstanding--;
+  /** A slot is free again; `served`: by a reply that was waited for. A replica that is routed no more goes with its last request. */
+  release(replica: Replica, nowMs: number, served: boolean): void {
+    replica.giveBack(nowMs, served);
     if (!replica.routed && replica.outstanding === 0) this.#replicas.delete(keyOf(replica));
   }
 
@@ -125,6 +134,7 @@ export class Fleet {
       replica.handle = entry.handle;
       replica.capacity.configure(entry.slots, entry.adaptive);
       replica.routed = true;
+      replica.damped = entry.damped === true;
       replica.link = this.links.get(entry.agent) ?? null;
       byRouted.set(entry, replica);
       return replica;
@@ -132,8 +142,12 @@ export class Fleet {
     for (const endpoint of routed.endpoints.values()) {
       const replicas = endpoint.replicas.map((entry) => byRouted.get(entry)!);
       const split = routed.split ? new Split(routed.split.revision, routed.split.share, replicas) : null;
-      split?.follow(this.targets.get(endpoint.endpoint)?.split);
-      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, split });
+      const before = this.targets.get(endpoint.endpoint);
+      split?.follow(before?.split);
+      const damped = replicas.filter((replica) => replica.damped);
+      const steady = damped.length === 0 ? replicas : replicas.filter((replica) => !replica.damped);
+      const roundTrip = before?.roundTrip ?? new RoundTrip();
+      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, steady, damped, split, roundTrip });
     }
   }
 

@@ -79,7 +79,7 @@ export function readError(
   }
 }
 
-/** The deadline came while it waited. `readiness`: of replicas that could have run it. */
+/** The deadline came while it waited, or is nearer than it could be met. `readiness`: of replicas that could have run it. */
 export function expiredInQueue(
   pending: Pending,
   readiness: ReturnType<Fleet["readiness"]>,
@@ -100,9 +100,13 @@ export function expiredInQueue(
       `No replica of ${pending.set.routed.name} was ready to run ${name} within the deadline, it waited ${waited}`,
     );
   }
+  const leftMs = Math.floor(pending.deadlineMs - nowMs);
+  const until = leftMs > 0
+    ? `for ${waited}, and ${leftMs} ms are less than it takes`
+    : `until its deadline (${waited})`;
   return new SqwishError(
     "deadline_exceeded",
-    `${name} waited in the queue until its deadline (${waited}); ${
+    `${name} waited in the queue ${until}; ${
       readiness === "ready" ? "every replica was busy" : "what was ready for it is gone"
     }`,
     { details: { mayHaveRun: "no", started: false } },
@@ -163,6 +167,10 @@ export function retryAfterMs(queued: number, replicas: readonly Replica[]): numb
   for (const { capacity, runUs } of replicas) {
     requestsPerMs += capacity.servedPerMs || capacity.slots / Math.max(runUs / 1000, 1);
   }
-  const waitMs = requestsPerMs > 0 ? queued / requestsPerMs : limits.retryAfterMsMax;
-  return Math.round(Math.min(limits.retryAfterMsMax, Math.max(limits.retryAfterMsMin, waitMs)));
+  return boundedRetryMs(requestsPerMs > 0 ? queued / requestsPerMs : limits.retryAfterMsMax);
+}
+
+/** A whole number of ms within the bounds of what callers are told. */
+export function boundedRetryMs(ms: number): number {
+  return Math.round(Math.min(limits.retryAfterMsMax, Math.max(limits.retryAfterMsMin, ms)));
 }

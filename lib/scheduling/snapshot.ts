@@ -11,6 +11,8 @@ export interface ReplicaLoad {
   slots: number;
   /** Requests that hold a slot, cancelled ones included until the agent confirms. */
   outstanding: number;
+  /** It is given more as long as it has free slots. */
+  available: boolean;
 }
 
 export interface DispatcherSnapshot {
@@ -21,6 +23,14 @@ export interface DispatcherSnapshot {
   /** By agent: requests that hold a slot there. */
   agents: Map<string, { outstanding: number; slots: number }>;
   replicas: ReplicaLoad[];
+  /** By full name; those that nothing waits for or runs of are missing. */
+  endpoints: Map<string, EndpointLoad>;
+}
+
+/** Of one endpoint: its requests that wait, and those that hold a slot. */
+export interface EndpointLoad {
+  queued: number;
+  outstanding: number;
 }
 
 /** A copy; nothing in it changes later. */
@@ -31,16 +41,30 @@ export function snapshotOf(fleet: Fleet): DispatcherSnapshot {
     sets: new Map(),
     agents: new Map(),
     replicas: [],
+    endpoints: new Map(),
   };
+  const { endpoints } = snapshot;
   for (const [name, { queue }] of fleet.sets) {
     snapshot.queued += queue.size;
     snapshot.sets.set(name, { queued: queue.size, outstanding: 0, slots: 0 });
+    for (const endpoint of queue.endpoints()) {
+      endpoints.set(endpoint, { queued: queue.waiting(endpoint), outstanding: 0 });
+    }
   }
-  for (const name of fleet.links.keys()) snapshot.agents.set(name, { outstanding: 0, slots: 0 });
-  for (const { agent, replicaSet, revision, outstanding, slots: reported, routed } of fleet.replicas()) {
+  for (const [name, { running }] of fleet.links) {
+    snapshot.agents.set(name, { outstanding: 0, slots: 0 });
+    // Only as many as slots.
+    for (const { endpoint } of running.values()) {
+      const load = endpoints.get(endpoint);
+      if (load) load.outstanding++;
+      else endpoints.set(endpoint, { queued: 0, outstanding: 1 });
+    }
+  }
+  for (const replica of fleet.replicas()) {
+    const { agent, replicaSet, revision, outstanding, slots: reported, routed, available } = replica;
     // One that is no longer routed may still have requests, but takes no more.
     const slots = routed ? reported : 0;
-    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding });
+    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding, available });
     snapshot.outstanding += outstanding;
     for (const load of [snapshot.sets.get(replicaSet), snapshot.agents.get(agent)]) {
       if (!load) continue;

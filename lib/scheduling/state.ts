@@ -9,8 +9,9 @@ import { limits } from "../limits.ts";
 import { Flag, frameFlags, setFrameA, setFrameB, setFrameId, setFrameRequestId } from "../protocol/frame.ts";
 import { WheelEntry } from "../timer_wheel.ts";
 import { Capacity } from "./capacity.ts";
-import type { Candidate } from "./policy.ts";
+import { type Candidate, smoothRunUs } from "./policy.ts";
 import { FairQueue, type QueueNode } from "./queue.ts";
+import { RoundTrip, ServiceRate } from "./service_rate.ts";
 
 /** Where frames go; a `Channel` satisfies it. Must not throw when its peer is gone. */
 export interface FrameSink {
@@ -57,6 +58,8 @@ export class Pending extends WheelEntry {
   sentInto = 0;
   link: AgentLink | null = null;
   replica: Replica | null = null;
+  /** Of its endpoint. */
+  roundTrip: RoundTrip | null = null;
   /** Its id towards the agent. */
   runId = 0;
   /** Parts have gone out, so it can't be run again. */
@@ -79,6 +82,17 @@ export class Pending extends WheelEntry {
   ) {
     super(deadlineMs);
     this.queuedMs = admittedMs;
+  }
+
+  /** Its reply has come: what all that decide learn from it. */
+  learn(runUs: number, nowMs: number): void {
+    const replica = this.replica!;
+    replica.runUs = smoothRunUs(replica.runUs, runUs);
+    replica.runObservedMs = nowMs;
+    const roundTripMs = nowMs - this.dispatchedMs;
+    replica.capacity.observe(nowMs, roundTripMs, runUs, this.sentInto, replica.outstanding);
+    this.set.roundTrip.observe(roundTripMs);
+    this.roundTrip!.observe(roundTripMs);
   }
 
   get mayHaveRun(): boolean {
@@ -111,6 +125,14 @@ export class Pending extends WheelEntry {
     this.bytes = this.bytes.slice(this.at, this.end);
     this.end -= this.at;
     this.at = 0;
+  }
+
+  /**
+   * It has waited for more than half of its time, and has less left than it takes: a slot for it would be lost for those
+   * behind it, who would then be late as well, and so on.
+   */
+  isTooLate(runMs: number, nowMs: number): boolean {
+    return this.deadlineMs - nowMs <= Math.min(runMs, (this.deadlineMs - this.admittedMs) / 2);
   }
 
   /** After a run whose outcome is unknown. `idempotent`: its endpoint says so; the request itself may, too. */
@@ -148,6 +170,7 @@ const runIdMax = 0x3fff_ffff;
 export class Replica implements Candidate {
   handle = 0;
   readonly capacity = new Capacity();
+  readonly service = new ServiceRate();
   outstanding = 0;
   runUs = 0;
   runObservedMs = 0;
@@ -155,6 +178,8 @@ export class Replica implements Candidate {
   routed = false;
   /** It has just given a request back unrun. */
   held = false;
+  /** Its agent is lost again and again: others are asked first. */
+  damped = false;
   link: AgentLink | null = null;
 
   constructor(readonly agent: string, readonly replicaSet: string, readonly revision: number) {}
@@ -166,6 +191,16 @@ export class Replica implements Candidate {
   get available(): boolean {
     return this.routed && this.link !== null && !this.held && !this.link.congested;
   }
+
+  /** Takes a slot; how many are taken then. */
+  take(nowMs: number): number {
+    this.service.take(nowMs, ++this.outstanding >= this.capacity.slots);
+    return this.outstanding;
+  }
+
+  giveBack(nowMs: number, served: boolean): void {
+    this.service.giveBack(nowMs, --this.outstanding >= this.capacity.slots, served);
+  }
 }
 
 /** One replicaSet with its queue. It outlives the table only while requests of it run. */
@@ -176,6 +211,8 @@ export class SetState {
   );
   /** When an endpoint that now has no ready replica last had one, monotonic ms. */
   readonly lastReadyMs = new Map<string, number>();
+  /** Of all endpoints together. */
+  readonly roundTrip = new RoundTrip();
   replicas: Replica[] = [];
   /** A pump is under way further up the stack. */
   pumping = false;

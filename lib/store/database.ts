@@ -71,6 +71,7 @@ class Client {
 export class Database {
   readonly orm: Orm;
   readonly #sqlite: DatabaseSync;
+  readonly #client: Client;
   readonly #path: string;
   readonly #deferred: boolean;
   #depth = 0;
@@ -100,7 +101,8 @@ export class Database {
     }
     const dialect = new SQLiteSyncDialect();
     // The session's types name a package that isn't installed; what it calls at run time is `Client`.
-    const session = new BetterSQLiteSession(new Client(this.#sqlite) as never, dialect, undefined);
+    this.#client = new Client(this.#sqlite);
+    const session = new BetterSQLiteSession(this.#client as never, dialect, undefined);
     this.orm = new BaseSQLiteDatabase("sync", dialect, session as never, undefined) as Orm;
   }
 
@@ -183,6 +185,11 @@ export class Database {
   /** Runs SQL that drizzle has no words for: migrations, pragmas, VACUUM. */
   execute(sql: string): void {
     this.#sqlite.exec(sql);
+  }
+
+  /** All rows of a query that drizzle has no words for, each as its values in their order. */
+  rows(sql: string, ...values: SQLInputValue[]): unknown[][] {
+    return this.#client.prepare(sql).raw().all(...values) as unknown as unknown[][];
   }
 
   /** The names of all tables. */

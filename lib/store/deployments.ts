@@ -9,6 +9,7 @@ import { limits } from "../limits.ts";
 import type { Revision, RevisionSpecification } from "../protocol/revision.ts";
 import type { RolloutView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
+import { RolloutHistory } from "./rollout_history.ts";
 import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./schema.ts";
 
 export type SetOwner = "file" | "api";
@@ -38,21 +39,28 @@ export interface Deployment {
   /** A user's name, or "configuration file". */
   createdBy: string;
   nowMs: number;
+  /** Ends a `scale`, whatever its number. */
+  rescale?: boolean;
 }
 
 export class DeploymentStore {
+  /** Also those that are over. */
+  readonly rollouts: RolloutHistory;
   readonly #database: Database;
   readonly #kept: number;
+  readonly #queries: ReturnType<typeof prepareQueries>;
 
   constructor(database: Database, kept: number = limits.revisionsKept) {
     this.#database = database;
     this.#kept = kept;
+    this.rollouts = new RolloutHistory(database);
+    this.#queries = prepareQueries(database);
   }
 
   /**
    * Stores a revision with its modules as the set's current one, making the set when it is new, and drops what is
    * too old: all in one transaction, on the disk at return. `files` holds at least the modules not stored before,
-   * by SHA-256. A `scale` stays in force unless the specification's own number has changed.
+   * by SHA-256. A `scale` stays in force unless the specification's own number has changed, or `rescale` says so.
    * Throws `internal` when a module's bytes are missing.
    */
   addRevision(
@@ -60,14 +68,14 @@ export class DeploymentStore {
     files: ReadonlyMap<string, Uint8Array>,
     deployment: Deployment,
   ): Revision {
-    const { owner, createdBy, nowMs } = deployment;
+    const { owner, createdBy, nowMs, rescale } = deployment;
     const name = specification.name;
     return this.#database.transaction(() => {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before &&
-        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas);
+      const isRescaled = before && (rescale ||
+        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas));
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
         .onConflictDoUpdate({
@@ -84,8 +92,7 @@ export class DeploymentStore {
 
   /** Every set with what belongs to it, by name. */
   loadAll(): StoredSet[] {
-    return this.#database.orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).all()
-      .map((row) => this.#assemble(row));
+    return this.#queries.sets.all().map((row) => this.#assemble(row));
   }
 
   find(name: string): StoredSet | undefined {
@@ -100,8 +107,7 @@ export class DeploymentStore {
   }
 
   revision(name: string, revision: number): Revision | undefined {
-    const row = this.#database.orm.select().from(revisions)
-      .where(and(eq(revisions.replicaSet, name), eq(revisions.revision, revision))).get();
+    const row = this.#queries.revision.get({ name, revision });
     return row && toRevision(row);
   }
 
@@ -137,7 +143,7 @@ export class DeploymentStore {
     this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
   }
 
-  /** Keeps the set's newest rollout. Throws `not_found` when there is no such set. */
+  /** Keeps the set's newest rollout, and notes it among all. Throws `not_found` when there is no such set. */
   saveRollout(rollout: RolloutRecord): void {
     const { replicaSet, fromRevision, toRevision, state, startedAtMs } = rollout;
     const columns = { fromRevision, toRevision, state, startedAtMs };
@@ -151,6 +157,7 @@ export class DeploymentStore {
       if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
       this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
         .onConflictDoUpdate({ target: rollouts.replicaSet, set: { ...columns, ...optional } }).run();
+      this.rollouts.save(rollout);
     });
   }
 
@@ -163,6 +170,7 @@ export class DeploymentStore {
         return false;
       }
       this.#pruneModules();
+      this.rollouts.setDeleted(name);
       return true;
     }, "durable");
   }
@@ -176,7 +184,7 @@ export class DeploymentStore {
 
   #assemble(row: typeof replicaSets.$inferSelect): StoredSet {
     const { name, owner, createdAtMs } = row;
-    const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
+    const rollout = this.#queries.rollout.get({ name });
     const good = row.goodRevision === 0 ? undefined : this.revision(name, row.goodRevision);
     const previous = rollout?.fallback ? this.revision(name, rollout.fallback) : undefined;
     return {
@@ -273,6 +281,17 @@ export class DeploymentStore {
       .run();
     if (Number(changes) === 0) throw noSuchSet(name);
   }
+}
+
+/** What is asked for at every change of a set: building these queries costs far more than running them. */
+function prepareQueries({ orm }: Database) {
+  const name = sql.placeholder("name");
+  const isRevision = and(eq(revisions.replicaSet, name), eq(revisions.revision, sql.placeholder("revision")));
+  return {
+    sets: orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).prepare(),
+    revision: orm.select().from(revisions).where(isRevision).prepare(),
+    rollout: orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).prepare(),
+  };
 }
 
 function noSuchSet(name: string): SqwishError {

@@ -5,7 +5,7 @@
  */
 import { customType, index, integer, primaryKey, sqliteTable, text, unique } from "drizzle-orm/sqlite-core";
 import type { RevisionSpecification } from "../protocol/revision.ts";
-import type { EventView, LogLineView, RolloutView, UserView } from "../protocol/views.ts";
+import type { EventView, LogLineView, PastRolloutView, RolloutView, UserView } from "../protocol/views.ts";
 
 /** Bytes as they come from `node:sqlite`: drizzle's own blob column would copy each into a Buffer. */
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
@@ -81,6 +81,19 @@ export const rollouts = sqliteTable("rollouts", {
   step: integer("step"),
 });
 
+/** Every rollout, also those that are over: they outlive their revisions and their sets. */
+export const rolloutHistory = sqliteTable("rollout_history", {
+  replicaSet: text("replica_set").notNull(),
+  startedAtMs: integer("started_at_ms").notNull(),
+  fromRevision: integer("from_revision").notNull(),
+  toRevision: integer("to_revision").notNull(),
+  version: text("version").notNull(),
+  state: text("state").$type<PastRolloutView["state"]>().notNull(),
+  reason: text("reason"),
+  endedAtMs: integer("ended_at_ms"),
+  step: integer("step"),
+}, (table) => [primaryKey({ columns: [table.replicaSet, table.startedAtMs] })]);
+
 /** Module files by content; shared by every revision that names them. */
 export const modules = sqliteTable("modules", {
   sha256: text("sha256").primaryKey(),
@@ -105,14 +118,29 @@ export const moduleLogs = sqliteTable("module_logs", {
   line: text("line", { mode: "json" }).$type<Omit<LogLineView, "id" | "replicaSet">>().notNull(),
 }, (table) => [index("module_logs_set").on(table.replicaSet, table.id)]);
 
-/** What samples are about, so that each sample row carries a small number instead of two words. */
+/** What samples are about, so that each of their rows carries a small number instead of two words. */
 export const sampleSubjects = sqliteTable("sample_subjects", {
   id: integer("id").primaryKey(),
   kind: text("kind").notNull(),
   subject: text("subject").notNull(),
+  /** A time at which it had samples, less than a day before the newest of them. */
+  usedAtMs: integer("used_at_ms").notNull(),
 }, (table) => [unique("sample_subjects_name").on(table.kind, table.subject)]);
 
-/** WITHOUT ROWID: the key order is the order of every read, one subject over a span of time. */
+/**
+ * A subject's minute by 10 s, and its hour by 5 min (docs/decisions/0023). The id is time first, `slot * 2^24 +
+ * subject`, so that what is written together goes to the end of the table together, and a page is written once.
+ */
+export const sampleMinutes = sqliteTable("sample_minutes", {
+  id: integer("id").primaryKey(),
+  block: bytes("block").notNull(),
+});
+export const sampleHours = sqliteTable("sample_hours", {
+  id: integer("id").primaryKey(),
+  block: bytes("block").notNull(),
+});
+
+/** Samples as they were kept up to format 3: only read and dropped. WITHOUT ROWID: the key order is the order of every read, one subject over a span of time. */
 export const samples = sqliteTable("samples", {
   resolutionMs: integer("resolution_ms").notNull(),
   subjectId: integer("subject_id").notNull(),

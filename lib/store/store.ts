@@ -19,7 +19,7 @@ import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
 import { LogStore } from "./logs.ts";
 import { isCurrentFormat, migrate } from "./migrate.ts";
-import { SampleStore } from "./samples.ts";
+import { SampleStore, sampleTables } from "./samples.ts";
 import { SettingStore } from "./settings.ts";
 import { UserStore } from "./users.ts";
 
@@ -35,6 +35,8 @@ export interface Store {
   transaction<T>(work: () => T, durability?: Durability): T;
   /** Resolves when what durable writes did is on the disk. Before that nobody must be told that it is done. */
   synced(): Promise<void>;
+  /** What the database takes of the disk, its log included; 0 in memory. */
+  sizeBytes(): number;
   /** The log that a checkpoint must bring into the database: its size, and the rows changed since the start. */
   log(): { bytes: number; changes: number };
   /** Writes the whole cluster into the new file `path` (mode 0600) while everything goes on; see `backup.ts`. */
@@ -94,7 +96,7 @@ export function openStore(options: StoreOptions): Store {
  */
 function requireIntact(database: Database): void {
   for (const table of database.tables()) {
-    const found = table === "samples"
+    const found = sampleTables.includes(table)
       ? "ok"
       : database.scalar(`PRAGMA quick_check(${JSON.stringify(table)})`);
     if (found !== "ok") throw new Error(`database disk image is malformed: ${found}`);
@@ -113,6 +115,7 @@ function assemble(database: Database, path: string | null, release: () => void):
     samples: new SampleStore(database),
     transaction: (work, durability) => database.transaction(work, durability),
     synced: () => database.synced(),
+    sizeBytes: () => path === null ? 0 : fileBytes(path) + fileBytes(logPath(path)),
     log: () => ({ bytes: path === null ? 0 : fileBytes(logPath(path)), changes: database.changes }),
     backup: (path) => backUp(database, path),
     close() {

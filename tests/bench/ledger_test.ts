@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { countRuns, judge, type Sent } from "../../bench/chaos/ledger.ts";
+import { complaints, countRuns, judge } from "../../bench/chaos/ledger.ts";
+import type { Sent } from "../../bench/steady_load.ts";
 import type { ErrorCode, MayHaveRun } from "../../lib/errors.ts";
 
 /** A request sent at 1000 and answered 20 ms later. */
@@ -8,7 +9,7 @@ function sent(id: string, more: Partial<Sent> = {}): Sent {
 }
 
 function failed(code: ErrorCode, mayHaveRun: MayHaveRun, atMs = 1020): Sent["outcome"] {
-  return { atMs, error: { code, mayHaveRun } };
+  return { atMs, error: { code, mayHaveRun, message: code } };
 }
 
 Deno.test("`judge()` finds nothing where all is well", () => {
@@ -45,4 +46,30 @@ Deno.test("`judge()` tells how long a fault was felt, by what failed or was slow
   assert.equal(judge([sent("c"), slow], countRuns("a\nc\n"), 900).feltMs, 1000);
   assert.equal(judge([slow, late], countRuns("a\nb\n"), 1000).feltMs, 3000);
   assert.equal(judge([sent("c")], countRuns("c\n"), 900).feltMs, 0, "20 ms is as usual");
+});
+
+Deno.test("`complaints()` says what was not kept, and nothing when all was", () => {
+  const requests = (count: number) => Array.from({ length: count }, (_, index) => sent(`${index}`));
+  const runs = countRuns(requests(101).map(({ id }) => id).join("\n"));
+  const verdict = judge(requests(100), runs, 0);
+  assert.deepEqual(complaints(verdict, { answeredMin: 1 }), []);
+  assert.match(
+    complaints(judge(requests(10), runs, 0), { answeredMin: 1 })[0],
+    /50 requests must be sent, 10 were/,
+  );
+  assert.match(complaints({ ...verdict, answered: 94 }, { answeredMin: 0.95 })[0], /95 of 100 .*, 94 have/);
+  assert.match(complaints({ ...verdict, doubled: 1 }, { answeredMin: 1 })[0], /doubled must be 0, is 1/);
+  const lost = { ...verdict, errors: { agent_lost: 2 } };
+  assert.match(complaints(lost, { answeredMin: 1 })[0], /nobody may be told agent_lost, 2 were/);
+  assert.deepEqual(complaints(lost, { answeredMin: 1, errors: ["agent_lost"] }), []);
+});
+
+Deno.test("`complaints()` bounds what came too late, by what was let in", () => {
+  const verdict = { ...judge([], new Map(), 0), sent: 300, answered: 99 };
+  const late = { ...verdict, errors: { queue_full: 200, deadline_exceeded: 1 } };
+  const bounds = { answeredMin: 0.3, errors: ["queue_full"] } as const;
+  assert.deepEqual(complaints(late, { ...bounds, lateMax: 0.01 }), []);
+  assert.equal(complaints(late, bounds).length, 2);
+  const later = { ...late, errors: { queue_full: 200, deadline_exceeded: 2 } };
+  assert.match(complaints(later, { ...bounds, lateMax: 0.01 })[0], /2 of 100 that were let in came too late/);
 });

@@ -59,8 +59,8 @@ Deno.test("requests over HTTP, and small ones beside large bodies, are answered"
   assert.match(markdown, /\| Sqwish, TLS, 64 outstanding \|/);
 });
 
-Deno.test("memory, scale, runner start and soak find figures, and the page takes them", async () => {
-  const names = ["memory", "scale", "runner", "soak"];
+Deno.test("memory, telemetry, scale, runner start and soak find figures, and the page takes them", async () => {
+  const names = ["memory", "telemetry", "scale", "runner", "soak"];
   const raw = await runSmall(names);
   const folder = await Deno.makeTempDir();
   try {

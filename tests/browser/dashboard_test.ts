@@ -3,8 +3,15 @@
  * the cluster; each opens pages of its own. A page that complains on its console fails its step.
  */
 import assert from "node:assert/strict";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { launchBrowser, openPage, signIn, type Watched } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import {
+  type BrowserRig,
+  launchBrowser,
+  openPage,
+  signIn,
+  unexpected,
+  withPage,
+} from "../support/browser.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -41,31 +48,6 @@ const configuration = `{
 const views = ["overview", "agents", "replicasets", "endpoints", "events"];
 const details = ["agents/agent-1", "replicasets/hello", "endpoints/hello/greet"];
 
-/** A page with a signed-in user on one view, and a check at its end that it was well-behaved. */
-async function withPage(
-  { cluster, browser }: { cluster: Cluster; browser: Browser },
-  options: BrowserContextOptions & { user?: string; password?: string; hash?: string },
-  use: (page: Page, watched: Watched) => Promise<void>,
-): Promise<void> {
-  const { user = "admin", password = cluster.adminPassword, hash = "#/overview", ...context } = options;
-  const watched = await openPage(browser, context);
-  try {
-    await watched.page.goto(`${cluster.url}/${hash}`);
-    await signIn(watched.page, user, password);
-    await watched.page.locator(".shell").waitFor();
-    await use(watched.page, watched);
-    assert.deepEqual([...watched.origins], [cluster.url], "requests to other origins");
-    assert.deepEqual(unexpected(watched.complaints), []);
-  } finally {
-    await watched.close();
-  }
-}
-
-/** Chromium notes every refused request; the question whether someone is signed in is one by design. */
-function unexpected(complaints: string[]): string[] {
-  return complaints.filter((text) => !/status of 401 .*\/v1\/session\)/.test(text));
-}
-
 /** Requests to endpoints, so that the charts have something to draw. */
 async function invokeSome(cluster: Cluster, count: number): Promise<void> {
   for (let index = 0; index < count; index++) {
@@ -91,7 +73,7 @@ function drawnPixels(page: Page, selector: string): Promise<number> {
   });
 }
 
-async function signsIn({ cluster, browser }: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function signsIn({ cluster, browser }: BrowserRig): Promise<void> {
   const { page, close, complaints } = await openPage(browser);
   await page.goto(cluster.url);
   await signIn(page, "admin", "not the password");
@@ -111,7 +93,7 @@ async function signsIn({ cluster, browser }: { cluster: Cluster; browser: Browse
   await close();
 }
 
-async function showsTheCluster(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function showsTheCluster(rig: BrowserRig): Promise<void> {
   await invokeSome(rig.cluster, 12);
   await withPage(rig, {}, async (page) => {
     await page.getByText("2 agents ready").waitFor();
@@ -136,7 +118,7 @@ async function showsTheCluster(rig: { cluster: Cluster; browser: Browser }): Pro
   });
 }
 
-async function keepsTextAsText(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function keepsTextAsText(rig: BrowserRig): Promise<void> {
   await withPage(rig, { hash: "#/endpoints" }, async (page) => {
     const row = page.getByRole("row", { name: /hello\/greet/ });
     await row.getByText("<b>markup</b>").waitFor();
@@ -144,7 +126,7 @@ async function keepsTextAsText(rig: { cluster: Cluster; browser: Browser }): Pro
   });
 }
 
-async function movesWithoutReloading(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function movesWithoutReloading(rig: BrowserRig): Promise<void> {
   await withPage(rig, { hash: "#/endpoints" }, async (page) => {
     const row = page.getByRole("row", { name: /hello\/greet/ });
     const total = row.locator('[data-column="totalRequests"]');
@@ -163,7 +145,7 @@ async function movesWithoutReloading(rig: { cluster: Cluster; browser: Browser }
   });
 }
 
-async function triesOut(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function triesOut(rig: BrowserRig): Promise<void> {
   await withPage(rig, { hash: "#/endpoints/hello/greet" }, async (page, { complaints }) => {
     const invoke = page.getByRole("button", { name: "Invoke" });
     const output = page.locator(".output");
@@ -216,7 +198,7 @@ async function deployNumbers(cluster: Cluster, version: string): Promise<void> {
   }, 20_000);
 }
 
-async function changesReplicaSets(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function changesReplicaSets(rig: BrowserRig): Promise<void> {
   await deployNumbers(rig.cluster, "1.0.0");
   await deployNumbers(rig.cluster, "2.0.0");
   await withPage(rig, { hash: "#/replicasets/numbers" }, async (page) => {
@@ -235,7 +217,7 @@ async function changesReplicaSets(rig: { cluster: Cluster; browser: Browser }): 
   });
 }
 
-async function offersViewersNothingToPress(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function offersViewersNothingToPress(rig: BrowserRig): Promise<void> {
   const password = "only-for-looking";
   const made = await rig.cluster.http("/v1/users", {
     method: "POST",
@@ -255,7 +237,7 @@ async function offersViewersNothingToPress(rig: { cluster: Cluster; browser: Bro
   });
 }
 
-async function fitsAPhone(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function fitsAPhone(rig: BrowserRig): Promise<void> {
   const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
   await withPage(rig, phone, async (page) => {
     for (const hash of [...views, ...details]) {
@@ -268,7 +250,7 @@ async function fitsAPhone(rig: { cluster: Cluster; browser: Browser }): Promise<
   });
 }
 
-async function hasTwoThemes(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function hasTwoThemes(rig: BrowserRig): Promise<void> {
   const lightness = (page: Page) =>
     page.evaluate(() => {
       const [red, green, blue] = getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g)!
@@ -287,7 +269,7 @@ async function hasTwoThemes(rig: { cluster: Cluster; browser: Browser }): Promis
   });
 }
 
-async function worksByKeyboard(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function worksByKeyboard(rig: BrowserRig): Promise<void> {
   await withPage(rig, {}, async (page) => {
     await page.locator(".tile").first().waitFor();
     await page.getByRole("link", { name: "ReplicaSets" }).focus();
@@ -307,7 +289,7 @@ async function worksByKeyboard(rig: { cluster: Cluster; browser: Browser }): Pro
   });
 }
 
-async function showsALostAgent(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function showsALostAgent(rig: BrowserRig): Promise<void> {
   await withPage(rig, {}, async (page) => {
     await page.getByText("2 agents ready").waitFor();
     rig.cluster.agents.get("agent-2")!.signal("SIGKILL");
@@ -320,7 +302,7 @@ async function showsALostAgent(rig: { cluster: Cluster; browser: Browser }): Pro
   });
 }
 
-async function outlivesTheManager(rig: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function outlivesTheManager(rig: BrowserRig): Promise<void> {
   await withPage(rig, {}, async (page, { complaints }) => {
     await page.locator(".live", { hasText: "live" }).waitFor();
     await page.evaluate(() => document.documentElement.dataset.untouched = "yes");
@@ -336,7 +318,7 @@ async function outlivesTheManager(rig: { cluster: Cluster; browser: Browser }): 
 }
 
 /** The last step: from then on this address may not sign in for a while. */
-async function saysWhenLocked({ cluster, browser }: { cluster: Cluster; browser: Browser }): Promise<void> {
+async function saysWhenLocked({ cluster, browser }: BrowserRig): Promise<void> {
   const { page, close } = await openPage(browser);
   await page.goto(cluster.url);
   const alert = page.getByRole("alert");

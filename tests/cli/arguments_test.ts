@@ -35,7 +35,8 @@ async function run(
   const code = await runProgram(program, argv, {
     writeError: (line) => lines.push(line),
     showCodes: true,
-    hint: (thrown) => thrown instanceof SqwishError ? "a hint" : undefined,
+    advice: (thrown, command) => thrown instanceof SqwishError ? `do ${command} again` : undefined,
+    more: (thrown) => thrown instanceof SqwishError ? "  a list" : undefined,
   });
   return { code, lines, printed };
 }
@@ -71,11 +72,15 @@ Deno.test("a command's own `--version` option is its own", async () => {
 
 Deno.test("wrong usage is one line with a suggestion, and exit code 2", async () => {
   const cases: [string[], RegExp][] = [
-    [["gte"], /^tool: unknown command 'gte' \(did you mean get\?\)$/],
-    [["get", "x", "--jsno"], /^tool: unknown option '--jsno' \(did you mean --json\?\)$/],
-    [["get"], /^tool: missing required argument 'kind'$/],
+    [["gte"], /^tool: unknown command 'gte' \(did you mean get\?\); see `tool --help`$/],
+    [
+      ["get", "x", "--jsno"],
+      /^tool: unknown option '--jsno' \(did you mean --json\?\); see `tool get --help`$/,
+    ],
+    [["get"], /^tool: missing required argument 'kind'; see `tool get --help`$/],
     [["get", "x", "y"], /^tool: too many arguments/],
-    [["get", "x", "--wait", "5"], /^tool: .*'5' is invalid.*e\.g\. 5s$/],
+    [["get", "x", "--wait", "5"], /^tool: .*'5' is invalid.*e\.g\. 5s; see `tool get --help`$/],
+    [["rollout", "undo", "--all"], /^tool: unknown option '--all'; see `tool rollout undo --help`$/],
   ];
   for (const [argv, expected] of cases) {
     const { code, lines } = await run(argv);
@@ -92,14 +97,17 @@ Deno.test("no command at all prints the help and is wrong usage", async () => {
   assert.deepEqual(lines, []);
 });
 
-Deno.test("a failure is one line with its causes and code, then the hint, and exit code 1", async () => {
+Deno.test("a failure is one line with its causes and code, what to do, and its code; then its lists, and exit code 1", async () => {
   const { code, lines } = await run(["get", "x"], () => {
     throw new SqwishError("manager_lost", "The manager can't be reached", {
       cause: new Error("refused\nby it"),
     });
   });
   assert.equal(code, 1);
-  assert.deepEqual(lines, ["tool: The manager can't be reached: refused by it (manager_lost)", "a hint"]);
+  assert.deepEqual(lines, [
+    "tool: The manager can't be reached: refused by it; do get again (manager_lost)",
+    "  a list",
+  ]);
 });
 
 Deno.test("a `UsageError` of an action is exit code 2", async () => {

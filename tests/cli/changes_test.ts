@@ -86,7 +86,8 @@ Deno.test("`deploy` sends the collected modules and follows the rollout to its e
           request = body as DeployRequest;
           return { replicaSet: "images", revision: 2, changed: true };
         },
-        "GET /v1/replicasets/images": () => viewOf(++polls < 3 ? {} : { state: "done", ready: 2 }),
+        "GET /v1/replicasets/images": () =>
+          viewOf(++polls < 3 ? {} : { state: "done", ready: 2, startedAtMs: 1000, endedAtMs: 9000 }),
       },
     });
     assert.equal(code, 0, error);
@@ -102,8 +103,43 @@ Deno.test("`deploy` sends the collected modules and follows the rollout to its e
     }]);
     assert.equal(atob(request?.modules[0].base64 ?? ""), module);
     assert.equal(out, "images: revision 2\n");
-    assert.match(error, /^images revision 2: 1 of 2 ready\nimages revision 2: 2 of 2 ready, after .*\n$/);
+    assert.match(error, /^images revision 2: 1 of 2 ready\nimages revision 2: 2 of 2 ready, after 8 s\n$/);
   });
+});
+
+Deno.test("`deploy` without `--replicas` says what a set keeps, and with it that the number is meant", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    const requests: DeployRequest[] = [];
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0", "--no-wait"];
+    const answers = {
+      "POST /v1/replicasets": (body: unknown) => {
+        requests.push(body as DeployRequest);
+        return {
+          replicaSet: "images",
+          revision: 2,
+          changed: true,
+          ...(requests.length === 1 ? { keeps: 5 } : {}),
+        };
+      },
+    };
+    const { out } = await runClient(argv, { answers });
+    assert.equal(
+      out,
+      "images: revision 2\nimages: keeps 5 replicas; --replicas or `client scale images` changes that\n",
+    );
+    const said = await runClient([...argv, "--replicas", "3"], { answers });
+    assert.equal(said.out, "images: revision 2\n");
+    assert.deepEqual(requests.map(({ rescale }) => rescale), [undefined, true]);
+  });
+});
+
+Deno.test("`rollout status` of one that is over says when it was rolled out, and how long that took", async () => {
+  const done = viewOf({ state: "done", ready: 2, startedAtMs: 1000, endedAtMs: 9000 });
+  const { code, error } = await runClient(["rollout", "status", "images"], {
+    answers: { "GET /v1/replicasets/images": done },
+  });
+  assert.equal(code, 0);
+  assert.equal(error, "images: 2 of 2 ready; rolled out at 1970-01-01 00:00:09, in 8 s\n");
 });
 
 Deno.test("`deploy -f` reads everything from a file, relative to it, and options win over it", async () => {

@@ -1,6 +1,6 @@
 /** Runs whole command lines of `client` against a scripted manager, in memory and on real time. */
 import { runProgram } from "../../lib/cli/arguments.ts";
-import { createClientProgram, hintFor } from "../../lib/cli/client_program.ts";
+import { adviceFor, createClientProgram, moreFor } from "../../lib/cli/client_program.ts";
 import type { CommandContext } from "../../lib/cli/commands/context.ts";
 import { Sqwish } from "../../lib/client/sqwish.ts";
 import { createSystemClock } from "../../lib/clock.ts";
@@ -69,7 +69,8 @@ export async function runClient(argv: string[], options: RunOptions = {}): Promi
   const running = runProgram(program, argv, {
     writeError: (line) => terminal.writeError(`${line}\n`),
     showCodes: true,
-    hint: hintFor,
+    advice: adviceFor,
+    more: moreFor,
   });
   await options.meanwhile?.({ terminal, manager });
   const code = await running;

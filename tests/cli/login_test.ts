@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ConnectToOptions } from "../../lib/client/connect.ts";
 import type { Target } from "../../lib/client/options.ts";
 import type { Sqwish } from "../../lib/client/sqwish.ts";
+import { SqwishError } from "../../lib/errors.ts";
 import { encodeToken } from "../../lib/security/token.ts";
 import { runClient, type RunOptions } from "./command_line.ts";
 
@@ -145,4 +146,38 @@ Deno.test("`login` says what is missing or too much", async () => {
     assert.equal(error.trimEnd().split("\n").length, 1, error);
     assert.equal(stored, undefined);
   }
+});
+
+Deno.test("who can't get in is told in one line what was wrong and what to do", async () => {
+  const wrong = new SqwishError("unauthenticated", "The user name or password is wrong");
+  const away = new SqwishError("manager_lost", "The manager at attic.local:7443 can't be reached", {
+    cause: new Error("Connection refused (os error 111)"),
+    details: { mayHaveRun: "no" },
+  });
+  const mayNot = new SqwishError("forbidden", "Reading logs needs the role operator, ada has client", {
+    details: { operation: "logs", role: "client" },
+  });
+  const cases: [SqwishError, string][] = [
+    [wrong, "client: The user name or password is wrong; sign in with `client login` (unauthenticated)\n"],
+    [
+      away,
+      "client: The manager at attic.local:7443 can't be reached: Connection refused (os error 111); check that it " +
+      "runs there and that the network lets you through, or sign in to another with `client login` (manager_lost)\n",
+    ],
+    [
+      mayNot,
+      "client: Reading logs needs the role operator, ada has client; join with a token that may: " +
+      "`manager token client --role operator` prints one (forbidden)\n",
+    ],
+  ];
+  for (const [failure, expected] of cases) {
+    const { code, error } = await runClient(["get", "agents"], {
+      context: { connect: () => Promise.reject(failure) },
+    });
+    assert.deepEqual([code, error], [1, expected]);
+  }
+  const signingIn = await runClient(["login", "--join", token], {
+    context: { connectTo: () => Promise.reject(wrong) },
+  });
+  assert.equal(signingIn.error, "client: The user name or password is wrong (unauthenticated)\n");
 });

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { inTimeOrder } from "../../lib/cli/commands/logs.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import type {
   AgentView,
   ClusterView,
   EndpointView,
   EventView,
+  LogLineView,
   ReplicaSetView,
   RevisionView,
 } from "../../lib/protocol/views.ts";
@@ -45,6 +47,7 @@ const agent: AgentView = {
     restarts: 0,
   }],
   joinedAtMs: 0,
+  connectedAtMs: 1000,
   lastSeenAtMs: 1000,
 };
 const set: ReplicaSetView = {
@@ -69,11 +72,14 @@ const endpoint: EndpointView = {
   description: "Makes it smaller",
   stream: false,
   readyReplicas: 1,
+  queued: 0,
+  outstanding: 1,
   requestsPerSecond: 2.5,
   errorsPerSecond: 0,
   p50Ms: 12,
   totalRequests: 100,
   totalErrors: 1,
+  totalsSinceMs: 0,
 };
 const revision: RevisionView = {
   replicaSet: "images",
@@ -117,7 +123,7 @@ Deno.test("`get` prints a table of every kind", async () => {
   const expected: Record<string, RegExp> = {
     agents:
       /^NAME +HEALTH .*\nattic-pi +ready,cordoned +37 % +1\.0 GiB of 4\.0 GiB +61 °C +1\/4 +1 +0\.1\.0 +arch=aarch64\n$/,
-    replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +one agent only\n$/,
+    replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +resize\n$/,
     endpoints: /^ENDPOINT .*\nimages\/resize +1 +2\.5 +0 +12 ms +- +- +100 +Makes it smaller\n$/,
     revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +1970-01-01 00:00:00 +ada +2\n$/,
     events: /^TIME .*\n.* info +agent_joined +attic-pi +event 2\n/,
@@ -176,7 +182,16 @@ Deno.test("`get --watch` writes changes until Ctrl-C, which is a good end", asyn
 Deno.test("`describe` prints what is known of an agent, a replicaSet and an endpoint", async () => {
   const shownAgent = await runClient(["describe", "agent", "attic-pi"], { answers });
   assert.match(shownAgent.out, /Health: +ready, cordoned/);
+  const flapping = { ...agent, damped: { untilMs: 7000 }, flapPenalty: 3.2 };
+  const shownFlapping = await runClient(["describe", "agent", "attic-pi"], {
+    answers: { ...answers, "GET /v1/agents/attic-pi": flapping },
+  });
+  assert.match(
+    shownFlapping.out,
+    /Health: +ready, damped until 1970-01-01 00:00:07 \(others are asked first\), cordoned/,
+  );
   assert.match(shownAgent.out, /Temperature: +61\.4 °C/);
+  assert.match(shownAgent.out, /Connected: +since 1970-01-01 00:00:01\n/);
   assert.match(shownAgent.out, /images +ready +2 +1\.2\.0 +1\/4/);
   assert.match(shownAgent.out, /event 1\n.*event 2\n$/);
   const shownSet = await runClient(["describe", "replicaset", "images"], { answers });
@@ -185,8 +200,32 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
   assert.match(shownSet.out, /nothing has happened yet\n$/);
   const shownEndpoint = await runClient(["describe", "endpoint", "images/resize"], { answers });
   assert.match(shownEndpoint.out, /Description: +Makes it smaller/);
+  assert.match(shownEndpoint.out, /Requests: +1 running, 0 waiting/);
+  assert.match(
+    shownEndpoint.out,
+    /Total: +100 requests, 1 error since 1970-01-01 00:00:00, when the manager/,
+  );
   const json = await runClient(["describe", "endpoint", "images/resize", "--json"], { answers });
   assert.deepEqual(JSON.parse(json.out), endpoint);
+});
+
+Deno.test("of a lost agent no figure is shown as if it were of now", async () => {
+  const { host: _host, agentCpuCores: _cores, agentMemoryBytes: _bytes, connectedAtMs: _at, ...known } =
+    agent;
+  const [replica] = agent.replicas;
+  const lost: AgentView = {
+    ...known,
+    health: "lost",
+    ...{ slots: 0, outstanding: 0 },
+    replicas: [{ ...replica, state: "lost", slots: 0, outstanding: 0 }],
+  };
+  const lostAnswers = { ...answers, "GET /v1/agents": { agents: [lost] }, "GET /v1/agents/attic-pi": lost };
+  const { out: table } = await runClient(["get", "agents"], { answers: lostAnswers });
+  assert.match(table, /\nattic-pi +lost,cordoned +- +- +- +0\/0 /);
+  const { out } = await runClient(["describe", "agent", "attic-pi"], { answers: lostAnswers });
+  assert.doesNotMatch(out, /CPU:|Memory:|Agent itself|30 MiB/);
+  assert.match(out, /Connected: +no\n/);
+  assert.match(out, /images +lost +2 +1\.2\.0 +0\/0 +- +- +- +-/);
 });
 
 Deno.test("`describe` of what isn't there fails in the manager's words", async () => {
@@ -232,9 +271,13 @@ Deno.test("`logs -f` asks by its filters and goes on with new lines only", async
       answers: {
         "GET /v1/logs/images?agent=attic-pi&level=warn&lastMs=300000&limit=200": {
           lines: [{ ...line, id: 7, text: "first" }],
+          lastId: 7,
         },
-        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=7": () => ({ lines: extra }),
-        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=8": { lines: [] },
+        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=7": () => ({
+          lines: extra,
+          lastId: 7 + extra.length,
+        }),
+        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=8": { lines: [], lastId: 8 },
       },
       async meanwhile({ terminal }) {
         await eventually("the old line", () => terminal.out.includes("first"));
@@ -250,14 +293,55 @@ Deno.test("`logs -f` asks by its filters and goes on with new lines only", async
   assert.equal(out.split("first").length, 2, "nothing twice");
 });
 
+Deno.test("`logs -f` begins with nothing old, also where nothing was printed yet, nor when the manager counts anew", async () => {
+  const line = { atMs: 0, agent: "attic-pi", revision: 3, replicaSet: "images", level: "info" };
+  const path = "GET /v1/logs/images?limit=";
+  let reads = 0;
+  const { code, out } = await runClient(["logs", "images", "-f"], {
+    answers: {
+      [`${path}0`]: { lines: [], lastId: 40 },
+      [`${path}1000&afterId=40`]: { lines: [{ ...line, id: 41, text: "new" }], lastId: 41 },
+      // A manager from a backup, or with a new data folder: what it has is old, what comes is not.
+      [`${path}1000&afterId=41`]: { lines: [{ ...line, id: 2, text: "old" }], lastId: 5 },
+      [`${path}1000&afterId=5`]: () => {
+        reads++;
+        return { lines: [{ ...line, id: 6, text: "newer" }], lastId: 6 };
+      },
+      [`${path}1000&afterId=6`]: { lines: [], lastId: 6 },
+    },
+    async meanwhile({ terminal }) {
+      await eventually("the newer line", () => terminal.out.includes("newer"));
+      terminal.interrupt();
+    },
+  });
+  assert.deepEqual([code, reads], [0, 1]);
+  assert.equal(out.match(/new\w*|old/g)?.join(), "new,newer");
+});
+
+Deno.test("lines of several agents are merged by time, and each one's keep their order though its clock goes back", () => {
+  const line = (agent: string, atMs: number, text: string): LogLineView => (
+    { id: 0, agent, atMs, text, replicaSet: "images", revision: 1, level: "info" }
+  );
+  const lines = [
+    line("pi-1", 10, "a"),
+    line("pi-1", 40, "d"),
+    line("pi-1", 5, "e, after its clock was set back"),
+    line("pi-2", 20, "b"),
+    line("pi-2", 30, "c"),
+  ];
+  assert.equal(inTimeOrder(lines).map(({ text }) => text[0]).join(""), "abcde");
+});
+
 Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoint that isn't there", async () => {
-  const overview = { agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
+  const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
   const why = {
     "GET /v1/overview": overview,
     "GET /v1/requests?endpoint=images%2Fresize&lastMs=900000&limit=50": {
       slowest: [],
       failed: [],
-      failedNotKept: 0,
+      answered: 0,
+      failures: [],
+      sinceMs: -900_000,
     },
   };
   const { code, out } = await runClient(["why", "images/resize"], { answers: why });
@@ -282,6 +366,7 @@ const cluster: ClusterView = {
   clients: 2,
   managerCpuCores: 0.05,
   managerMemoryBytes: 60 * 2 ** 20,
+  databaseBytes: 1 * 2 ** 20,
   configurationErrors: [],
 };
 

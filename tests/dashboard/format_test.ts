@@ -11,6 +11,7 @@ import {
   formatShare,
   formatShortAge,
   formatTime,
+  formatWrites,
   plural,
 } from "../../dashboard/format.js";
 
@@ -97,4 +98,14 @@ Deno.test("`plural()` counts in words", () => {
   assert.equal(plural(0, "agent"), "0 agents");
   assert.equal(plural(2, "reply", "replies"), "2 replies");
   assert.equal(formatCount(1_234_567), "1,234,567");
+});
+
+Deno.test("disk writes are told per hour once there is enough of one, and never guessed", () => {
+  const started = { startedAtMs: 1000 };
+  const mebibytes = (count: number) => count * 2 ** 20;
+  const halfHour = { ...started, atMs: 1000 + 1_800_000, managerDiskWrittenBytes: mebibytes(5) };
+  assert.equal(formatWrites(halfHour), "10 MiB per hour since its start");
+  const young = { ...started, atMs: 61_000, managerDiskWrittenBytes: mebibytes(5) };
+  assert.equal(formatWrites(young), "5 MiB since its start");
+  assert.equal(formatWrites({ ...started, atMs: 1000 + 3_600_000 }), "not told by this system");
 });

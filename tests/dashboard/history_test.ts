@@ -4,10 +4,12 @@ import fc from "fast-check";
 import {
   appendPoint,
   appendView,
+  bridgeGaps,
   createHistory,
   createLivePoints,
   hasValue,
   isEmptyBefore,
+  isolatedPoints,
   othersLabel,
   smooth,
   stackColumns,
@@ -35,6 +37,34 @@ Deno.test("live points go on where the fetched history ends", () => {
   assert.deepEqual(history.timesMs, [1000, 2000, 3000, 4000, 5000]);
   assert.deepEqual(history.columns.get("a"), [1, 2, 3, 4, null]);
   assert.deepEqual(history.columns.get("b"), [null, null, null, 7, 8]);
+});
+
+Deno.test("a time in which nothing was heard stays open, for lines and for stacks", () => {
+  const history = createHistory();
+  appendPoint(history, 1000, { a: 1 });
+  appendPoint(history, 5900, { a: 2 });
+  appendPoint(history, 60_000, { a: 3 });
+  assert.deepEqual(history.timesMs, [1000, 5900, 6900, 60_000]);
+  assert.deepEqual(history.columns.get("a"), [1, 2, null, 3]);
+  const [stacked] = stackColumns([{ label: "a", values: [1, 2, null, 3] }]);
+  assert.deepEqual(stacked.values, [1, 2, null, 3]);
+});
+
+Deno.test("a line goes over short gaps only, and a value alone between gaps is known as one", () => {
+  const timesMs = [0, 1000, 2000, 3000, 60_000, 61_000];
+  const values = [2, null, null, 8, null, 4];
+  assert.deepEqual(bridgeGaps(values, timesMs, 5000), [2, 4, 6, 8, null, 4]);
+  assert.deepEqual(bridgeGaps(values, timesMs, 2999), values);
+  assert.deepEqual(isolatedPoints([2, 4, 6, 8, null, 4]), [5]);
+  assert.deepEqual(isolatedPoints(values), [0, 3, 5]);
+  assert.deepEqual(isolatedPoints([null, 1, 2, null]), []);
+  assert.deepEqual(isolatedPoints([7]), [0]);
+  const sparse = fc.array(fc.option(fc.integer({ min: 1, max: 9 }), { nil: null }));
+  fc.assert(fc.property(sparse, fc.nat(10_000), (some, gapMsMax) => {
+    const bridged = bridgeGaps(some, some.map((_value, index) => index * 1000), gapMsMax);
+    some.forEach((value, index) => assert.ok(value === null || bridged[index] === value));
+    for (const index of isolatedPoints(bridged)) assert.notEqual(bridged[index], null);
+  }));
 });
 
 Deno.test("a later fetch adds only what is newer", () => {

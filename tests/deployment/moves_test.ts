@@ -242,7 +242,7 @@ Deno.test("replicas go only where their memory and cores are left, and the reaso
     "1 of 2 replicas has no agent: small has 212 MB of memory left (300 are needed)",
   );
   world.deploy("maths", 2, { cores: 2 });
-  assert.match(world.settle().pending.get("maths")!, /small has 1 cores left \(2 are needed\)/);
+  assert.match(world.settle().pending.get("maths")!, /small has 1 core left \(2 are needed\)/);
 });
 
 Deno.test("a new revision takes the memory of the one that it replaces", () => {

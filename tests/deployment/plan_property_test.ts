@@ -13,7 +13,7 @@ import { type Deployed, type Machine, World } from "./world.ts";
 
 type Command =
   | { kind: "wait"; ms: number }
-  | { kind: "load" | "lose" | "suspect" | "return" | "restart" | "cordon" | "drain"; agent: number }
+  | { kind: "load" | "lose" | "suspect" | "return" | "restart" | "cordon" | "drain" | "damp"; agent: number }
   | { kind: "scale"; set: Name; replicas: number | "all" }
   | { kind: "deploy"; set: Name; replicas: number | "all"; broken: boolean; specification: Wish }
   | { kind: "undo" | "pause" | "object" | "doubt"; set: Name }
@@ -50,7 +50,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      kind: fc.constantFrom("lose", "suspect", "return", "restart", "cordon", "drain"),
+      kind: fc.constantFrom("lose", "suspect", "return", "restart", "cordon", "drain", "damp"),
       agent,
     }),
   },
@@ -126,6 +126,7 @@ function disturb(world: World, machine: Machine, kind: string): void {
   else if (kind === "lose") world.lose(machine.name);
   else if (kind === "cordon") machine.cordoned = !machine.cordoned;
   else if (kind === "drain") machine.draining = !machine.draining;
+  else if (kind === "damp") machine.damped = !machine.damped;
   else if (kind === "suspect") machine.health = machine.health === "ready" ? "suspect" : machine.health;
   else world.return(machine.name, kind === "restart");
 }

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import {
   type Bounds,
+  type ScaledSet,
   type ScaleMemory,
   startScaling,
   stepScale,
-  wantedReplicas,
+  wantedNow,
 } from "../../lib/deployment/scale.ts";
 import { limits } from "../../lib/limits.ts";
+import type { ReplicaCount } from "../../lib/protocol/revision.ts";
 
 /** Seconds of load on a set whose replicas have 4 slots each; what was wanted in each second. */
 function play(bounds: Bounds, requests: (second: number) => number, seconds: number): number[] {
@@ -69,10 +71,26 @@ Deno.test("`stepScale()` lets a set sleep only when it may, and only without any
   assert.equal(byDefault.indexOf(0), limits.scaleIdleMs / 1000);
 });
 
-Deno.test("`wantedReplicas()` has at least one replica while a rollout must show that it works", () => {
-  assert.equal(wantedReplicas({ min: 0, max: 3 }, 0, false), 0);
-  assert.equal(wantedReplicas({ min: 0, max: 3 }, 0, true), 1);
-  assert.equal(wantedReplicas({ min: 2, max: 3 }, 9, false), 3);
-  assert.equal(wantedReplicas(5, 2, false), 5);
-  assert.equal(wantedReplicas("all", 2, true), "all");
+Deno.test("`wantedNow()` is the load's number within bounds, none too, but one while a rollout must show that it works", () => {
+  const rollout = { toRevision: 2, state: "done" } as const;
+  const set = (replicas: ReplicaCount, change: Partial<ScaledSet> = {}): ScaledSet => (
+    { current: { revision: 2, specification: { replicas } }, rollout, ...change }
+  );
+  const bounds = { min: 0, max: 3 };
+  assert.equal(wantedNow(set(bounds, { scaledTo: 0 })), 0);
+  assert.equal(wantedNow(set(bounds)), 1, "before the load has said anything");
+  assert.equal(wantedNow(set({ min: 2, max: 3 }, { scaledTo: 9 })), 3);
+  const rolling: Partial<ScaledSet>[] = [
+    { rollout: { ...rollout, state: "progressing" } },
+    { rollout: { ...rollout, state: "paused" } },
+    { rollout: { ...rollout, toRevision: 1 } },
+    { rollout: undefined },
+  ];
+  for (const change of rolling) assert.equal(wantedNow(set(bounds, { scaledTo: 0, ...change })), 1);
+  const settled = { scaledTo: 0, rollout: undefined, good: { revision: 2 } };
+  assert.equal(wantedNow(set(bounds, settled)), 0, "rolled out before rollouts were kept");
+  assert.equal(wantedNow(set(bounds, { scaledTo: 0, rollout: { ...rollout, state: "failed" } })), 0);
+  assert.equal(wantedNow(set(5, { scaledTo: 2 })), 5);
+  assert.equal(wantedNow(set("all")), "all");
+  assert.equal(wantedNow(set(bounds, { replicasOverride: 2, scaledTo: 0 })), 2, "a person said so");
 });

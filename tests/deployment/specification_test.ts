@@ -231,6 +231,20 @@ Deno.test("`describeConfigurationError()` and `configurationRefused()` name file
   assert.equal((error.details.errors as string[]).length, 2);
 });
 
+Deno.test("webhooks name kinds of events, `rolled_back` is one, and what is none is refused with those near it", () => {
+  const parse = (...on: string[]) =>
+    parseConfiguration(JSON.stringify({ notify: [{ url: "https://example.com/hook", on }] }), { file: "a" });
+  const good = parse("agent_lost", "rolled_back");
+  assert.ok(good.ok);
+  assert.deepEqual(good.configuration.notify[0].on, ["agent_lost", "rollout_failed"]);
+  for (const [wrong, near] of [["agent_lots", "agent_lost"], ["rolled_bak", "rolled_back"]]) {
+    const refused = parse(wrong);
+    assert.ok(!refused.ok);
+    const [{ message }] = refused.errors;
+    assert.equal(message, `is not a kind of event, did you mean \`${near}\`?`);
+  }
+});
+
 Deno.test("`configurationJsonSchema()` closes its objects and knows every key", () => {
   const schema = configurationJsonSchema() as {
     additionalProperties: boolean;

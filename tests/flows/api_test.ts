@@ -137,6 +137,11 @@ async function refusedInvokes(cluster: Cluster): Promise<void> {
     assert.equal(answer.headers.get("content-type"), "application/json");
     assert.match(errorIn(answer).message, says);
   }
+  for (const method of ["GET", "PUT", "DELETE"]) {
+    const other = await cluster.http("/v1/invoke/probe/echo", { method });
+    assert.deepEqual([other.status, other.headers.get("allow")], [405, "POST"], method);
+    assert.equal(errorIn(other).message, `An endpoint is invoked with POST, not with ${method}`);
+  }
 }
 
 async function reads(cluster: Cluster): Promise<void> {
@@ -161,7 +166,7 @@ async function reads(cluster: Cluster): Promise<void> {
   assert.equal((await one("/v1/endpoints/probe/countdown")).description, "Counts down.");
   assert.equal((await one("/v1/overview")).cluster.cluster, "sqwish");
   assert.equal((await one("/v1/metrics?series=cpu")).series, "cpu");
-  assert.deepEqual(await one("/v1/logs/probe"), { lines: [] });
+  assert.deepEqual((await one("/v1/logs/probe") as { lines: unknown[] }).lines, []);
   const wrong: [string, number, RegExp][] = [
     ["/v1/agents/agent-2", 404, /^There is no agent agent-2; did you mean agent-1\?$/],
     ["/v1/replicasets/prob", 404, /^There is no replicaSet prob; did you mean probe\?$/],

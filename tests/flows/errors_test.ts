@@ -243,7 +243,7 @@ async function queueFull(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const ends = Promise.all([failureOf(running), failureOf(queued)]);
   const refused = await failureOf(sqwish.invoke("narrow/echo", "too many"));
   assert.equal(refused.code, "queue_full");
-  assert.equal(refused.message, "The queue of narrow takes 1 requests, it has 1");
+  assert.equal(refused.message, "The queue of narrow takes 1 request, it has 1");
   const overHttp = await invoke(cluster, "narrow/echo", "1");
   assert.equal(overHttp.status, 429);
   assert.ok(Number(overHttp.headers.get("retry-after")) >= 1);

@@ -280,7 +280,7 @@ async function wrongPasswords(cluster: Cluster): Promise<void> {
     SQWISH_PROFILE: `${cluster.folder}/other.json`,
   });
   assert.equal(login.code, 1);
-  assert.match(login.stderr, /^client: The user name or password is wrong \(unauthenticated\)\n/);
+  assert.match(login.stderr, /^client: The user name or password is wrong \(unauthenticated\)\n$/);
   assert.ok(!await exists(`${cluster.folder}/other.json`));
   // Failures of the steps before count too: at most five in a minute are answered as such.
   let locked = await cluster.http("/v1/agents", { password: "wrong 0" });

@@ -135,7 +135,7 @@ async function staysPending(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const { stdout } = await cluster.client(["why", "huge"]);
   assert.match(
     stdout,
-    /huge is not complete: 0 of 1 replicas are ready\n[^]*Pending: 1 of 1 replica has no agent: agent-1 has/,
+    /huge is not complete: 0 of 1 replica is ready\n[^]*Pending: 1 of 1 replica has no agent: agent-1 has/,
   );
   await sqwish.call("DELETE", "/v1/replicasets/huge");
 }

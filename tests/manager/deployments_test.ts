@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { specificationOf } from "../store/support.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
-import { type ManagerRig, openRig } from "./rig.ts";
+import { addresses, agentHello, type ManagerRig, openRig, settle } from "./rig.ts";
 
 /** Stores a failed rollout of a set's current revision. */
 function fail(rig: ManagerRig, revision: number): void {
@@ -139,5 +139,95 @@ Deno.test("an agent that is gone for good can be removed, one that is connected 
   const second = await remove();
   assert.equal(second.status, 404);
   await second.body?.cancel();
+  rig.close();
+});
+
+Deno.test("a removed agent's own accounts go with it, in one transaction, and nobody else's", async () => {
+  const rig = await openRig();
+  const password = "long enough";
+  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  await rig.accounts.createToken({
+    role: "agent",
+    once: false,
+    addresses,
+    fingerprint: rig.identity.fingerprint,
+  });
+  const [{ name: token }] = rig.store.users.list("token");
+  const by = { name: token, role: "agent" as const, endpoints: [] };
+  const enroll = (machine: string) => rig.accounts.enroll(by, machine, () => {});
+  // The machine was set up anew once; another one's name begins like its own, and a third one was renamed.
+  const own = [await enroll("pi-9"), await enroll("pi-9")].map(({ user }) => user);
+  const [other, renamed] = [await enroll("pi-9-shed"), await enroll("pi-9")].map(({ user }) => user);
+  const peer = rig.enter({ name: renamed, role: "agent", endpoints: [] });
+  peer.send(agentHello({ name: "attic" }));
+  await settle();
+  const gone = { identity: "x".repeat(16), labels: {} };
+  rig.store.agents.observeJoin({ name: "pi-9", ...gone }, 0);
+  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
+  rig.core.agents.restore([{ name: "pi-9", ...gone, ...flags }]);
+
+  const removing = rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  assert.deepEqual((await (await removing).json()).accounts.sort(), own.sort());
+  assert.deepEqual(rig.store.users.list("machine").map(({ name }) => name).sort(), [other, renamed].sort());
+  assert.equal(rig.store.agents.find("pi-9"), undefined);
+  assert.match(rig.store.events.list({ kind: "agent_removed" })[0].message, /it can't sign in again/);
+  assert.equal(peer.close, null);
+  rig.close();
+});
+
+Deno.test("an agent whose removal the disk does not take is still there, with its account", async () => {
+  const rig = await openRig();
+  const password = "long enough";
+  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  await rig.accounts.createToken({
+    role: "agent",
+    once: false,
+    addresses,
+    fingerprint: rig.identity.fingerprint,
+  });
+  const [{ name: token }] = rig.store.users.list("token");
+  await rig.accounts.enroll({ name: token, role: "agent", endpoints: [] }, "pi-9", () => {});
+  const gone = { name: "pi-9", identity: "x".repeat(16), labels: {} };
+  rig.store.agents.observeJoin(gone, 0);
+  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
+  rig.core.agents.restore([{ ...gone, ...flags }]);
+  rig.store.users.remove = () => {
+    throw new Error("database or disk is full");
+  };
+  const response = await rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  assert.equal(response.status, 500);
+  await response.body?.cancel();
+  assert.equal(rig.core.agents.list().length, 1);
+  assert.notEqual(rig.store.agents.find("pi-9"), undefined);
+  assert.equal(rig.store.users.list("machine").length, 1);
+  assert.deepEqual(rig.store.events.list({ kind: "agent_removed" }), []);
+  rig.close();
+});
+
+Deno.test("a deployment that does not say how many keeps what the set has, and says so; one that is told ends a `scale`", async () => {
+  const rig = await openRig();
+  const modules = [{ path: "resize.ts", entry: true, base64: btoa("export function resize() {}") }];
+  const deploy = (version: string, replicas?: number, more: { rescale?: boolean; dryRun?: boolean } = {}) => {
+    const count = replicas === undefined ? {} : { replicas };
+    return rig.deployments.deploy(
+      { replicaSet: { name: "images", version, ...count }, modules, ...more },
+      "ada",
+    );
+  };
+  const inForce = () => {
+    const { current, replicasOverride } = rig.store.deployments.find("images")!;
+    return [current.specification.replicas, replicasOverride];
+  };
+  assert.equal((await deploy("1", 3)).keeps, undefined);
+  assert.deepEqual([(await deploy("2")).keeps, inForce()], [3, [3, undefined]]);
+  rig.deployments.scale("images", 5, "ada");
+  assert.deepEqual([(await deploy("3")).keeps, inForce()], [5, [3, 5]]);
+  assert.deepEqual([(await deploy("4", 3)).keeps, inForce()], [5, [3, 5]], "a file says what it always said");
+  const dry = await deploy("5", undefined, { dryRun: true });
+  assert.deepEqual([dry.keeps, dry.changes?.map(({ path }) => path)], [5, ["version"]]);
+  assert.deepEqual([(await deploy("6", 3, { rescale: true })).keeps, inForce()], [undefined, [3, undefined]]);
+  rig.deployments.scale("images", 7, "ada");
+  const same = await deploy("6", 3, { rescale: true });
+  assert.deepEqual([same.changed, same.keeps, inForce()], [false, undefined, [3, undefined]]);
   rig.close();
 });

@@ -79,3 +79,19 @@ Deno.test("a bad revision is objected to once, with its figures", () => {
   assert.equal(heard.filter((each) => /failed 100 of 100 requests/.test(each)).length, 1);
   judge.close();
 });
+
+Deno.test("what a rollout is judged by can be read while it is judged, and only of what has been answered", () => {
+  const { clock, judge, rollout, answer } = watching();
+  clock.advance(limits.judgeEveryMs);
+  assert.deepEqual(judge.figures("images"), []);
+  answer(2, 30);
+  answer(2, 10, "module_failed");
+  const [{ endpoint: about, before, after }] = judge.figures("images");
+  assert.deepEqual([about, before.requests, before.errors], [endpoint, 1000, 0]);
+  assert.deepEqual([after.requests, after.errors], [40, 10]);
+  assert.ok(Math.abs(after.p95Ms! - 1) < 0.02, `${after.p95Ms}`);
+  assert.deepEqual(judge.figures("other"), []);
+  rollout.state = "failed";
+  assert.deepEqual(judge.figures("images"), []);
+  judge.close();
+});

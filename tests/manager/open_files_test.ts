@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
-import { connectionsMaxFor, parseOpenFilesMax } from "../../lib/manager/open_files.ts";
+import { connectionsMaxFor } from "../../lib/manager/open_files.ts";
+import { parseOpenFilesMax } from "../../lib/open_files.ts";
 
 Deno.test("connections leave room for the manager's own files, and at least one is let in", () => {
   assert.equal(connectionsMaxFor(1024, 24), 984);

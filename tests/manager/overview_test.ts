@@ -1,9 +1,18 @@
 /** What the dashboard, the client's tables, `/metrics` and `/openapi.json` show of a cluster. */
 import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
-import type { OverviewView, RevisionView } from "../../lib/protocol/views.ts";
+import type { EventView, OverviewView, PastRolloutView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import { agentHello, agentPrincipal, type ManagerRig, openRig, type Peer, reportOf, settle } from "./rig.ts";
+import {
+  agentHello,
+  agentPrincipal,
+  type ManagerRig,
+  openRig,
+  type Peer,
+  reportOf,
+  settle,
+  telemetryOf,
+} from "./rig.ts";
 
 const password = "long enough";
 
@@ -38,7 +47,7 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
     "pending",
   ]]);
   assert.equal(before.cluster.health, "down");
-  assert.deepEqual(before.cluster.problems, ["images has 0 of 1 replicas ready"]);
+  assert.deepEqual(before.cluster.problems, ["images has 0 of 1 replica ready"]);
 
   await report(peer, { state: "loading", reason: "waits for its ready()", slots: 0 });
   const loading = (await overview()).replicaSets[0].placements[0];
@@ -53,11 +62,25 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   assert.equal(ready.agents[0].slots, 2);
   assert.equal(ready.agents[0].replicas[0].adaptive, true);
 
+  peer.send(telemetryOf(1));
+  rig.clock.advance(500);
+  const [well] = (await overview()).agents;
+  assert.deepEqual([well.host?.cpu, well.agentMemoryBytes, well.slots], [0.1, 1, 2]);
   peer.channel.abandon("power cut");
   await settle();
   const lost = await overview();
   assert.deepEqual([lost.agents[0].health, lost.agents[0].replicas[0].state], ["lost", "lost"]);
   assert.equal(lost.cluster.health, "down");
+  const [{ host, agentCpuCores, agentMemoryBytes, slots, connectedAtMs }] = lost.agents;
+  assert.deepEqual([host, agentCpuCores, agentMemoryBytes, slots], [undefined, undefined, undefined, 0]);
+  assert.equal(connectedAtMs, undefined);
+
+  const returned = rig.enter(agentPrincipal);
+  returned.send(agentHello());
+  await settle();
+  const [again] = (await overview()).agents;
+  assert.equal(again.connectedAtMs, rig.clock.nowMs(), "counts from this connection");
+  assert.equal(again.joinedAtMs, rig.clock.nowMs() - 500, "counts from the first one ever");
   rig.close();
 });
 
@@ -105,6 +128,10 @@ Deno.test("reads find one thing by its name, or say which ones are near", async 
   const response = await rig.http("GET", "/v1/replicasets/image", { user: "ada", password });
   assert.equal(response.status, 404);
   assert.match((await response.json()).error.message, /did you mean images\?/);
+  const { events } = await read<{ events: unknown[] }>(rig, "/v1/events?kind=rolled_back");
+  assert.deepEqual(events, []);
+  const unknown = await rig.http("GET", "/v1/events?kind=agent_lots", { user: "ada", password });
+  assert.match((await unknown.json()).error.message, /is "agent_lots", did you mean `agent_lost`\?$/);
   for (const query of ["limit=x", "limit=-1", "afterId=NaN"]) {
     const refused = await rig.http("GET", `/v1/events?${query}`, { user: "ada", password });
     assert.equal(refused.status, 400, query);
@@ -188,4 +215,37 @@ Deno.test("the live view is computed once for all who watch, drops who doesn't r
   assert.ok(events <= 5, `${events} events were kept for who didn't read`);
   for (const reader of readers) await reader.cancel();
   assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("rollouts are listed newest first, each with the event that began it; events by several kinds", async () => {
+  const { rig, peer } = await rigWithAgent();
+  const { store, core } = rig;
+  core.events.record("info", "deployed", "images", "ada deployed images 1.0.0 as revision 1");
+  await settle();
+  const [first] = (await read<{ rollouts: PastRolloutView[] }>(rig, "/v1/rollouts")).rollouts;
+  assert.deepEqual([first.replicaSet, first.state, first.version], ["images", "progressing", "1.0.0"]);
+  assert.equal(first.cause, "ada deployed images 1.0.0 as revision 1");
+  rig.clock.advance(1000);
+  core.events.record("info", "rollout_undone", "images", "ada set images back");
+  const { replicaSet, toRevision } = first;
+  store.deployments.saveRollout({
+    ...{ replicaSet, fromRevision: 2, toRevision, state: "done" },
+    startedAtMs: rig.clock.nowMs(),
+  });
+  core.events.record("info", "deployed", "texts", "ada deployed texts");
+  const { rollouts } = await read<{ rollouts: PastRolloutView[] }>(
+    rig,
+    "/v1/rollouts?replicaSet=images&limit=5",
+  );
+  assert.deepEqual(rollouts.map(({ state, cause }) => [state, cause]), [
+    ["done", "ada set images back"],
+    ["replaced", "ada deployed images 1.0.0 as revision 1"],
+  ]);
+  assert.deepEqual((await read<{ rollouts: [] }>(rig, "/v1/rollouts?replicaSet=texts")).rollouts, []);
+  assert.equal((await read<{ rollouts: [] }>(rig, "/v1/rollouts?limit=1")).rollouts.length, 1);
+  const kinds = "/v1/events?kind=deployed,rollout_undone";
+  const { events } = await read<{ events: EventView[] }>(rig, kinds);
+  assert.deepEqual(events.map(({ kind }) => kind), ["deployed", "rollout_undone", "deployed"]);
+  peer.channel.abandon("over");
+  rig.close();
 });

@@ -13,6 +13,7 @@ function sleeping() {
   const store = openStore({ folder: null });
   const { specification, files } = specificationOf("images", "", { replicas: { min: 0, max: 3 } });
   store.deployments.addRevision(specification, files, { owner: "api", createdBy: "ada", nowMs: 0 });
+  store.deployments.setGood("images", 1);
   store.deployments.setScaledTo("images", 0);
   const told: string[] = [];
   const disk = { isFull: false };
@@ -27,7 +28,14 @@ function sleeping() {
           : Reflect.get(target, name).bind(target),
     }),
     sets: () => store.deployments.loadAll(),
-    load: () => ({ queued: 0, outstanding: 0, sets: new Map(), agents: new Map(), replicas: [] }),
+    load: () => ({
+      queued: 0,
+      outstanding: 0,
+      sets: new Map(),
+      agents: new Map(),
+      replicas: [],
+      endpoints: new Map(),
+    }),
     record: (_level, kind, _subject, message) => void told.push(`${kind}: ${message}`),
     changed() {},
   });

@@ -123,6 +123,7 @@ Deno.test("every route is open to the roles of the table and to no other", async
     ["GET", "/v1/endpoints/none/none", everyone],
     ["GET", "/v1/revisions", everyone],
     ["GET", "/v1/events", everyone],
+    ["GET", "/v1/rollouts", everyone],
     ["GET", "/v1/metrics", everyone],
     ["GET", "/metrics", everyone],
     ["GET", "/openapi.json", everyone],

@@ -3,9 +3,9 @@ import { DatabaseSync } from "node:sqlite";
 import { limits } from "../../lib/limits.ts";
 import { Ingest } from "../../lib/metrics/ingest.ts";
 import { totalsOf } from "../../lib/metrics/prometheus.ts";
-import type { SampleStorage } from "../../lib/metrics/sample_writer.ts";
+import { History } from "../../lib/metrics/history.ts";
 import { withFolder } from "../store/support.ts";
-import { startMs, withRecording } from "./support.ts";
+import { always, startMs, withRecording } from "./support.ts";
 
 Deno.test("`endpointRates()` counts the last 10 s and takes quantiles over the last minute", () => {
   withRecording((recording) => {
@@ -97,8 +97,8 @@ Deno.test("an idle cluster commits nothing to the disk", async () => {
         recording.telemetry("pi-1", 0.02 + 0.02 * (second % 2));
         recording.ingest.observeQueue("images", 0);
       };
-      // The first minutes hold the agent's first sample and its roll-up.
-      recording.run(1200, idle);
+      // The first hour holds the agent's first sample, and ends with its roll-up.
+      recording.run(4000, idle);
       using observer = new DatabaseSync(`${folder}/sqwish.db`);
       // Changes with every commit of another connection.
       const commits = () => observer.prepare("PRAGMA data_version").get()!.data_version;
@@ -120,7 +120,7 @@ Deno.test("an agent is written when its values move, and once when it falls sile
     recording.run(60, () => recording.telemetry("pi-1", 0.5, { runs: 1 }));
     recording.run(60);
     recording.run(60);
-    const rows = recording.store.samples.read({
+    const rows = recording.history.read({
       resolutionMs: limits.sampleMs,
       kind: "agent",
       subject: "pi-1",
@@ -134,33 +134,46 @@ Deno.test("an agent is written when its values move, and once when it falls sile
   });
 });
 
-Deno.test("5 min rows are rolled up from 10 s rows and old rows are dropped", () => {
+Deno.test("an agent that stands still is written again each hour, while others are", () => {
   withRecording((recording) => {
-    const day = 24 * 3600;
-    recording.run(600, () => recording.request());
-    recording.run(60);
-    assert.equal(recording.rows(limits.sampleMs, "endpoint"), 60);
-    const rolledUp = recording.store.samples.read({
-      resolutionMs: limits.rolledUpMs,
-      kind: "endpoint",
-      fromMs: 0,
-      toMs: recording.nowMs,
+    recording.run(4 * 3600, (second) => {
+      recording.telemetry("pi-1", 0.1);
+      if (second < 2 * 3600) recording.request();
     });
+    const rows = recording.history.read({ resolutionMs: limits.sampleMs, kind: "agent", ...always });
+    assert.deepEqual(rows.map((row) => (row.atMs - startMs) / 60_000), [0, 60]);
+  });
+});
+
+Deno.test("5 min rows are made of 10 s rows when their hour is over, and old rows are dropped", () => {
+  withRecording((recording) => {
+    const hour = 3600;
+    recording.run(600, () => recording.request());
+    recording.run(hour - 601);
+    assert.equal(recording.rows(limits.sampleMs, "endpoint"), 60);
+    assert.equal(recording.rows(limits.rolledUpMs, "endpoint"), 0);
+    recording.run(1);
+    const rolledUp = recording.history.read({ resolutionMs: limits.rolledUpMs, kind: "endpoint", ...always });
     assert.deepEqual(rolledUp.map((row) => [row.atMs - startMs, (row.value as { n: number }).n]), [
       [0, 300],
       [300_000, 300],
     ]);
-    recording.nowMs += day * 1000;
+    recording.nowMs += 24 * hour * 1000;
     recording.ingest.tick(recording.nowMs);
-    recording.run(400, () => recording.request());
-    assert.equal(recording.rows(limits.rolledUpMs, "endpoint"), 3);
-    const left = recording.store.samples.read({
+    recording.run(hour + 61, () => recording.request());
+    assert.equal(recording.rows(limits.rolledUpMs, "endpoint"), 2 + 12);
+    const old = {
       resolutionMs: limits.sampleMs,
       kind: "endpoint",
       fromMs: 0,
       toMs: startMs + 600_000,
-    });
-    assert.deepEqual(left, []);
+    } as const;
+    assert.deepEqual(recording.history.read(old), []);
+    recording.nowMs += 31 * 24 * hour * 1000;
+    recording.ingest.tick(recording.nowMs);
+    recording.run(2 * hour, () => recording.request({ endpoint: "maths/factors" }));
+    assert.deepEqual(recording.history.subjects("endpoint"), ["maths/factors"]);
+    assert.equal(recording.rows(limits.rolledUpMs, "endpoint"), 24);
   });
 });
 
@@ -177,11 +190,10 @@ Deno.test("a late tick and a wall clock set back lose no counts", () => {
     recording.run(120, () => recording.request());
     assert.equal(recording.ingest.endpointRates("images/resize").requestsPerSecond, 1);
     recording.ingest.close(recording.nowMs);
-    const rows = recording.store.samples.read({
+    const rows = recording.history.read({
       resolutionMs: limits.sampleMs,
       kind: "endpoint",
-      fromMs: 0,
-      toMs: Number.MAX_SAFE_INTEGER,
+      ...always,
     });
     assert.equal(rows.reduce((sum, row) => sum + (row.value as { n: number }).n, 0), 127);
   });
@@ -202,17 +214,14 @@ Deno.test("samples that the store refuses are kept and written when it takes the
     const failures: unknown[] = [];
     const full = new Error("the store refuses");
     let isFull = true;
-    const storage: SampleStorage = {
-      transaction: (work) => samples.transaction(work),
-      write: (resolutionMs, rows) => {
-        if (isFull) throw full;
-        samples.write(resolutionMs, rows);
+    const storage = new Proxy(samples, {
+      get: (target, name: keyof typeof samples) => {
+        if (name === "writeBlocks" && isFull) throw full;
+        const method = target[name];
+        return typeof method === "function" ? method.bind(target) : method;
       },
-      read: (range) => samples.read(range),
-      lastBefore: (...about) => samples.lastBefore(...about),
-      prune: (...which) => samples.prune(...which),
-    };
-    recording.ingest = new Ingest(storage, recording.nowMs, (cause) => failures.push(cause));
+    });
+    recording.ingest = new Ingest(new History(storage), recording.nowMs, (cause) => failures.push(cause));
     recording.run(130, () => recording.request());
     assert.deepEqual(failures.map((failure) => (failure as Error).cause ?? failure), [full, full]);
     assert.equal(recording.rows(limits.sampleMs, "endpoint"), 0);

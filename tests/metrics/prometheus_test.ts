@@ -10,7 +10,13 @@ const empty: PrometheusSnapshot = {
   agents: [],
   agentRuns: [],
   clients: 0,
-  manager: { startedAtMs: 1_800_000_000_000, cpuSeconds: 1.5, memoryBytes: 5e7 },
+  manager: {
+    startedAtMs: 1_800_000_000_000,
+    cpuSeconds: 1.5,
+    memoryBytes: 5e7,
+    diskWrittenBytes: 4096,
+    databaseBytes: 8192,
+  },
 };
 
 /** Name, labels and value of every line that isn't a comment. */
@@ -71,6 +77,8 @@ Deno.test("agents are counted by health and tell what their hosts tell", () => {
   assert.equal(lines.get('sqwish_agent_slots{agent="pi-2"}'), "4");
   assert.equal(lines.get('sqwish_agent_runs_total{agent="pi-1",result="ok"}'), "3");
   assert.equal(lines.get("process_start_time_seconds"), "1800000000");
+  assert.equal(lines.get("sqwish_manager_disk_written_bytes_total"), "4096");
+  assert.equal(lines.get("sqwish_manager_database_bytes"), "8192");
 });
 
 Deno.test("every metric has its help and type once, before its lines, and ends with a line feed", () => {

@@ -42,7 +42,7 @@ Deno.test("a live gauge bridges late telemetry and has a gap where the agent was
 Deno.test("an agent has no past before it joined, also once its first window was rolled up", () => {
   withRecording((recording) => {
     recording.nowMs = startMs + 190_000;
-    recording.ingest = new Ingest(recording.store.samples, recording.nowMs);
+    recording.ingest = new Ingest(recording.history, recording.nowMs);
     recording.run(150, () => recording.telemetry("pi-1", 0.5, { outstanding: 1 }));
     const view = recording.query({ series: "cpu", fromMs: startMs + 60_000, toMs: recording.nowMs });
     const values = view.byLabel.get("pi-1")!;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Histogram } from "../../lib/metrics/histogram.ts";
 import { type AgentValue, isWorthWriting, mergeSamples, type Sample } from "../../lib/metrics/sample.ts";
-import { rollUpRows } from "../../lib/metrics/sample_writer.ts";
+import { rollUpRows } from "../../lib/metrics/roll_up.ts";
 
 const row = (atMs: number, value: unknown, subject = "pi-1"): Sample => ({
   kind: "agent",

@@ -1,22 +1,29 @@
 /** What the metrics tests share: a recording over a real store, driven second by second. */
+import { History } from "../../lib/metrics/history.ts";
 import { Ingest } from "../../lib/metrics/ingest.ts";
 import type { RequestOutcome } from "../../lib/request_outcome.ts";
 import type { MetricsQuery } from "../../lib/metrics/query.ts";
 import { queryMetrics } from "../../lib/metrics/query.ts";
+import type { SampleKind } from "../../lib/metrics/sample.ts";
 import type { Telemetry } from "../../lib/protocol/messages.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 
 /** The start of a 5 min window, so that steps in tests are easy to count. */
 export const startMs = 1_800_000_000_000;
 
+/** A range that holds every sample. */
+export const always = { fromMs: 0, toMs: 4_000_000_000_000 };
+
 export class Recording {
   nowMs = startMs;
   readonly store: Store;
+  history: History;
   ingest: Ingest;
 
   constructor(folder: string | null = null) {
     this.store = openStore({ folder });
-    this.ingest = new Ingest(this.store.samples, this.nowMs);
+    this.history = new History(this.store.samples);
+    this.ingest = new Ingest(this.history, this.nowMs);
   }
 
   /** Lets `seconds` pass; `each` is called within every second, before its tick. */
@@ -63,7 +70,7 @@ export class Recording {
 
   /** The columns by label; times are relative to `startMs` in the query. */
   query(query: MetricsQuery) {
-    const view = queryMetrics(query, { ingest: this.ingest, samples: this.store.samples });
+    const view = queryMetrics(query, { ingest: this.ingest, history: this.history });
     return { ...view, byLabel: new Map(view.columns.map(({ label, values }) => [label, values])) };
   }
 
@@ -71,12 +78,12 @@ export class Recording {
   restart(downMs: number, clean: boolean): void {
     if (clean) this.ingest.close(this.nowMs);
     this.nowMs += downMs;
-    this.ingest = new Ingest(this.store.samples, this.nowMs);
+    this.history = new History(this.store.samples);
+    this.ingest = new Ingest(this.history, this.nowMs);
   }
 
-  rows(resolutionMs: number, kind: string): number {
-    const all = { resolutionMs, kind, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER };
-    return this.store.samples.read(all).length;
+  rows(resolutionMs: number, kind: SampleKind): number {
+    return this.history.read({ resolutionMs, kind, ...always }).length;
   }
 }
 

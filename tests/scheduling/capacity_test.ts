@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  adaptiveSlotsMax,
-  Capacity,
-  estimateWaitMs,
-  isHopeless,
-  slotsOf,
-} from "../../lib/scheduling/capacity.ts";
+import { adaptiveSlotsMax, Capacity, slotsOf } from "../../lib/scheduling/capacity.ts";
 
 function capacity(cores: number, adaptive = true): Capacity {
   const created = new Capacity();
@@ -123,18 +117,4 @@ Deno.test("a replica that reports no slots has none", () => {
   const subject = capacity(0);
   subject.observe(100, 2, 1000, 1, 1);
   assert.equal(subject.slots, 0);
-});
-
-Deno.test("`estimateWaitMs()` divides what waits by what is served, and knows nothing before the first reply", () => {
-  assert.equal(estimateWaitMs(500, 0), 0);
-  assert.equal(estimateWaitMs(500, capacity(2).servedPerMs), 0);
-  const subject = capacity(2, false);
-  saturate(subject, 0, 1000, working);
-  assert.equal(estimateWaitMs(500, subject.servedPerMs), 12_500);
-});
-
-Deno.test("only what is late by a wide margin is hopeless", () => {
-  assert.equal(isHopeless(2900, 1000), false);
-  assert.equal(isHopeless(3100, 1000), true);
-  assert.equal(isHopeless(0, 1), false);
 });

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { limits } from "../../lib/limits.ts";
 import type { Frame } from "../../lib/protocol/frame.ts";
-import { Flag, Op, reportOf, requesterNamed, revisionOf, Rig, type TestRequester } from "./rig.ts";
+import { errorOf, Flag, Op, reportOf, requesterNamed, revisionOf, Rig, type TestRequester } from "./rig.ts";
 
 const queueMax = 4;
 const slots = 2;
@@ -146,7 +146,10 @@ class Model {
     assert.ok(after <= Math.max(before, queueMax), `the queue has ${after}`);
     const refused = this.rig.outcomes.at(-1)?.code === "queue_full" &&
       client.sink.frames.at(-1)?.id === request.id;
-    if (refused) assert.ok(before >= queueMax, `refused at a queue of ${before}`);
+    if (!refused) return;
+    const waitMs = errorOf(client.sink.frames.at(-1)!).details.estimatedWaitMs as number | undefined;
+    if (waitMs === undefined) assert.ok(before >= queueMax, `refused at a queue of ${before}`);
+    else assert.ok(before > 0 && waitMs > step.timeoutMs / 10, `refused at a wait of ${waitMs} ms`);
   }
 
   #answer(step: Step & { kind: "answer" }): void {

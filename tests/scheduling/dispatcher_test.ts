@@ -68,7 +68,9 @@ Deno.test("what finds no free slot waits, and its reply says how long", () => {
   rig.request(client, "images/resize", { id: 1 });
   rig.request(client, "images/resize", { id: 2 });
   assert.equal(agent.sink.of(Op.request).length, 1);
-  assert.deepEqual(rig.dispatcher.snapshot().sets.get("images"), { queued: 1, outstanding: 1, slots: 1 });
+  const { sets, endpoints } = rig.dispatcher.snapshot();
+  assert.deepEqual(sets.get("images"), { queued: 1, outstanding: 1, slots: 1 });
+  assert.deepEqual([...endpoints], [["images/resize", { queued: 1, outstanding: 1 }]]);
   rig.clock.advance(30);
   rig.reply("pi-1", agent.sink.frames[0].id);
   const second = agent.sink.of(Op.request)[1];

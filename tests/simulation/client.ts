@@ -91,10 +91,10 @@ export class SimulatedClient {
   }
 
   /** As many requests at once as `count`. */
-  flood(count: number): void {
+  flood(count: number, name: "work" | "big"): void {
     this.process?.run(() => {
       const set = this.#dice.pick(this.#world.plan.sets);
-      for (let i = 0; i < count; i++) this.#invoke(`${set.name}/work`, set);
+      for (let i = 0; i < count; i++) this.#invoke(`${set.name}/${name}`, set);
     });
   }
 

@@ -3,6 +3,7 @@
  * clients invoke, good and bad ones.
  */
 import type { Context } from "../../lib/hosting/context.ts";
+import { frameBodyAt } from "../../lib/protocol/frame.ts";
 import type { SimulatedProcess } from "./timeline.ts";
 
 /** A module as it is stored, sent to agents and checked by its SHA-256. */
@@ -29,6 +30,13 @@ export interface OperationInput {
   bytes?: number;
   target?: string;
   padding?: string;
+}
+
+/** The number in the input of the request at `at`, which begins with `{"n":`. */
+export function operationIn(bytes: Uint8Array, at: number): number {
+  let n = 0;
+  for (let i = frameBodyAt(bytes, at) + 5; bytes[i] >= 48 && bytes[i] <= 57; i++) n = n * 10 + bytes[i] - 48;
+  return n;
 }
 
 export interface RunnerWorld {

@@ -48,7 +48,9 @@ export function planOf(dice: Dice, size: { agents?: number; clients?: number } =
   // Each seed has some kinds of faults only: what hides behind another is found without it (Groce and others, "Swarm
   // testing", 2012).
   const share = dice.pick([0.2, 0.5, 1]);
-  const faults = faultKinds.filter(() => dice.chance(share));
+  const some = faultKinds.filter(() => dice.chance(share));
+  // What a manager remembers of agents that flap is gone with its first restart: one seed in ten has nothing else.
+  const faults = dice.fork("flaps").chance(0.1) ? ["agentFlaps" as const] : some;
   const traffic = dice.fork("traffic");
   return {
     agents,

@@ -30,8 +30,9 @@ export const plantedBugs: readonly PlantedBug[] = [
     changes: [{
       file: dispatcher,
       from:
-        '    this.#release(pending);\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
-      to: '    this.#release(pending);\n    if (phase === "abandoned") replica.outstanding--;\n' +
+        '    this.#release(pending, nowMs, phase === "running");\n    this.#deadlines.remove(pending);\n    if (phase === "running") {',
+      to:
+        '    this.#release(pending, nowMs);\n    if (phase === "abandoned") pending.replica!.outstanding--;\n' +
         '    this.#deadlines.remove(pending);\n    if (phase === "running") {',
     }],
   },
@@ -125,6 +126,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "damping is forgotten with the connection",
+    checker: "damped last",
+    changes: [{
+      file: "lib/cluster/agents.ts",
+      from: "damping: same ? before?.damping : undefined,",
+      to: "damping: undefined,",
+    }],
+  },
+  {
     name: "nobody is told that an agent is lost",
     checker: "told",
     changes: [{
@@ -154,6 +164,38 @@ export const plantedBugs: readonly PlantedBug[] = [
       file: controller,
       from: "this.#findRevision(replicaSet, revision) !== undefined\n",
       to: "this.set(replicaSet) !== undefined && revision > 0\n",
+    }],
+  },
+  {
+    name: "the client sends again in reverse",
+    checker: "in order",
+    changes: [{
+      file: requests,
+      from: "    for (const pending of this.#pending.list()) {\n      this.#waiting.delete(pending);",
+      to: "    for (const pending of this.#pending.list().reverse()) {\n      this.#waiting.delete(pending);",
+    }],
+  },
+  {
+    name: "an agent that is lost is lost once more when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/manager/agent_session.ts",
+      from: '  if (change) {\n    options.record("warn", "agent_lost"',
+      to: '  if (current) {\n    options.record("warn", "agent_lost"',
+    }, {
+      file: "lib/manager/agent_session.ts",
+      from: "close.reason || change.reason",
+      to: "close.reason || change?.reason",
+    }],
+  },
+  {
+    name: "an agent stops what it runs when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/agent/session.ts",
+      from: "      hosting.forget(channel);\n",
+      to: "      hosting.forget(channel);\n" +
+        '      hosting.apply({ type: "desired", generation: 0, replicas: [] });\n',
     }],
   },
   {

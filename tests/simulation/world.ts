@@ -196,6 +196,12 @@ export class World {
     this.trace.note(how, agent);
   }
 
+  /** Nothing is wrong with its line now. */
+  hasGoodLine(machine: Machine): boolean {
+    const { latencyMs, bytesPerMs } = this.#lines.get(machine)!;
+    return !machine.isHole && machine.latencyMs === latencyMs && machine.bytesPerMs === bytesPerMs;
+  }
+
   /** The machine's line is as it was. */
   mend(machine: Machine): void {
     Object.assign(machine, this.#lines.get(machine));
@@ -226,7 +232,10 @@ export class World {
     this.manager.writesToCrash = Infinity;
     for (const machine of this.#lines.keys()) this.mend(machine);
     this.manager.process?.thaw();
-    for (const agent of this.agents) agent.process?.thaw();
+    for (const agent of this.agents) {
+      agent.wake();
+      agent.process?.thaw();
+    }
     for (const client of this.clients) {
       client.thaw();
       client.resumeReading();

@@ -2,7 +2,9 @@
  * A real Chromium for the browser tests and for the screenshots. Says what to install when there is none: a test
  * that can't run must fail.
  */
+import assert from "node:assert/strict";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Cluster } from "./cluster.ts";
 
 const places = [
   "/usr/bin/chromium",
@@ -75,4 +77,43 @@ export async function signIn(page: Page, user: string, password: string): Promis
   await page.getByLabel("Name").fill(user);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** A cluster and what looks at it. */
+export interface BrowserRig {
+  cluster: Cluster;
+  browser: Browser;
+}
+
+export interface PageOptions extends BrowserContextOptions {
+  /** The admin unless given. */
+  user?: string;
+  password?: string;
+  /** The view, `#/overview` unless given. */
+  hash?: string;
+}
+
+/** A page with a signed-in user on one view, and a check at its end that it was well-behaved. */
+export async function withPage(
+  { cluster, browser }: BrowserRig,
+  options: PageOptions,
+  use: (page: Page, watched: Watched) => Promise<void>,
+): Promise<void> {
+  const { user = "admin", password = cluster.adminPassword, hash = "#/overview", ...context } = options;
+  const watched = await openPage(browser, context);
+  try {
+    await watched.page.goto(`${cluster.url}/${hash}`);
+    await signIn(watched.page, user, password);
+    await watched.page.locator(".shell").waitFor();
+    await use(watched.page, watched);
+    assert.deepEqual([...watched.origins], [cluster.url], "requests to other origins");
+    assert.deepEqual(unexpected(watched.complaints), []);
+  } finally {
+    await watched.close();
+  }
+}
+
+/** Chromium notes every refused request; the question whether someone is signed in is one by design. */
+export function unexpected(complaints: readonly string[]): string[] {
+  return complaints.filter((text) => !/status of 401 .*\/v1\/session\)/.test(text));
 }

@@ -1,7 +1,7 @@
 /** Wall clocks that jump by an hour and by 50 years in both directions, under load and with what starts meanwhile. */
 import type { Fault, Scene } from "../fault.ts";
 import { Shim } from "../native.ts";
-import type { Stage } from "../stage.ts";
+import { kill, type Stage } from "../stage.ts";
 
 const hourMs = 3600_000;
 const yearsMs = 50 * 365.25 * 24 * hourMs;
@@ -14,12 +14,14 @@ export const clockFaults: Fault[] = [
     name: "manager-clock",
     title: "manager's clock jumps by an hour and 50 years, both ways; an agent joins meanwhile",
     seen: "nothing",
+    answeredMin: 1,
     prepare: (folder) => jumping(folder, "manager", restartAgent),
   },
   {
     name: "agent-clock",
     title: "an agent's clock jumps by an hour and 50 years, both ways; it is restarted meanwhile",
     seen: "nothing",
+    answeredMin: 1,
     prepare: (folder) => jumping(folder, victim, restartAgent),
   },
   {
@@ -27,9 +29,10 @@ export const clockFaults: Fault[] = [
     title: "manager restarted while its clock is an hour and 50 years wrong, both ways",
     seen: "as when it is killed",
     errors: ["manager_lost"],
+    answeredMin: 0.5,
     prepare: (folder) =>
       jumping(folder, "manager", async ({ cluster }) => {
-        await cluster.manager.end("SIGKILL");
+        await kill(cluster.manager);
         await cluster.startManager();
       }),
   },

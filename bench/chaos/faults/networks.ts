@@ -11,6 +11,7 @@ export const networkFaults: Fault[] = [
     title: "an agent's network swallows everything for 8 s (no FIN, no RST)",
     seen: "its requests wait up to 3 s, then as if it were killed; back with its modules loaded",
     errors: ["agent_lost"],
+    answeredMin: 0.97,
     prepare: (folder) =>
       behindCable(folder, async (stage, cable) => {
         const runners = stage.runnersOf(victim);
@@ -29,6 +30,7 @@ export const networkFaults: Fault[] = [
     title: "an agent's network device goes down for 5 s",
     seen: "as with a black hole",
     errors: ["agent_lost"],
+    answeredMin: 0.97,
     prepare: (folder) =>
       behindCable(folder, async (stage, cable) => {
         const runners = stage.runnersOf(victim);
@@ -47,19 +49,38 @@ export const networkFaults: Fault[] = [
     title: "30 % of an agent's packets are lost for 10 s",
     seen: "its replies come late; it may be lost for a while",
     errors: ["agent_lost"],
-    prepare: (folder) => behindCable(folder, (stage, cable) => worseFor(stage, cable, { lossPercent: 30 })),
+    answeredMin: 0.97,
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const done = await worseFor(stage, cable, { lossPercent: 30 });
+        const { passed, lost } = done.figures;
+        // Chance, and what is sent again, move the share.
+        const share = lost / (passed + lost);
+        if (lost < 20 || share < 0.2 || share > 0.4) {
+          throw new Error(`30 % of the packets must be lost, ${lost} of ${passed + lost} were`);
+        }
+        return done;
+      }),
   },
   {
     name: "network-delay",
     title: "an agent's packets take 500 ms each way for 10 s",
     seen: "its replies come 1 s later; it gets fewer requests",
-    prepare: (folder) => behindCable(folder, (stage, cable) => worseFor(stage, cable, { delayMs: 500 })),
+    answeredMin: 1,
+    prepare: (folder) =>
+      behindCable(folder, async (stage, cable) => {
+        const done = await worseFor(stage, cable, { delayMs: 500 });
+        const late = stage.repliesSlowerThan(1000, done.atMs);
+        if (late === 0) throw new Error("replies must come 1 s later, none did");
+        return { ...done, figures: { ...done.figures, late } };
+      }),
   },
   {
     name: "network-agent-renumbered",
     title: "an agent gets another address",
     seen: "as with a black hole; it is back by itself",
     errors: ["agent_lost"],
+    answeredMin: 0.97,
     prepare: (folder) =>
       behindCable(folder, async (stage, cable) => {
         const runners = stage.runnersOf(victim);
@@ -76,6 +97,7 @@ export const networkFaults: Fault[] = [
     title: "the manager gets another address that it has told of before",
     seen: "as with a black hole; the agent finds it by itself",
     errors: ["agent_lost"],
+    answeredMin: 0.97,
     prepare: (folder) =>
       behindCable(folder, async (stage, cable) => {
         const runners = stage.runnersOf(victim);
@@ -110,13 +132,13 @@ async function worseFor(
   stage: Stage,
   cable: Cable,
   how: { delayMs?: number; lossPercent?: number },
-): Promise<Done> {
+): Promise<Done & { figures: { passed: number; lost: number } }> {
   const atMs = Date.now();
   await cable.set(how);
   await pause(10_000);
-  await cable.set({});
+  const figures = await cable.set({});
   await stage.whole();
-  return { atMs };
+  return { atMs, figures };
 }
 
 /** An agent that was only cut off must come back with the very processes it had; a busy one has more for a while. */

@@ -1,7 +1,7 @@
 /** Processes that are killed and stopped: agents, runners, the manager. */
-import type { Done, Fault } from "../fault.ts";
-import { pause } from "../fault.ts";
-import type { Stage } from "../stage.ts";
+import { eventually } from "../../../tests/support/eventually.ts";
+import { type Fault, pause } from "../fault.ts";
+import { kill, stateOf, stopFor } from "../stage.ts";
 
 const victim = "agent-2";
 
@@ -11,9 +11,10 @@ export const processFaults: Fault[] = [
     title: "agent killed (SIGKILL)",
     seen: "its idempotent requests are run elsewhere, the others get `agent_lost`",
     errors: ["agent_lost"],
+    answeredMin: 0.95,
     async run(stage) {
       const atMs = Date.now();
-      await stage.cluster.agents.get(victim)!.end("SIGKILL");
+      await kill(stage.cluster.agents.get(victim)!);
       const noticed = await stage.event("agent_lost", victim, atMs);
       stage.cluster.startAgent(victim);
       return { atMs, noticedMs: noticed.atMs - atMs };
@@ -23,6 +24,7 @@ export const processFaults: Fault[] = [
     name: "agent-ended",
     title: "agent ended (SIGTERM)",
     seen: "nothing: what it runs ends first",
+    answeredMin: 1,
     async run(stage) {
       const atMs = Date.now();
       await stage.cluster.agents.get(victim)!.end("SIGTERM");
@@ -36,17 +38,26 @@ export const processFaults: Fault[] = [
     title: "agent stopped for 6 s (SIGSTOP, a laptop that sleeps)",
     seen: "its requests wait up to 3 s, then as if it were killed; back with its modules loaded",
     errors: ["agent_lost"],
-    run: (stage) => stopFor(stage, stage.cluster.agents.get(victim)!.pid, victim, 6000),
+    answeredMin: 0.97,
+    async run(stage) {
+      const atMs = Date.now();
+      await stopFor([stage.cluster.agents.get(victim)!.pid], 6000);
+      const noticed = await stage.event("agent_lost", victim, atMs);
+      return { atMs, noticedMs: noticed.atMs - atMs };
+    },
   },
   {
     name: "runner-killed",
     title: "runner killed (SIGKILL)",
     seen: "what it ran is run again when idempotent, else `agent_lost` or `module_failed`",
     errors: ["agent_lost", "module_failed"],
+    answeredMin: 0.95,
     async run(stage) {
       const runners = stage.runnersOf(victim);
+      if (runners.length === 0) throw new Error(`${victim} must have a runner to kill`);
       const atMs = Date.now();
       for (const pid of runners) Deno.kill(pid, "SIGKILL");
+      await eventually("the runners are gone", () => runners.every((pid) => "ZX".includes(stateOf(pid))));
       await pause(1000);
       return { atMs, figures: { runners: runners.length } };
     },
@@ -55,13 +66,12 @@ export const processFaults: Fault[] = [
     name: "runner-stopped",
     title: "runner stopped for 2 s (SIGSTOP)",
     seen: "what it holds waits; the rest goes elsewhere",
+    answeredMin: 1,
     async run(stage) {
-      const runners = stage.runnersOf(victim);
       const atMs = Date.now();
-      for (const pid of runners) Deno.kill(pid, "SIGSTOP");
-      await pause(2000);
-      for (const pid of runners) Deno.kill(pid, "SIGCONT");
-      return { atMs };
+      const runners = stage.runnersOf(victim);
+      await stopFor(runners, 2000);
+      return { atMs, figures: { runners: runners.length } };
     },
   },
   {
@@ -69,9 +79,10 @@ export const processFaults: Fault[] = [
     title: "manager killed and started again",
     seen: "idempotent requests are answered late; the others in flight get `manager_lost`",
     errors: ["manager_lost"],
+    answeredMin: 0.7,
     async run(stage) {
       const atMs = Date.now();
-      await stage.cluster.manager.end("SIGKILL");
+      await kill(stage.cluster.manager);
       await stage.cluster.startManager();
       return { atMs };
     },
@@ -80,20 +91,12 @@ export const processFaults: Fault[] = [
     name: "manager-stopped",
     title: "manager stopped for 2 s (SIGSTOP)",
     seen: "everything waits; no agent is lost by it",
-    run: (stage) => stopFor(stage, stage.cluster.manager.pid, null, 2000),
+    answeredMin: 1,
+    async run(stage) {
+      const atMs = Date.now();
+      await stopFor([stage.cluster.manager.pid], 2000);
+      await eventually("what was sent meanwhile has waited", () => stage.repliesSlowerThan(1000, atMs) > 0);
+      return { atMs };
+    },
   },
 ];
-
-/** `agent`: who is to be noticed missing; null: nobody. */
-async function stopFor(stage: Stage, pid: number, agent: string | null, ms: number): Promise<Done> {
-  const atMs = Date.now();
-  Deno.kill(pid, "SIGSTOP");
-  try {
-    await pause(ms);
-  } finally {
-    Deno.kill(pid, "SIGCONT");
-  }
-  if (agent === null) return { atMs };
-  const noticed = await stage.event("agent_lost", agent, atMs);
-  return { atMs, noticedMs: noticed.atMs - atMs };
-}

@@ -1,6 +1,7 @@
 /*
  * A clock that jumps and a disk that is slow, for one program: loaded with LD_PRELOAD, steered while it runs by the file
- * that SQWISH_FAULTS names (two 64-bit numbers). Only the wall clock jumps; the monotonic one stays what it is.
+ * that SQWISH_FAULTS names (two 64-bit numbers; a third counts the syncs that were slow). Only the wall clock jumps; the
+ * monotonic one stays what it is.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,13 +18,14 @@
 static volatile struct {
   int64_t clock_offset_ms;
   int64_t sync_delay_ms;
+  int64_t slow_syncs;
 } *faults;
 
 __attribute__((constructor)) static void open_faults(void) {
   const char *path = getenv("SQWISH_FAULTS");
-  int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
   if (fd < 0) return;
-  void *map = mmap(NULL, sizeof *faults, PROT_READ, MAP_SHARED, fd, 0);
+  void *map = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (map != MAP_FAILED) faults = map;
   close(fd);
 }
@@ -66,7 +68,9 @@ static void wait_for_disk(int fd) {
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return;
   path[length] = 0;
-  if (strstr(path, "/sqwish.db")) usleep(faults->sync_delay_ms * 1000);
+  if (!strstr(path, "/sqwish.db")) return;
+  usleep(faults->sync_delay_ms * 1000);
+  __atomic_add_fetch(&faults->slow_syncs, 1, __ATOMIC_SEQ_CST);
 }
 
 int fsync(int fd) {

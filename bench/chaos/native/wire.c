@@ -1,6 +1,7 @@
 /*
  * A network cable that can be cut: packets go between a device here and one in another network namespace, late, lost
- * or not at all, as told line by line on standard input: "delay MS", "loss PERCENT". Usage: wire DEVICE NAMESPACE
+ * or not at all, as told line by line on standard input: "set DELAY_MS LOSS_PERCENT". Each line is answered, once it
+ * is in force, by how many packets have passed and been lost since the one before. Usage: wire DEVICE NAMESPACE
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -51,6 +52,7 @@ int main(int count, char **args) {
   char path[256];
   snprintf(path, sizeof path, "/run/netns/%s", args[2]);
   int ends[2], delay_ms = 0, loss = 0;
+  long passed = 0, lost = 0;
   ends[0] = open_device(args[1]);
   int namespace = open(path, O_RDONLY | O_CLOEXEC);
   if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) fail("wire: namespace");
@@ -70,15 +72,21 @@ int main(int count, char **args) {
       char line[128] = {0};
       ssize_t length = read(0, line, sizeof line - 1);
       if (length <= 0) return 0;
-      sscanf(line, "delay %d", &delay_ms);
-      sscanf(line, "loss %d", &loss);
+      if (sscanf(line, "set %d %d", &delay_ms, &loss) != 2) return fprintf(stderr, "wire: what is %s\n", line), 2;
+      printf("%ld %ld\n", passed, lost);
+      fflush(stdout);
+      passed = lost = 0;
     }
     for (int from = 0; from < 2; from++) {
       while (tail - head < queue_max) {
         struct packet *packet = &queue[tail % queue_max];
         packet->length = read(ends[from], packet->bytes, packet_max);
         if (packet->length <= 0) break;
-        if (random() % 100 < loss) continue;
+        if (random() % 100 < loss) {
+          lost++;
+          continue;
+        }
+        passed++;
         packet->to = 1 - from;
         packet->due_us = now_us() + delay_ms * 1000LL;
         tail++;

@@ -6,6 +6,7 @@ import { addExamples, type Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
 import { printable } from "../tables.ts";
 import { type CommandContext, pause, readJson, withConnection } from "./context.ts";
+import { counted } from "../../words.ts";
 
 const pollMs = 200;
 
@@ -70,8 +71,7 @@ async function followDrain(
       if (!draining) throw new SqwishError("conflict", `${name} is no longer drained: it was uncordoned`);
       if (replicas.length === 0) return progress.done(`${name}: drained, nothing runs there`);
       most = Math.max(most, replicas.length);
-      const left = replicas.length === 1 ? "1 replica" : `${replicas.length} replicas`;
-      progress.update(`${name}: ${left} left`, 1 - replicas.length / most);
+      progress.update(`${name}: ${counted(replicas.length, "replica")} left`, 1 - replicas.length / most);
       await pause(clock, pollMs, signal);
       if (signal.aborted) {
         throw new SqwishError("cancelled", `No longer following ${name}; the drain itself goes on`);

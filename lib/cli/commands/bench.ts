@@ -7,6 +7,7 @@ import { barBoundsMs, Load } from "../load.ts";
 import { createProgress } from "../progress.ts";
 import { formatMs, formatRate } from "../tables.ts";
 import { type CommandContext, formatJson, withConnection } from "./context.ts";
+import { counted } from "../../words.ts";
 
 const progressMs = 250;
 const barCellsMax = 40;
@@ -91,7 +92,9 @@ async function bench(
 
 function oneLine(load: Load, elapsedMs: number): string {
   const rate = formatRate(load.ok / Math.max(elapsedMs, 1) * 1000);
-  return `${rate}/s  p99 ${load.ok === 0 ? "-" : formatMs(load.quantileMs(0.99))}  ${load.failed} errors`;
+  return `${rate}/s  p99 ${load.ok === 0 ? "-" : formatMs(load.quantileMs(0.99))}  ${
+    counted(load.failed, "error")
+  }`;
 }
 
 /** What `--json` prints; times in ms. */
@@ -114,7 +117,7 @@ export function summary(endpoint: string, load: Load): Record<string, unknown> {
 export function report(endpoint: string, load: Load): string {
   const perSecond = formatRate(load.ok / Math.max(load.elapsedMs, 1) * 1000);
   const lines = [
-    `${endpoint}: ${load.ok} replies and ${load.failed} errors in ${
+    `${endpoint}: ${counted(load.ok, "reply", "replies")} and ${counted(load.failed, "error")} in ${
       formatMs(load.elapsedMs)
     }, ${perSecond}/s`,
     "",
@@ -130,7 +133,9 @@ export function report(endpoint: string, load: Load): string {
   if (load.unsent > 0) {
     lines.push(
       "",
-      `${load.unsent} requests could not be started at that rate; raise --concurrency or lower --rate`,
+      `${
+        counted(load.unsent, "request")
+      } could not be started at that rate; raise --concurrency or lower --rate`,
     );
   }
   return lines.join("\n") + "\n";

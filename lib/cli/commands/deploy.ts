@@ -17,6 +17,7 @@ import { limits } from "../../limits.ts";
 import type { DeployRequest, DeployView } from "../../protocol/views.ts";
 import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts";
 import { printable } from "../tables.ts";
+import { describeCount } from "../views.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
 import { replicaCount } from "./rollout.ts";
@@ -39,7 +40,7 @@ export function addDeploy(program: Command, context: CommandContext): void {
     .option("-f, --file <file>", "everything from a file instead (one replicaSet, docs/configuration.md)")
     .option("--name <name>", "the replicaSet's name")
     .option("--version <version>", "your own word for this revision, e.g. 1.2.0")
-    .option("--replicas <count>", 'on how many agents, or "all"', replicaCount)
+    .option("--replicas <count>", 'on how many agents, or "all"; a set keeps what it has', replicaCount)
     .option("--label <key=value>", "only on agents with this label; may be repeated", keyValue)
     .option("--no-wait", "don't follow the rollout")
     .option("--dry-run", "only print what would change")
@@ -59,6 +60,8 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     ...await readDeployment(paths, options),
     ...(options.force ? { force: true } : {}),
     ...(options.dryRun ? { dryRun: true } : {}),
+    // What a person says now overrules what a person said before.
+    ...(options.replicas === undefined ? {} : { rescale: true }),
   };
   const { name } = request.replicaSet;
   await withConnection(context, async (sqwish, signal) => {
@@ -68,22 +71,33 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     if (options.dryRun && changed) return tellDryRun(context, deployed);
     if (!changed) {
       context.terminal.writeOut(`${name}: nothing has changed since revision ${revision}\n`);
+      tellKept(context, deployed);
       return;
     }
     context.terminal.writeOut(`${name}: revision ${revision}\n`);
+    tellKept(context, deployed);
     if (options.wait) await followRollout(context, sqwish, { name, revision }, signal);
   });
 }
 
+function tellKept({ terminal }: CommandContext, { replicaSet, keeps }: DeployView): void {
+  if (keeps === undefined) return;
+  terminal.writeOut(
+    `${replicaSet}: keeps ${
+      describeCount(keeps)
+    }; --replicas or \`client scale ${replicaSet}\` changes that\n`,
+  );
+}
+
 /** Throws `conflict` when it would be refused. */
-function tellDryRun(
-  { terminal }: CommandContext,
-  { replicaSet, revision, changes, refusal }: DeployView,
-): void {
+function tellDryRun(context: CommandContext, deployed: DeployView): void {
+  const { terminal } = context;
+  const { replicaSet, revision, changes, refusal } = deployed;
   const lines = diffLines(changes ?? []).map((line) => `${printable(line)}\n`);
   terminal.writeOut(
     `${replicaSet}: ${revision === 0 ? "new" : `after revision ${revision}`}\n${lines.join("")}`,
   );
+  tellKept(context, deployed);
   if (refusal !== undefined) throw new SqwishError("conflict", `It would be refused: ${refusal}`);
 }
 

@@ -27,6 +27,7 @@ import {
   paint,
   printable,
 } from "../tables.ts";
+import { counted } from "../../words.ts";
 import { eventKind, revisionKind } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
 
@@ -100,6 +101,10 @@ function section(title: string, events: EventView[], look: Look): string {
   return heading(title, look) + formatTable(events, eventKind.columns, look, eventKind.empty);
 }
 
+function unlessLost({ state }: ReplicaView, text: string): string {
+  return state === "lost" ? "-" : text;
+}
+
 const replicaColumns: Column<ReplicaView>[] = [
   {
     title: "STATE",
@@ -110,10 +115,10 @@ const replicaColumns: Column<ReplicaView>[] = [
   { title: "REVISION", right: true, text: (row) => String(row.revision) },
   { title: "VERSION", text: (row) => row.version },
   { title: "BUSY", right: true, text: (row) => `${row.outstanding}/${row.slots}` },
-  { title: "RUNNERS", right: true, text: (row) => String(row.runners) },
-  { title: "CPU", right: true, text: (row) => row.cpuCores.toFixed(2) },
-  { title: "MEMORY", right: true, text: (row) => formatBytes(row.memoryBytes) },
-  { title: "RESTARTS", right: true, text: (row) => String(row.restarts) },
+  { title: "RUNNERS", right: true, text: (row) => unlessLost(row, String(row.runners)) },
+  { title: "CPU", right: true, text: (row) => unlessLost(row, row.cpuCores.toFixed(2)) },
+  { title: "MEMORY", right: true, text: (row) => unlessLost(row, formatBytes(row.memoryBytes)) },
+  { title: "RESTARTS", right: true, text: (row) => unlessLost(row, String(row.restarts)) },
   { title: "REASON", flexible: true, text: (row) => row.reason ?? "" },
 ];
 
@@ -140,18 +145,25 @@ function describeAgent(agent: AgentView, look: Look): string {
       ]);
     }
   }
+  const { agentCpuCores, agentMemoryBytes, connectedAtMs } = agent;
+  if (agentCpuCores !== undefined && agentMemoryBytes !== undefined) {
+    fields.push(["Agent itself", `${agentCpuCores.toFixed(2)} cores, ${formatBytes(agentMemoryBytes)}`]);
+  }
   fields.push(
-    ["Agent itself", `${agent.agentCpuCores.toFixed(2)} cores, ${formatBytes(agent.agentMemoryBytes)}`],
-    ["Joined", formatMoment(agent.joinedAtMs)],
+    ["First joined", formatMoment(agent.joinedAtMs)],
+    ["Connected", connectedAtMs === undefined ? "no" : `since ${formatMoment(connectedAtMs)}`],
     ["Last seen", formatMoment(agent.lastSeenAtMs)],
   );
   const columns = [{ title: "REPLICASET", text: (row: ReplicaView) => row.replicaSet }, ...replicaColumns];
   return formatFields(fields, look) + heading("Replicas", look) + formatTable(agent.replicas, columns, look);
 }
 
-function healthOf({ health, cordoned, draining }: AgentView): string {
-  if (draining) return `${health}, drained (what it runs moves to others)`;
-  return cordoned ? `${health}, cordoned (takes no new replicas)` : health;
+function healthOf({ health, damped, cordoned, draining }: AgentView): string {
+  const words: string[] = [health];
+  if (damped) words.push(`damped until ${formatMoment(damped.untilMs)} (others are asked first)`);
+  if (draining) words.push("drained (what it runs moves to others)");
+  else if (cordoned) words.push("cordoned (takes no new replicas)");
+  return words.join(", ");
 }
 
 function describeReplicaSet(set: ReplicaSetView, look: Look): string {
@@ -208,6 +220,7 @@ function describeEndpoint(endpoint: EndpointView, look: Look): string {
     ["Revision", String(endpoint.revision)],
     ["Replies", endpoint.stream ? "part by part (--stream)" : "at once"],
     ["Ready replicas", String(endpoint.readyReplicas)],
+    ["Requests", `${endpoint.outstanding} running, ${endpoint.queued} waiting`],
     ["Timeout", endpoint.timeoutMs === undefined ? "its replicaSet's" : formatMs(endpoint.timeoutMs)],
     [
       "Idempotent",
@@ -220,7 +233,12 @@ function describeEndpoint(endpoint: EndpointView, look: Look): string {
       } errors/s`,
     ],
     ["Latency", `p50 ${ms(endpoint.p50Ms)}, p95 ${ms(endpoint.p95Ms)}, p99 ${ms(endpoint.p99Ms)}`],
-    ["Total", `${endpoint.totalRequests} requests, ${endpoint.totalErrors} errors`],
+    [
+      "Total",
+      `${counted(endpoint.totalRequests, "request")}, ${counted(endpoint.totalErrors, "error")} since ${
+        formatMoment(endpoint.totalsSinceMs)
+      }, when the manager started`,
+    ],
   ];
   if (endpoint.input) fields.push(["Input", JSON.stringify(endpoint.input, null, 2)]);
   return formatFields(fields, look);

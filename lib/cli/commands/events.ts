@@ -2,7 +2,7 @@
 import { Option } from "commander";
 import type { EventView } from "../../protocol/views.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
-import { follow } from "../follow.ts";
+import { follow, type Page } from "../follow.ts";
 import { formatMoment, formatTable, paint, printable } from "../tables.ts";
 import { eventKind, eventTone } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
@@ -53,10 +53,15 @@ async function events(context: CommandContext, options: Options): Promise<void> 
         : formatTable(first, eventKind.columns, lookOf(terminal), eventKind.empty);
       return terminal.writeOut(text);
     }
-    const readAfter = (id: number) => read({ limit: "1000", afterId: String(id) });
+    const pageAfter = (items: EventView[], id: number): Page<EventView> => ({
+      items,
+      lastId: items.at(-1)?.id ?? id,
+    });
+    const readAfter = async (id: number) => pageAfter(await read({ limit: "1000", afterId: String(id) }), id);
     const write = (event: EventView) =>
       terminal.writeOut(options.json ? JSON.stringify(event) + "\n" : eventLine(event, terminal.colours));
-    await follow({ first, readAfter, write }, clock, signal);
+    const note = (text: string) => terminal.writeError(`${text}\n`);
+    await follow({ first: pageAfter(first, 0), readAfter, write, note }, clock, signal);
   });
 }
 

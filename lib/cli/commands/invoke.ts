@@ -7,6 +7,7 @@ import { parseInput } from "../input.ts";
 import { formatMs } from "../tables.ts";
 import type { Terminal } from "../terminal.ts";
 import { type CommandContext, formatJson, withConnection } from "./context.ts";
+import { counted } from "../../words.ts";
 
 interface Options {
   timeout?: number;
@@ -87,7 +88,7 @@ async function printParts(
   }
   if (!options.verbose) return;
   const total = formatMs(clock.monotonicMs() - startedMs);
-  terminal.writeError(`${count} parts · first after ${formatMs(firstMs ?? 0)} · total ${total}\n`);
+  terminal.writeError(`${counted(count, "part")} · first after ${formatMs(firstMs ?? 0)} · total ${total}\n`);
 }
 
 function printValue(terminal: Terminal, value: unknown, raw: boolean): void {

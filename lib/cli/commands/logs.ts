@@ -1,8 +1,8 @@
 /** `client logs`: what a replicaSet's modules print, on all agents, and with `-f` what they print from now on. */
 import { Option } from "commander";
-import type { LogLineView } from "../../protocol/views.ts";
+import type { LogLineView, LogsView } from "../../protocol/views.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
-import { follow } from "../follow.ts";
+import { follow, type Page } from "../follow.ts";
 import { formatMoment, paint, printable, type Tone } from "../tables.ts";
 import { type CommandContext, formatJson, readJson, withConnection } from "./context.ts";
 
@@ -14,9 +14,11 @@ interface Options {
   revision?: number;
   request?: string;
   grep?: string;
-  limit: number;
+  limit?: number;
   json?: boolean;
 }
+
+const oldLines = 200;
 
 export function addLogs(program: Command, context: CommandContext): void {
   const command = program.command("logs")
@@ -36,7 +38,11 @@ export function addLogs(program: Command, context: CommandContext): void {
     .option("--revision <number>", "only this revision's", wholeNumber({ min: 1 }))
     .option("--request <id>", "only lines of this request")
     .option("--grep <text>", "only lines with this text, whatever the case")
-    .option("-n, --limit <count>", "how many old ones", wholeNumber({ min: 0, max: 1000 }), 200)
+    .option(
+      "-n, --limit <count>",
+      `how many old ones (default: ${oldLines}; with --follow none, unless --since asks for some)`,
+      wholeNumber({ min: 0, max: 1000 }),
+    )
     .option("--json", "JSON for machines; with --follow one line for each")
     .action((name: string, options: Options) => logs(context, name, options));
   addExamples(command, [
@@ -52,21 +58,37 @@ async function logs(context: CommandContext, name: string, options: Options): Pr
   const path = `/v1/logs/${encodeURIComponent(name)}`;
   const filters = filtersOf(options);
   await withConnection(context, async (sqwish, signal) => {
-    const read = async (more: Record<string, string>): Promise<LogLineView[]> => {
+    const read = async (more: Record<string, string>): Promise<Page<LogLineView>> => {
       const query = new URLSearchParams({ ...filters, ...more });
-      return (await readJson<{ lines: LogLineView[] }>(sqwish, `${path}?${query}`, signal)).lines;
+      const { lines, lastId } = await readJson<LogsView>(sqwish, `${path}?${query}`, signal);
+      return { items: inTimeOrder(lines), lastId };
     };
     const old: Record<string, string> = options.since === undefined ? {} : { lastMs: String(options.since) };
-    const first = await read({ ...old, limit: String(options.limit) });
+    const limit = options.limit ?? (options.follow && options.since === undefined ? 0 : oldLines);
+    const first = await read({ ...old, limit: String(limit) });
     const write = (line: LogLineView) =>
       terminal.writeOut(options.json ? JSON.stringify(line) + "\n" : logLine(line, terminal.colours));
     if (options.follow) {
       const readAfter = (id: number) => read({ limit: "1000", afterId: String(id) });
-      return await follow({ first, readAfter, write }, clock, signal);
+      const note = (text: string) => terminal.writeError(`${text}\n`);
+      return await follow({ first, readAfter, write, note }, clock, signal);
     }
-    if (options.json) return terminal.writeOut(formatJson({ lines: first }, terminal));
-    for (const line of first) write(line);
+    if (options.json) return terminal.writeOut(formatJson({ lines: first.items }, terminal));
+    for (const line of first.items) write(line);
   });
+}
+
+/**
+ * What several agents sent, merged by time. One agent's lines keep their order whatever its clock does meanwhile: its
+ * time is taken not to go back.
+ */
+export function inTimeOrder(lines: readonly LogLineView[]): LogLineView[] {
+  const latest = new Map<string, number>();
+  return lines.map((line) => {
+    const atMs = Math.max(line.atMs, latest.get(line.agent) ?? -Infinity);
+    latest.set(line.agent, atMs);
+    return { line, atMs };
+  }).sort((left, right) => left.atMs - right.atMs).map(({ line }) => line);
 }
 
 function filtersOf({ agent, level, revision, request, grep }: Options): Record<string, string> {

@@ -5,6 +5,7 @@ import { addExamples, type Command, UsageError, wholeNumber } from "../arguments
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
+import { describeCount } from "../views.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
 
@@ -85,9 +86,7 @@ export function addScale(program: Command, context: CommandContext): void {
         await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
         const many = replicas === "auto"
           ? "as many replicas as its specification says"
-          : replicas === "all"
-          ? "a replica on every agent"
-          : `${replicas} replica${replicas === 1 ? "" : "s"}`;
+          : describeCount(replicas);
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
       })
     );
@@ -106,8 +105,10 @@ export function addDelete(program: Command, context: CommandContext): void {
       }
       const path = kind === "agent" ? agentPath(name) : setPath(name);
       return withConnection(context, async (sqwish, signal) => {
-        await sqwish.call("DELETE", path, undefined, { signal });
-        context.terminal.writeOut(`${name}: deleted\n`);
+        const answer = await sqwish.call("DELETE", path, undefined, { signal });
+        const { accounts } = answer.json as { accounts?: string[] };
+        const note = accounts?.length ? "; it can't sign in again" : "";
+        context.terminal.writeOut(`${name}: deleted${note}\n`);
       });
     });
   addExamples(command, ["client delete images", "client delete agent attic-pi"]);

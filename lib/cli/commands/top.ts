@@ -12,6 +12,7 @@ import {
 } from "../tables.ts";
 import { agentKind, endpointKind, eventTone } from "../views.ts";
 import { type CommandContext, lookOf, pause, readJson, withConnection } from "./context.ts";
+import { counted } from "../../words.ts";
 
 const periodMs = 1000;
 /** The other screen of a terminal, so that what was there is there again afterwards; and the cursor. */
@@ -94,8 +95,8 @@ function headLines({ cluster, agents }: OverviewView, look: Look): string[] {
     `${formatRate(cluster.errorsPerSecond)} errors/s`,
     `${cluster.outstanding} running`,
     `${cluster.queued} waiting`,
-    `${ready}/${agents.length} agents`,
-    `${cluster.clients} clients`,
+    `${ready}/${counted(agents.length, "agent")}`,
+    counted(cluster.clients, "client"),
     `manager ${cluster.managerCpuCores.toFixed(2)} cores, ${formatBytes(cluster.managerMemoryBytes)}`,
   ].join("  ");
   const title = `${printable(cluster.cluster)}  ${paint(cluster.health, tone, look.colours)}  ${

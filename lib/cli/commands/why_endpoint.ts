@@ -10,7 +10,11 @@ const requestsRead = 50;
 
 /** Throws `not_found` with near misses. */
 export async function whyEndpoint(sqwish: Sqwish, name: string, signal: AbortSignal): Promise<string[]> {
-  const { endpoints, replicaSets, agents } = await readJson<OverviewView>(sqwish, "/v1/overview", signal);
+  const { cluster, endpoints, replicaSets, agents } = await readJson<OverviewView>(
+    sqwish,
+    "/v1/overview",
+    signal,
+  );
   const endpoint = endpoints.find((each) => each.endpoint === name);
   const set = replicaSets.find((each) => each.name === (endpoint?.replicaSet ?? name.split("/")[0]));
   if (!endpoint || !set) {
@@ -25,5 +29,5 @@ export async function whyEndpoint(sqwish: Sqwish, name: string, signal: AbortSig
     limit: String(requestsRead),
   });
   const requests = await readJson<RequestsView>(sqwish, `/v1/requests?${query}`, signal);
-  return explainEndpoint({ endpoint, set, agents, requests, spanMs });
+  return explainEndpoint({ endpoint, set, agents, requests, spanMs, nowMs: cluster.atMs });
 }

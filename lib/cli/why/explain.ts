@@ -2,8 +2,10 @@
  * Why a replicaSet or an agent is as it is, in plain words: what the manager decided and recorded, not what might be. Pure:
  * views and events of the API → lines.
  */
+import { limits } from "../../limits.ts";
 import type { AgentView, EventView, ReplicaSetView, ReplicaView } from "../../protocol/views.ts";
 import { formatMoment, formatMs } from "../tables.ts";
+import { counted } from "../../words.ts";
 
 /** Kinds of events that are decisions about a set or an agent. */
 const decisions = new Set([
@@ -23,6 +25,8 @@ const decisions = new Set([
   "agent_uncordoned",
   "agent_suspect",
   "agent_lost",
+  "agent_damped",
+  "agent_undamped",
   "agent_ready",
   "agent_returned",
 ]);
@@ -37,7 +41,11 @@ export function explainReplicaSet(set: ReplicaSetView, events: readonly EventVie
     if (replica.state !== "ready") lines.push(`On ${replica.agent}: ${replicaLine(replica)}`);
   }
   if (set.queued > 0) {
-    lines.push(`${set.queued} requests wait: every ready replica is busy, or none is ready`);
+    lines.push(
+      `${
+        counted(set.queued, "request waits", "requests wait")
+      }: every ready replica is busy, or none is ready`,
+    );
   }
   if (set.coldStartMs !== undefined) {
     lines.push(`It sleeps without requests; the last one that woke it waited ${formatMs(set.coldStartMs)}`);
@@ -47,8 +55,21 @@ export function explainReplicaSet(set: ReplicaSetView, events: readonly EventVie
 
 export function explainAgent(agent: AgentView, events: readonly EventView[]): string[] {
   const { name, health, replicas } = agent;
-  const running = replicas.length === 1 ? "1 replica" : `${replicas.length} replicas`;
-  const lines = [`${name} is ${health} and runs ${running}`];
+  const many = counted(replicas.length, "replica");
+  const lines = health === "lost"
+    ? [`${name} is lost: it was last seen at ${formatMoment(agent.lastSeenAtMs)}, with ${many}`]
+    : [`${name} is ${health} and runs ${many}`];
+  if (agent.damped) {
+    lines.push(
+      `It is damped: it was lost again and again (weight ${agent.flapPenalty ?? 0}, used again at ` +
+        `${limits.dampingReuse}); it gets requests only where nobody else can serve, until ` +
+        `${formatMoment(agent.damped.untilMs)} if it is not lost again`,
+    );
+  } else if (agent.flapPenalty !== undefined) {
+    lines.push(
+      `It was lost of late (weight ${agent.flapPenalty}); beyond ${limits.dampingPenalty} others are asked first`,
+    );
+  }
   if (agent.draining) {
     const left = replicas.length > 0
       ? "what it runs moves to others, and requests that run there end first"
@@ -72,8 +93,8 @@ function stateOf({ ready, wanted, replicas, revision, version }: ReplicaSetView)
       : "is scaled to no replicas";
   }
   return ready >= wanted
-    ? `is well: it ${runs} on ${ready} of ${wanted} agents`
-    : `is not complete: ${ready} of ${wanted} replicas are ready`;
+    ? `is well: it ${runs} on ${ready} of ${counted(wanted, "agent")}`
+    : `is not complete: ${ready} of ${counted(wanted, "replica is", "replicas are")} ready`;
 }
 
 function rolloutLines(rollout: NonNullable<ReplicaSetView["rollout"]>): string[] {

@@ -10,6 +10,7 @@ import type {
   RequestsView,
   RequestView,
 } from "../../protocol/views.ts";
+import { counted } from "../../words.ts";
 import { formatMs, formatRate, formatShare } from "../tables.ts";
 
 export interface EndpointFacts {
@@ -19,6 +20,8 @@ export interface EndpointFacts {
   /** Of `spanMs`. */
   requests: RequestsView;
   spanMs: number;
+  /** By the manager's clock. */
+  nowMs: number;
 }
 
 /** A share from which a part of the time, or an agent, is what makes requests slow. */
@@ -28,19 +31,35 @@ const slowMsMin = 100;
 /** With fewer slow requests one agent may have had them all by chance. */
 const requestsForAgent = 5;
 const busyShare = 0.9;
+/** The manager is asked twice. */
+const betweenAnswersMs = 1000;
 const hotC = 80;
 
 export function explainEndpoint(facts: EndpointFacts): string[] {
   const refused = explainUnready(facts);
   if (refused.length > 0) return [...refused, ...explainFailures(facts)];
-  return [...explainSpeed(facts), ...explainCapacity(facts), ...explainFailures(facts)];
+  return [
+    ...explainSpeed(facts),
+    ...explainCapacity(facts),
+    ...explainDamping(facts),
+    ...explainFailures(facts),
+  ];
 }
 
 function explainUnready({ endpoint, set }: EndpointFacts): string[] {
   if (endpoint.readyReplicas > 0) return [];
+  if (set.wanted === 0) {
+    return typeof set.replicas === "object"
+      ? [`${endpoint.endpoint} sleeps with ${set.name}: the next request wakes it, and waits for that`]
+      : [`${endpoint.endpoint} is refused: ${set.name} is scaled to no replicas`];
+  }
   const why = set.pendingReason ?? reasonsOf(set.placements) ?? "no agent has reported it ready";
   return [
-    `${endpoint.endpoint} is refused: none of ${set.wanted} replicas of ${set.name} is ready`,
+    `${endpoint.endpoint} is refused: ${
+      set.wanted === 1
+        ? `the one replica of ${set.name} is not ready`
+        : `none of ${set.wanted} replicas of ${set.name} is ready`
+    }`,
     `  because ${why}`,
     `  more: client why ${set.name}`,
   ];
@@ -57,19 +76,24 @@ function explainSpeed(facts: EndpointFacts): string[] {
   const name = endpoint.endpoint;
   const rate = `${formatRate(endpoint.requestsPerSecond)} requests/s`;
   if (requests.slowest.length === 0) {
-    return [`${name} has answered nothing in ${spanOf(facts)}; ${rate} now`];
+    return [`${name} has answered nothing ${within(facts)}; ${rate} now`];
   }
   const slowest = requests.slowest[0].totalMs;
   const p95 = endpoint.p95Ms === undefined ? "" : `, p95 ${formatMs(endpoint.p95Ms)}`;
   if (slowest < slowMsMin) {
-    return [`${name} is fine: ${rate}${p95}, the slowest of ${spanOf(facts)} took ${formatMs(slowest)}`];
+    const answered = counted(requests.answered, "request");
+    return [
+      `${name} is fine: ${rate}${p95}; it answered ${answered} ${within(facts)}, the slowest in ${
+        formatMs(slowest)
+      }`,
+    ];
   }
   const { part, share, text } = mainPart(requests.slowest);
   const culprit = part === "module" ? slowAgent(facts) : null;
   const cause = culprit ?? causes[part];
   return [
     `${name} is slow because ${cause}: ${rate}${p95}, the slowest took ${formatMs(slowest)}`,
-    `  of the ${requests.slowest.length} slowest in ${spanOf(facts)}, ${
+    `  of the ${counted(requests.slowest.length, "slowest request")} ${within(facts)}, ${
       formatShare(share)
     } of the time was ${text}`,
     ...(culprit ? [`  the rest run it in time: drain that agent, or see what else it does`] : []),
@@ -121,21 +145,30 @@ function ailment(agent: AgentView | undefined): string {
 function explainCapacity({ endpoint, set }: EndpointFacts): string[] {
   const ready = set.placements.filter(({ state }) => state === "ready");
   const slots = ready.reduce((sum, replica) => sum + replica.slots, 0);
-  const taken =
-    `${set.outstanding} of ${slots} slots of ${set.name} are taken on ${ready.length} of ${set.wanted} replicas`;
-  if (set.queued > 0) {
+  const own = `its requests: ${endpoint.outstanding} running, ${endpoint.queued} waiting`;
+  const others = set.outstanding - endpoint.outstanding;
+  const taken = others > 0 ? `, ${others} of them taken by its other endpoints` : "";
+  const where = `${set.name} has ${counted(slots, "slot")} on ${ready.length} of ${
+    counted(set.wanted, "replica")
+  }${taken}`;
+  if (endpoint.queued > 0) {
     const fixed = ready.some(({ adaptive }) => !adaptive) ? ", or raise `concurrency`" : "";
-    return [
-      `  ${taken}, and ${set.queued} wait: it needs more replicas or machines${fixed}`,
-    ];
+    return [`  ${own}; ${where}: it needs more replicas or machines${fixed}`];
   }
-  return endpoint.readyReplicas < set.wanted
-    ? [`  ${taken}; more: client why ${set.name}`]
-    : [`  ${taken}, nothing waits`];
+  return [
+    `  ${own}; ${where}${endpoint.readyReplicas < set.wanted ? `; more: client why ${set.name}` : ""}`,
+  ];
+}
+
+function explainDamping({ set, agents }: EndpointFacts): string[] {
+  const runs = new Set(set.placements.filter(({ state }) => state === "ready").map(({ agent }) => agent));
+  return agents.filter(({ name, damped }) => damped && runs.has(name)).map(({ name }) =>
+    `  ${name} was lost again and again: others are asked first; more: client why ${name}`
+  );
 }
 
 const advice: Partial<Record<RequestView["code"], string>> = {
-  queue_full: "its queue is full; more replicas, or a larger `queue.max`, take more",
+  queue_full: "its queue is full, or longer than the deadline allows; more replicas take more",
   deadline_exceeded: "the deadline was too short for what it does or for how long it waited",
   module_failed: "its code threw",
   agent_lost: "agents vanished with requests; `idempotent` ones are run again elsewhere",
@@ -145,18 +178,20 @@ const advice: Partial<Record<RequestView["code"], string>> = {
 };
 
 function explainFailures(facts: EndpointFacts): string[] {
-  const { failed } = facts.requests;
-  const byCode = [...Map.groupBy(failed, ({ code }) => code)].sort((a, b) => b[1].length - a[1].length);
-  return byCode.map(([code, own]) => {
-    const [newest] = own;
-    const words = newest.message ? `; the last said: ${newest.message.split("\n")[0]}` : "";
-    const often = own.length === 1 ? "once" : `${own.length} times`;
-    return `  ${code} ${often} in ${spanOf(facts)}: ${
-      advice[code] ?? "it failed"
-    }${words} (${newest.requestId})`;
+  const { failed, failures } = facts.requests;
+  return failures.map(({ code, count }) => {
+    const newest = failed.find((request) => request.code === code);
+    const words = newest?.message ? `; one said: ${newest.message.split("\n")[0]}` : "";
+    const often = count === 1 ? "once" : `${count} times`;
+    const which = newest ? ` (${newest.requestId})` : "";
+    return `  ${code} ${often} ${within(facts)}: ${advice[code] ?? "it failed"}${words}${which}`;
   });
 }
 
-function spanOf({ spanMs }: EndpointFacts): string {
-  return `the last ${Math.round(spanMs / 60_000)} min`;
+/** What the counts are of: a manager knows nothing of the time before its start. */
+function within({ spanMs, nowMs, requests }: EndpointFacts): string {
+  const knownMs = Math.max(0, nowMs - requests.sinceMs);
+  return knownMs < spanMs - betweenAnswersMs
+    ? `since the manager started ${formatMs(knownMs)} ago`
+    : `in the last ${Math.round(knownMs / 60_000)} min`;
 }

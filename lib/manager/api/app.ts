@@ -57,6 +57,10 @@ export function createApi(options: ApiOptions): Hono<ApiEnv> {
   app.post("/v1/invoke/:set/:function", guard("invoke"), (c) => {
     return invokeOverHttp(c, options.invoke, `${c.req.param("set")}/${c.req.param("function")}`);
   });
+  app.all("/v1/invoke/:set/:function", (c) => {
+    const message = `An endpoint is invoked with POST, not with ${c.req.method}`;
+    return c.json(new SqwishError("invalid_request", message), 405, { allow: "POST" });
+  });
   app.get("/v1/live", guard("read"), () => options.live.response());
   app.route("/v1", readRoutes(options.reads));
   app.use("/v1/*", async (c, next) => {

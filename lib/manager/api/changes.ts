@@ -19,7 +19,8 @@ export interface Changes {
   /** Cordons an agent and moves what it runs to others; what would be left without a place, in words. */
   drain(agent: string, by: Principal): { warnings: string[] };
   /** Forgets an agent that is gone for good. */
-  removeAgent(agent: string, by: Principal): void;
+  /** `accounts`: what it can't sign in with any more. */
+  removeAgent(agent: string, by: Principal): { accounts: string[] };
   addUser(
     user: { name: string; role: Role; endpoints: string[]; password?: string },
   ): Promise<{ user: UserView; password: string }>;
@@ -40,6 +41,7 @@ const deploySchema = v.strictObject({
   ),
   force: v.optional(v.boolean()),
   dryRun: v.optional(v.boolean()),
+  rescale: v.optional(v.boolean()),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
 const replicasMessage = 'must be a whole number from 0 to 1000, "all" or "auto"';
@@ -104,8 +106,7 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
     return c.json(changes.drain(c.req.param("name"), c.get("principal")));
   });
   app.delete("/agents/:name", guard("delete"), (c) => {
-    changes.removeAgent(c.req.param("name"), c.get("principal"));
-    return c.json({});
+    return c.json(changes.removeAgent(c.req.param("name"), c.get("principal")));
   });
   app.post("/users", guard("manage_users"), async (c) => {
     return c.json(await changes.addUser(await readJson(c, userSchema)));

@@ -1,17 +1,20 @@
 /** The read routes: everything the client's tables and the dashboard show. No route here changes anything. */
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
-import { notFound } from "../../near_miss.ts";
+import { didYouMean, notFound } from "../../near_miss.ts";
+import { type EventKind, eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type {
   EventView,
-  LogLineView,
+  LogsView,
   MetricsView,
   OverviewView,
+  PastRolloutView,
   RequestsView,
   RevisionDetailView,
   RevisionView,
   UserView,
 } from "../../protocol/views.ts";
+import type { RequestsFilter } from "../../metrics/recent_requests.ts";
 import { guard } from "../../security/access.ts";
 import type { EventFilter } from "../../store/events.ts";
 import { logLevels, type LogQuery } from "../module_logs.ts";
@@ -22,15 +25,23 @@ export interface Reads {
   revisions(replicaSet?: string): RevisionView[];
   /** undefined: it is not kept. */
   revision(replicaSet: string, revision: number): RevisionDetailView | undefined;
+  /** The newest first. */
+  rollouts(query: RolloutQuery): PastRolloutView[];
   events(query: EventFilter): EventView[];
-  logs(replicaSet: string, query: LogQuery): LogLineView[];
-  requests(filter: { endpoint?: string; sinceMs: number; limit: number }): RequestsView;
+  logs(replicaSet: string, query: LogQuery): LogsView;
+  requests(filter: RequestsFilter): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   nowMs(): number;
 }
 
+export interface RolloutQuery {
+  replicaSet?: string;
+  limit: number;
+}
+
 const eventsMax = 1000;
+const rolloutsMax = 500;
 const eventLevels = ["info", "warn", "error"] as const satisfies readonly EventView["level"][];
 const defaultWindowMs = 15 * 60_000;
 
@@ -43,6 +54,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/replicasets/*",
       "/endpoints/*",
       "/revisions/*",
+      "/rollouts",
       "/events",
       "/metrics",
       "/requests",
@@ -78,7 +90,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
   app.get("/logs/:name", guard("logs"), (c) => {
     const name = c.req.param("name");
     find("replicaSet", reads.overview().replicaSets, name, (at) => at.name);
-    return c.json({ lines: reads.logs(name, logQuery(c, reads.nowMs())) });
+    return c.json(reads.logs(name, logQuery(c, reads.nowMs())));
   });
   app.get("/users", guard("read_users"), (c) => c.json({ users: reads.users() }));
   return app;
@@ -94,9 +106,13 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       untilMs: queryNumber(c, "untilMs"),
       level: queryWord(c, "level", eventLevels),
       subject: c.req.query("subject"),
-      kind: c.req.query("kind"),
+      kind: kindOf(c),
     });
     return c.json({ events });
+  });
+  app.get("/rollouts", (c) => {
+    const limit = Math.min(queryNumber(c, "limit") ?? 100, rolloutsMax);
+    return c.json({ rollouts: reads.rollouts({ replicaSet: c.req.query("replicaSet"), limit }) });
   });
   app.get("/metrics", (c) => {
     const toMs = queryNumber(c, "toMs") ?? reads.nowMs();
@@ -111,6 +127,19 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
     }));
   });
+}
+
+/** Throws `invalid_request` with near misses for what is no kind of event. */
+function kindOf(c: ApiContext): EventKind | undefined {
+  const name = c.req.query("kind");
+  if (name === undefined || name === "") return undefined;
+  const kind = eventKindOf(name);
+  if (kind !== undefined) return kind;
+  const shown = JSON.stringify(name.slice(0, 60));
+  throw new SqwishError(
+    "invalid_request",
+    `Query parameter kind must be a kind of event, is ${shown}${didYouMean(name, eventNames)}`,
+  );
 }
 
 /** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */

@@ -5,5 +5,7 @@
 import { initial } from "./0001_initial.ts";
 import { rollouts } from "./0002_rollouts.ts";
 import { moduleLogs } from "./0003_module_logs.ts";
+import { sampleBlocks } from "./0004_sample_blocks.ts";
+import { rolloutHistory } from "./0005_rollout_history.ts";
 
-export const migrations: readonly string[] = [initial, rollouts, moduleLogs];
+export const migrations: readonly string[] = [initial, rollouts, moduleLogs, sampleBlocks, rolloutHistory];

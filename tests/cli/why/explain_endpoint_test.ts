@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { type EndpointFacts, explainEndpoint } from "../../../lib/cli/why/explain_endpoint.ts";
 import type { AgentView, ReplicaView, RequestView } from "../../../lib/protocol/views.ts";
 
+const nowMs = 1_800_000_000_000;
+const spanMs = 15 * 60_000;
+
 const replica = (agent: string): ReplicaView => ({
   replicaSet: "images",
   revision: 2,
@@ -63,11 +66,14 @@ function facts(slowest: RequestView[], change: Partial<EndpointFacts["set"]> = {
       revision: 2,
       stream: false,
       readyReplicas: 2,
+      queued: 0,
+      outstanding: 3,
       requestsPerSecond: 12,
       errorsPerSecond: 0,
       p95Ms: 640,
       totalRequests: 0,
       totalErrors: 0,
+      totalsSinceMs: 0,
     },
     set: {
       name: "images",
@@ -84,8 +90,8 @@ function facts(slowest: RequestView[], change: Partial<EndpointFacts["set"]> = {
       ...change,
     },
     agents: [agent("pi-1"), agent("pi-2")],
-    requests: { slowest, failed: [], failedNotKept: 0 },
-    spanMs: 15 * 60_000,
+    requests: { slowest, failed: [], answered: 480, failures: [], sinceMs: nowMs - spanMs },
+    ...{ spanMs, nowMs },
   };
 }
 
@@ -93,16 +99,22 @@ const many = (change: Partial<RequestView>) => Array.from({ length: 10 }, () => 
 
 Deno.test("an endpoint whose slowest request is quick is fine", () => {
   assert.deepEqual(explainEndpoint(facts([request({ runMs: 30 })])), [
-    "images/resize is fine: 12 requests/s, p95 640 ms, the slowest of the last 15 min took 32 ms",
-    "  3 of 8 slots of images are taken on 2 of 2 replicas, nothing waits",
+    "images/resize is fine: 12 requests/s, p95 640 ms; it answered 480 requests in the last 15 min, the slowest in 32 ms",
+    "  its requests: 3 running, 0 waiting; images has 8 slots on 2 of 2 replicas",
   ]);
 });
 
 Deno.test("slow because of the queue, with what would help", () => {
-  const lines = explainEndpoint(facts(many({ queueMs: 900 }), { queued: 14, outstanding: 8 }));
+  const waiting = facts(many({ queueMs: 900 }), { queued: 20, outstanding: 8 });
+  waiting.endpoint.queued = 14;
+  const lines = explainEndpoint(waiting);
   assert.match(lines[0], /is slow because requests wait for a free slot: 12 requests\/s, p95 640 ms/);
-  assert.match(lines[1], /of the 10 slowest in the last 15 min, 100 % of the time was spent waiting/);
-  assert.match(lines[2], /8 of 8 slots .* 14 wait: it needs more replicas or machines$/);
+  assert.match(
+    lines[1],
+    /of the 10 slowest requests in the last 15 min, 100 % of the time was spent waiting/,
+  );
+  assert.match(lines[2], /its requests: 3 running, 14 waiting; images has 8 slots on 2 of 2 replicas, /);
+  assert.match(lines[2], /5 of them taken by its other endpoints: it needs more replicas or machines$/);
 });
 
 Deno.test("slow because of one agent, and what ails it", () => {
@@ -131,6 +143,23 @@ Deno.test("refused because nothing is ready, and why not", () => {
   ]);
 });
 
+Deno.test("what sleeps is woken by the next request, and what is scaled to none is refused", () => {
+  const asleep = facts([], { ready: 0, wanted: 0, replicas: { min: 0, max: 3 } });
+  asleep.endpoint.readyReplicas = 0;
+  assert.match(explainEndpoint(asleep)[0], /sleeps with images: the next request wakes it/);
+  asleep.set.replicas = 0;
+  assert.match(explainEndpoint(asleep)[0], /is refused: images is scaled to no replicas/);
+});
+
+Deno.test("of the time before the manager's start nothing is said", () => {
+  const fresh = facts([]);
+  fresh.requests = { ...fresh.requests, answered: 0, sinceMs: nowMs - 40_000 };
+  assert.equal(
+    explainEndpoint(fresh)[0],
+    "images/resize has answered nothing since the manager started 40 s ago; 12 requests/s now",
+  );
+});
+
 Deno.test("failures are told by kind, the most frequent first, with the newest one's words", () => {
   const failing = facts([request({ runMs: 5 })]);
   failing.requests.failed = [
@@ -138,10 +167,22 @@ Deno.test("failures are told by kind, the most frequent first, with the newest o
     request({ code: "module_failed", message: "no disk\nat line 3" }),
     request({ code: "module_failed", message: "older" }),
   ];
+  failing.requests.failures = [{ code: "module_failed", count: 812 }, { code: "queue_full", count: 1 }];
   const lines = explainEndpoint(failing).slice(-2);
   assert.match(
     lines[0],
-    /module_failed 2 times in the last 15 min: its code threw; the last said: no disk \(/,
+    /module_failed 812 times in the last 15 min: its code threw; one said: no disk \(/,
   );
   assert.match(lines[1], /queue_full once .*queue\.max/);
+});
+
+Deno.test("a damped agent that runs it is named", () => {
+  const given = facts([request({ runMs: 30 })]);
+  given.agents = [agent("pi-1"), { ...agent("pi-2"), damped: { untilMs: 0 } }, {
+    ...agent("pi-3"),
+    damped: { untilMs: 0 },
+  }];
+  assert.deepEqual(explainEndpoint(given).slice(2), [
+    "  pi-2 was lost again and again: others are asked first; more: client why pi-2",
+  ]);
 });

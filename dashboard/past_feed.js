@@ -1,0 +1,66 @@
+// @ts-check
+/** Fetches once what a time in the past is described by, and keeps it until another time is chosen. */
+import { getEventsBetween, getMetrics, getRollouts } from "./api.js";
+import { describePast, pastKinds, pastSeries } from "./past.js";
+
+/**
+ * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
+ * @typedef {import("./past.js").PastFacts} PastFacts
+ */
+
+/** The newest of them tell how each agent was. */
+const eventsMax = 1000;
+const retryMs = 3000;
+
+/** @param {() => void} changed what was asked for has come */
+export function createPast(changed) {
+  let key = "";
+  /** @type {PastFacts | null} */
+  let facts = null;
+  let askedAt = -Infinity;
+
+  /** @param {number} fromMs @param {number} toMs */
+  async function load(fromMs, toMs) {
+    const own = key;
+    askedAt = performance.now();
+    try {
+      const [events, rollouts, ...views] = await Promise.all([
+        getEventsBetween(0, toMs + 1, eventsMax, { kind: pastKinds.join(",") }),
+        getRollouts(),
+        ...pastSeries.map((series) => getMetrics({ series, fromMs, toMs })),
+      ]);
+      if (own !== key) return;
+      facts = {
+        events: events.sort((a, b) => a.id - b.id),
+        rollouts,
+        metrics: Object.fromEntries(views.map((view) => [view.series, view])),
+      };
+      changed();
+    } catch {
+      // The mark beside the title says when the manager is away; the next look tries again.
+    }
+  }
+
+  return {
+    /**
+     * What the views shall show of the time that ends at `toMs`; null until it is known.
+     * @param {OverviewView} now
+     * @param {number} fromMs
+     * @param {number} toMs
+     */
+    describe(now, fromMs, toMs) {
+      const asked = `${fromMs} ${toMs}`;
+      if (asked !== key) {
+        key = asked;
+        facts = null;
+        askedAt = -Infinity;
+      }
+      if (!facts && performance.now() - askedAt > retryMs) load(fromMs, toMs);
+      return facts && describePast(now, facts, toMs);
+    },
+    forget() {
+      key = "";
+      facts = null;
+    },
+  };
+}

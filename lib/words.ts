@@ -1,0 +1,6 @@
+/** Words around numbers, for messages everywhere. Pure. */
+
+/** `counted(1, "request")` is "1 request", `counted(2, "reply", "replies")` is "2 replies". */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}

@@ -1,0 +1,132 @@
+/**
+ * The dashboard of a large cluster: 50 agents and 200 endpoints, 1000 replicas whose numbers all move each second, in a
+ * real Chromium on a real manager. What is measured is the page's own time on its thread: the machine that the tests run
+ * on may be slow or busy, and a stutter is work of the page, not of its neighbours.
+ */
+import assert from "node:assert/strict";
+import type { CDPSession, Page } from "playwright-core";
+import { launchBrowser, openPage, signIn } from "../support/browser.ts";
+import { type Cluster, startCluster } from "../support/cluster.ts";
+import { joinCrowd } from "../support/crowd.ts";
+import { eventually } from "../support/eventually.ts";
+
+const agentCount = 50;
+const setCount = 20;
+const functions = Array.from({ length: 10 }, (_, index) => `f${index}`);
+const source = functions.map((name) => `export function ${name}(input: unknown) { return input; }`).join(
+  "\n",
+);
+const sets = Array.from({ length: setCount }, (_, index) => `set-${index + 1}`);
+const configuration = JSON.stringify({
+  cluster: "crowd",
+  replicaSets: sets.map((name) => ({ name, version: "1.0.0", modules: ["./some.ts"], replicas: "all" })),
+});
+
+/** Views, and the element whose every change is one of the page's updates. */
+const views = [
+  { hash: "overview", waitsFor: ".agent-rows li:nth-child(50)" },
+  { hash: "agents", waitsFor: ".agent-cards > :nth-child(50)" },
+  { hash: "agents/pi-7", waitsFor: ".placements tbody tr:nth-child(20)" },
+  { hash: "replicasets", waitsFor: ".set-cards > :nth-child(20)" },
+  { hash: "replicasets/set-3", waitsFor: ".placements tbody tr:nth-child(50)" },
+  { hash: "endpoints", waitsFor: ".endpoint-table tbody tr:nth-child(200)" },
+  { hash: "rollouts", waitsFor: ".rollout-table tbody tr:nth-child(20)" },
+];
+
+/** Longer is seen as a stutter; of an update a second it is also a tenth of the thread. */
+const updateMsMax = 100;
+const secondsWatched = 5;
+/** Neighbours also cost cache and clock, so the best of some looks counts. */
+const looksMax = 3;
+
+interface Measured {
+  msPerUpdate: number;
+  /** Of all tasks, by the clock on the wall. */
+  longestMs: number;
+}
+
+/** How much of its thread the page takes for an update, over some seconds of them. */
+async function measure(page: Page, session: CDPSession): Promise<Measured> {
+  const taskMs = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration")!.value * 1000;
+  };
+  await page.evaluate(() => {
+    const watched = globalThis as unknown as { longest: number };
+    watched.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) watched.longest = Math.max(watched.longest, duration);
+    }).observe({ type: "longtask" });
+  });
+  const [before, startedMs] = [await taskMs(), performance.now()];
+  await page.waitForTimeout(secondsWatched * 1000);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const msPerUpdate = (await taskMs() - before) / seconds;
+  const longestMs = await page.evaluate(() => (globalThis as unknown as { longest: number }).longest);
+  return { msPerUpdate, longestMs };
+}
+
+/** What is wrong with the view on screen, in figures; null when nothing is. */
+async function complaintOf(page: Page, session: CDPSession): Promise<string | null> {
+  const looks: Measured[] = [];
+  while (looks.length < looksMax) {
+    const look = await measure(page, session);
+    looks.push(look);
+    // By the clock on the wall another program may be the reason; several times as long is the page's own.
+    if (look.msPerUpdate <= updateMsMax && look.longestMs <= 3 * updateMsMax) return null;
+  }
+  return looks.map(({ msPerUpdate, longestMs }) =>
+    `${msPerUpdate.toFixed(0)} ms of its thread per update, longest task ${longestMs.toFixed(0)} ms`
+  ).join("; ");
+}
+
+/** Some requests on every endpoint, again and again, so that lines and numbers move. */
+async function keepAsking(cluster: Cluster, signal: AbortSignal): Promise<void> {
+  const sqwish = await cluster.connect();
+  const names = sets.flatMap((set) => functions.map((name) => `${set}/${name}`));
+  while (!signal.aborted) {
+    await Promise.allSettled(names.map((name) => sqwish.invoke(name, 1, { signal })));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+Deno.test("50 agents and 200 endpoints, all in motion, do not make the page stutter", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "sqwish-crowd-" });
+  await Deno.writeTextFile(`${folder}/some.ts`, source);
+  const cluster = await startCluster({ folder, configuration });
+  const done = new AbortController();
+  const browser = await launchBrowser();
+  let crowd;
+  try {
+    crowd = await joinCrowd(cluster, agentCount, functions);
+    await eventually("all replicas are ready", async () => {
+      const { endpoints, replicaSets } = await cluster.overview();
+      const isReady = replicaSets.every(({ ready }) => ready === agentCount);
+      return isReady && replicaSets.length === setCount && endpoints.length === setCount * functions.length;
+    }, 120_000);
+    const asking = keepAsking(cluster, done.signal);
+    const { page, complaints, close } = await openPage(browser, { viewport: { width: 1280, height: 860 } });
+    await page.goto(`${cluster.url}/#/overview`);
+    await signIn(page, "admin", cluster.adminPassword);
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const slow: string[] = [];
+    for (const { hash, waitsFor } of views) {
+      await page.goto(`${cluster.url}/#/${hash}`);
+      await page.locator(waitsFor).waitFor();
+      const words = await complaintOf(page, session);
+      if (words !== null) slow.push(`${hash}: ${words}`);
+    }
+    done.abort();
+    await asking;
+    assert.deepEqual(complaints.filter((text) => !/status of 401 .*\/v1\/session\)/.test(text)), []);
+    assert.deepEqual(slow, []);
+    await close();
+  } finally {
+    done.abort();
+    await browser.close();
+    crowd?.close();
+    await cluster.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { explainAgent, explainReplicaSet } from "../../../lib/cli/why/explain.ts";
+import type { AgentView, ReplicaSetView, ReplicaView } from "../../../lib/protocol/views.ts";
+
+const replica: ReplicaView = {
+  replicaSet: "images",
+  revision: 2,
+  version: "1",
+  agent: "pi-1",
+  state: "loading",
+  slots: 0,
+  outstanding: 0,
+  runners: 1,
+  cpuCores: 0,
+  memoryBytes: 0,
+  restarts: 0,
+};
+
+const set: ReplicaSetView = {
+  name: "images",
+  version: "1",
+  revision: 2,
+  owner: "api",
+  replicas: 1,
+  ready: 0,
+  wanted: 1,
+  queued: 1,
+  outstanding: 0,
+  endpoints: [],
+  placements: [replica],
+};
+
+const agent: AgentView = {
+  name: "pi-1",
+  health: "ready",
+  cordoned: false,
+  draining: false,
+  address: "10.0.0.2:4711",
+  version: "1",
+  labels: {},
+  cores: 1,
+  slots: 0,
+  outstanding: 0,
+  replicas: [replica],
+  joinedAtMs: 0,
+  connectedAtMs: 0,
+  lastSeenAtMs: 5000,
+};
+
+Deno.test("a set tells how far it is, what stands in its way, and how many wait, of one as of many", () => {
+  assert.deepEqual(explainReplicaSet(set, []), [
+    "images is not complete: 0 of 1 replica is ready",
+    "On pi-1: revision 2 loads its modules",
+    "1 request waits: every ready replica is busy, or none is ready",
+  ]);
+  const [state, , waiting] = explainReplicaSet({ ...set, wanted: 3, queued: 2 }, []);
+  assert.equal(state, "images is not complete: 0 of 3 replicas are ready");
+  assert.match(waiting, /^2 requests wait:/);
+});
+
+Deno.test("an agent that is lost runs nothing that anybody knows of", () => {
+  assert.equal(explainAgent(agent, [])[0], "pi-1 is ready and runs 1 replica");
+  const lost = { ...agent, health: "lost", connectedAtMs: undefined } as const;
+  assert.equal(
+    explainAgent(lost, [])[0],
+    "pi-1 is lost: it was last seen at 1970-01-01 00:00:05, with 1 replica",
+  );
+});

@@ -1,0 +1,43 @@
+/** What `manager diff` says of a changed file: what would change, and what would be refused for those who call it. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { buildInWorker as build } from "../../lib/deployment/module_builder.ts";
+import { diffConfiguration } from "../../lib/manager/configuration_diff.ts";
+import { readConfiguration } from "../../lib/manager/configuration_file.ts";
+import { openRig } from "./rig.ts";
+
+const both = "export function resize(width: number) { return width; }\nexport function crop() {}\n";
+const one = "export function resize(width: number) { return width; }\n";
+
+Deno.test("a file that drops an endpoint in use would be refused, and the diff says so beside what would change", async () => {
+  const folder = await Deno.makeTempDir();
+  const rig = await openRig();
+  try {
+    const file = join(folder, "cluster.jsonc");
+    const write = async (version: string, module: string, rollout = {}) => {
+      const set = { name: "images", version, modules: ["./resize.ts"], rollout };
+      await Deno.writeTextFile(join(folder, "resize.ts"), module);
+      await Deno.writeTextFile(file, JSON.stringify({ replicaSets: [set] }));
+    };
+    const diff = (...called: string[]) =>
+      diffConfiguration(file, rig.store.deployments, build, (endpoint) => called.includes(endpoint));
+    await write("1", both);
+    assert.deepEqual((await diff("images/crop")).refusals, [], "what is new drops nothing");
+    const { replicaSets } = await readConfiguration(file);
+    assert.deepEqual((await rig.deployments.applyFile(replicaSets, folder)).errors, []);
+
+    await write("2", one);
+    const refused = await diff("images/crop", "images/resize");
+    assert.match(refused.text, /^images: after revision 1\n- version: "1"\n\+ version: "2"\n/);
+    assert.deepEqual(refused.refusals, [
+      "images: crop is gone; it was called within the last hour; " +
+      'deploy with --force, or "breaking": "allow" in `rollout`',
+    ]);
+    assert.deepEqual((await diff("images/resize", "other/crop")).refusals, []);
+    await write("2", one, { breaking: "allow" });
+    assert.deepEqual((await diff("images/crop")).refusals, []);
+  } finally {
+    rig.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
