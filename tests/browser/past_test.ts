@@ -168,7 +168,10 @@ async function showsASinglePoint(rig: Rig): Promise<void> {
 /** Kills an agent, and looks at the time before, in which it was well. */
 async function looksBack(rig: Rig): Promise<void> {
   const { cluster } = rig;
-  const { cluster: { atMs: toMs } } = await cluster.overview();
+  const { cluster: { atMs: toMs } } = await eventually("both agents are well", async () => {
+    const overview = await cluster.overview();
+    return overview.agents.every(({ health }) => health === "ready") && overview;
+  });
   cluster.agents.get("agent-2")!.signal("SIGKILL");
   const [only] = (await rolloutsOf(cluster)).slice(-1);
   const past = `from=${only.startedAtMs - 30_000}&to=${toMs}`;
