@@ -56,7 +56,12 @@ export function createOverview(app) {
   const activity = createActivity(app);
   const grid = h("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
   const manager = createManagerCard(app);
-  const lower = h("div", { class: "lower" }, agents.element, activity.element, manager.element);
+  const lower = h(
+    "div",
+    { class: "lower" },
+    h("div", { class: "stack" }, agents.element, manager.element),
+    activity.element,
+  );
   const element = h("div", { class: "overview" }, health.element, tiles.element, grid, lower);
   return {
     element,

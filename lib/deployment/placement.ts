@@ -39,7 +39,7 @@ function labelFits(value: string | undefined, rule: LabelRule): boolean {
 /** False once an agent has been lost for so long that its replicas are wanted elsewhere. */
 export function isPresent(agent: AgentFacts, nowMs: number): boolean {
   if (agent.health !== "lost") return true;
-  return agent.lostSinceMs !== undefined && nowMs - agent.lostSinceMs < limits.lostGraceMs;
+  return agent.lostSinceMs !== undefined && nowMs < agent.lostSinceMs + limits.lostGraceMs;
 }
 
 /** May be given a replica that it does not run yet. */
@@ -99,7 +99,7 @@ export function isServing(holding: Holding): boolean {
 
 /** Serves, and has for `minReadyMs`. */
 export function isAvailable(holding: Holding, minReadyMs: number, nowMs: number): boolean {
-  return isServing(holding) && nowMs - (holding.readySinceMs ?? nowMs) >= minReadyMs;
+  return isServing(holding) && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
 }
 
 /** Where one more adds the least to the sum of load² / cores, then by name, so that equal facts give equal plans. */

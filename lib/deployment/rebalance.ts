@@ -43,7 +43,7 @@ export function isUnderWay(
 /** The next move; undefined when nothing is to be gained, or it is too soon after the last. */
 export function chooseMove(facts: RebalanceFacts): Move | undefined {
   const { move, nowMs } = facts;
-  if (move && (move.endedAtMs === undefined || nowMs - move.endedAtMs < limits.rebalanceEveryMs)) {
+  if (move && (move.endedAtMs === undefined || nowMs < move.endedAtMs + limits.rebalanceEveryMs)) {
     return undefined;
   }
   let best: { gain: [number, number]; move: Move } | undefined;
@@ -91,7 +91,7 @@ export function steadyAtMs(agents: AgentFacts[], nowMs: number): number[] {
 
 /** An agent that comes and goes gets nothing moved to it. */
 function isSteady({ healthSinceMs }: AgentFacts, nowMs: number): boolean {
-  return healthSinceMs === undefined || nowMs - healthSinceMs >= limits.rebalanceEveryMs;
+  return healthSinceMs === undefined || nowMs >= healthSinceMs + limits.rebalanceEveryMs;
 }
 
 /** How much smaller the sum of squares of the spread, and the sum of load² / cores, would be. */

@@ -146,10 +146,10 @@ export class History {
     const newest = this.#storage.newestSlot(fine.span, Math.ceil(beforeMs / fine.spanMs));
     const earlier = this.#earlierToMs(fine);
     const fromMs = Math.max(0, newest === undefined ? (earlier ?? 0) : newest * fine.spanMs) - fine.spanMs;
-    const times = this.allSubjects().flatMap(({ kind, subject }) =>
-      this.read({ resolutionMs: fine.resolutionMs, kind, subject, fromMs, toMs: beforeMs })
-        .map((row) => row.atMs + fine.resolutionMs)
-    );
+    const times = this.#storage.subjects().flatMap(({ id, kind, subject }) => {
+      const range = { resolutionMs: fine.resolutionMs, kind: kind as SampleKind, fromMs, toMs: beforeMs };
+      return this.#read(range, subject, id).map((row) => row.atMs + fine.resolutionMs);
+    });
     return times.length === 0 ? undefined : times.reduce((left, right) => Math.max(left, right));
   }
 

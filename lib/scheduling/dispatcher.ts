@@ -214,7 +214,6 @@ export class Dispatcher {
     }
     this.#deadlines.close();
     this.#cancelHold?.();
-    this.#cancelHold = null;
   }
 
   #enqueue(pending: Pending, nowMs: number): void {

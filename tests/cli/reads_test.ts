@@ -274,20 +274,10 @@ Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoin
 });
 
 const cluster: ClusterView = {
-  cluster: "attic",
-  version: "0.1.0",
-  atMs: 0,
-  startedAtMs: 0,
-  health: "degraded",
+  ...{ cluster: "attic", version: "0.1.0", atMs: 0, startedAtMs: 0, health: "degraded" },
   problems: ["Agent shed-pi is lost: silent"],
-  requestsPerSecond: 12,
-  errorsPerSecond: 0,
-  queued: 3,
-  outstanding: 1,
-  clients: 2,
-  managerCpuCores: 0.05,
-  managerMemoryBytes: 60 * 2 ** 20,
-  databaseBytes: 1 * 2 ** 20,
+  ...{ requestsPerSecond: 12, errorsPerSecond: 0, queued: 3, outstanding: 1, clients: 2 },
+  ...{ managerCpuCores: 0.05, managerMemoryBytes: 60 * 2 ** 20, databaseBytes: 2 ** 20 },
   configurationErrors: [],
 };
 

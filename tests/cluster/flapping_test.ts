@@ -100,14 +100,23 @@ Deno.test("an agent that is cut again and again is damped, told once, and used a
   assert.equal(flapping.agents.damping("pi").untilAtMs, undefined);
 });
 
+Deno.test("a damped agent is damped from the first moment of its next connection", () => {
+  const flapping = started();
+  flapping.flap(5);
+  flapping.agents.disconnect("pi", flapping.connection);
+  flapping.join();
+  assert.equal(flapping.damped, true);
+});
+
 Deno.test("a stalled agent counts once for each time it falls silent, and so does a connection that is replaced", () => {
   const flapping = started();
   flapping.live(4000, true);
   assert.equal(flapping.agents.get("pi")!.health, "lost");
   assert.equal(flapping.penalty, 1);
-  flapping.agents.disconnect("pi", flapping.connection);
+  const { connection } = flapping;
   flapping.join();
-  assert.equal(flapping.penalty, 1, "its end, and the next connection, are the same loss");
+  flapping.agents.disconnect("pi", connection);
+  assert.equal(flapping.penalty, 1, "the next connection, and the end of that one, are the same loss");
   flapping.live(1000);
   // The agent noticed it first.
   flapping.join();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { advanceCanary } from "../../lib/deployment/canary.ts";
 import { limits } from "../../lib/limits.ts";
 import { World } from "./world.ts";
 
@@ -58,6 +59,33 @@ Deno.test("a canary runs on its share of the replicas until its stage is over, t
   assert.deepEqual([shares.get(0), shares.get(1)], [1, 2]);
   assert.equal(serving(world), "four@2 one@2 three@2 two@2");
   assert.equal(world.events.filter(({ kind }) => kind === "canary_advanced").length, 2);
+});
+
+Deno.test("a canary's stage is over at the moment that it is woken for, whatever rounding makes of it", () => {
+  const sinceMs = 8030.727036781817;
+  assert.ok(sinceMs + 2000 - sinceMs < 2000);
+  const policy = {
+    strategy: "canary" as const,
+    steps: [{ weight: 50, holdMs: 2000 }],
+    maxUnavailable: 1,
+    maxSurge: 1,
+    minReadyMs: 0,
+    deadlineMs: 8000,
+  };
+  const record = {
+    replicaSet: "images",
+    fromRevision: 1,
+    toRevision: 2,
+    state: "progressing" as const,
+    ready: 1,
+    total: 2,
+    startedAtMs: 0,
+    step: 0,
+    stepSinceMs: sinceMs,
+  };
+  const held = advanceCanary(record, policy, true, sinceMs + 1999);
+  assert.equal(held.dueAtMs, sinceMs + 2000);
+  assert.equal(advanceCanary(record, policy, true, held.dueAtMs!).record.step, 1);
 });
 
 Deno.test("a canary of a single replica runs beside the old one", () => {

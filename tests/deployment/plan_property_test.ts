@@ -159,7 +159,7 @@ Deno.test("`stepDeployments()` keeps its promises in every history, and comes to
       }
       checkRest(world);
     }),
-    { numRuns: Number(Deno.env.get("SQWISH_HISTORIES") ?? 2000) },
+    { numRuns: Number(Deno.env.get("SQWISH_HISTORIES") ?? 10_000) },
   );
 });
 

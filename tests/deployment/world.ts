@@ -185,11 +185,14 @@ export class World {
 
   /** Steps, loads and lets time pass only as far as the plan asks for, until nothing is left to do. */
   settle(): DeploymentStep {
+    let before = this.#picture();
     for (let round = 0; round < 400; round++) {
-      const before = JSON.stringify([[...this.assigned], this.#reports()]);
       const step = this.step();
       for (const name of this.machines.keys()) this.load(name);
-      if (before !== JSON.stringify([[...this.assigned], this.#reports()])) continue;
+      const after = this.#picture();
+      const hasChanged = after !== before;
+      before = after;
+      if (hasChanged) continue;
       if (step.wakeAtMs === undefined) return step;
       assert.ok(step.wakeAtMs > this.nowMs, "a wake-up lies ahead");
       this.nowMs = step.wakeAtMs;
@@ -204,8 +207,9 @@ export class World {
     ).join("; ");
   }
 
-  #reports(): unknown {
-    return [...this.machines.values()].map(({ reports }) => reports);
+  /** What agents shall run and what they say, to see whether it changes. */
+  #picture(): string {
+    return JSON.stringify([[...this.assigned], [...this.machines.values()].map(({ reports }) => reports)]);
   }
 
   #apply(machine: Machine): void {

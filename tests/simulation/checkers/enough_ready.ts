@@ -70,9 +70,9 @@ function eachStep(world: World, name: string, judge: (situation: Situation) => v
       told.clear();
       judged = null;
     },
-    connectionOpened({ name: agent }) {
+    managerGotMessage({ name: agent }, { type }) {
       // What its last connection was told may be out of date; what still counts of it is routed.
-      if (told.has(agent)) told.set(agent, new Set());
+      if (type === "hello" && told.has(agent)) told.set(agent, new Set());
     },
     eventRecorded({ kind, subject }) {
       // Lost for so long that others take over: what it was told counts no more.
@@ -95,7 +95,7 @@ function eachStep(world: World, name: string, judge: (situation: Situation) => v
 /** Neither only remembered by the store nor lost for so long that others take over. */
 function isPresent({ address, health, lostSinceMs }: AgentRecord, nowMs: number): boolean {
   if (address === "") return false;
-  return health !== "lost" || lostSinceMs !== undefined && nowMs - lostSinceMs < limits.lostGraceMs;
+  return health !== "lost" || lostSinceMs !== undefined && nowMs < lostSinceMs + limits.lostGraceMs;
 }
 
 function situationOf(
@@ -122,23 +122,21 @@ function situationOf(
   ).map(({ agent }) => agent.name);
   const fits = ({ labels }: AgentRecord) => fitsPlacement(labels, specification.placement);
   const holds = ({ name }: AgentRecord) => serving.includes(name) || asked.get(name)!.length > 0;
-  // While a rollout is held, what cordoned agents run of the revision before stays.
-  const isHeld = rollout?.state === "paused" || rollout?.step !== undefined;
-  const staysOn = (agent: AgentRecord) =>
-    [
-      ...asked.get(agent.name)!,
-      ...before.find((one) => one.agent === agent)?.revisions ?? [],
-    ].some((revision) => isHeld || revision === target);
   const possible = present.filter((agent) =>
     !agent.draining && (holds(agent) || fits(agent) && !agent.cordoned)
   );
-  const everywhere =
-    present.filter((agent) => fits(agent) && !agent.draining && (!agent.cordoned || staysOn(agent)))
-      .length;
+  // Of a cordoned agent only what it has counts: the target, and of the revision before while a rollout is held.
+  const everywhere = (isHeld: boolean) =>
+    present.filter((agent) => {
+      const has = agent.reports.filter(({ replicaSet }) => replicaSet === set.name)
+        .map(({ revision }) => revision).concat(asked.get(agent.name)!);
+      const stays = has.some((revision) => isHeld || revision === target);
+      return fits(agent) && !agent.draining && (!agent.cordoned || stays);
+    }).length;
   const wish = set.replicasOverride ?? set.current.specification.replicas;
-  // A step that ends a rollout was planned while it was under way.
+  // A step that ends a rollout, or a stage of it, was planned while it was under way.
   const wanted = wish === "all"
-    ? [everywhere]
+    ? [everywhere(false), everywhere(rollout?.state === "paused" || rollout?.step !== undefined)]
     : typeof wish === "number"
     ? [wish]
     : [0, 1].map((least) => Math.min(wish.max, Math.max(wish.min, least, set.scaledTo ?? 1)));

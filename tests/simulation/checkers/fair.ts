@@ -21,6 +21,8 @@ interface Asked {
   endpoint: string;
   /** Not sent to an agent yet. */
   waits: boolean;
+  /** Counted in its line. */
+  joined: boolean;
   /** On which it was asked before. While that is open, it can't be told whose turn it is. */
   before: Connection | undefined;
 }
@@ -43,8 +45,19 @@ export function fair(world: World): Checker {
   /** The last turns of a connection, by endpoint; one more of them than one may have. */
   const turns = new Map<Connection, Map<string, number[]>>();
   let turn = 0;
+  /** The manager takes the requests of a packet one by one: they wait once it has taken them all. */
+  let arriving: Asked[] = [];
+  let arrivedWith = 0;
 
-  function join(connection: Connection, endpoint: string): void {
+  function settleArrivals(): void {
+    if (arrivedWith === world.timeline.count) return;
+    for (const one of arriving.splice(0)) if (one.waits) join(one);
+    arrivedWith = world.timeline.count;
+  }
+
+  function join(one: Asked): void {
+    const { connection, endpoint } = one;
+    one.joined = true;
     let line = lines.get(endpoint);
     if (!line) lines.set(endpoint, line = new Map());
     const own = line.get(connection);
@@ -55,6 +68,7 @@ export function fair(world: World): Checker {
   function leave(one: Asked): void {
     if (!one.waits) return;
     one.waits = false;
+    if (!one.joined) return;
     const line = lines.get(one.endpoint);
     const own = line?.get(one.connection);
     if (own && --own.waiting === 0) line!.delete(one.connection);
@@ -95,6 +109,7 @@ export function fair(world: World): Checker {
   }
 
   function serve(one: Asked): void {
+    settleArrivals();
     turn++;
     // What is run again has had its turn before, but takes another.
     const counts = one.waits && !(one.before && ids.has(one.before));
@@ -110,7 +125,10 @@ export function fair(world: World): Checker {
     },
     connectionClosed(connection) {
       for (const n of ids.get(connection)?.values() ?? []) {
-        if (asked.get(n)?.connection === connection) asked.delete(n);
+        const one = asked.get(n);
+        if (one?.connection !== connection) continue;
+        one.waits = false;
+        asked.delete(n);
       }
       ids.delete(connection);
       turns.delete(connection);
@@ -118,6 +136,7 @@ export function fair(world: World): Checker {
     },
     managerEnded() {
       for (const map of [asked, ids, lines, turns]) map.clear();
+      arriving = [];
     },
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request || connection.kind !== "client") return;
@@ -126,9 +145,11 @@ export function fair(world: World): Checker {
       // Sent again while the manager still believes in the connection before.
       if (before) leave(before);
       const endpoint = frameName(bytes, at);
-      asked.set(n, { connection, endpoint, waits: true, before: before?.connection });
+      const one = { connection, endpoint, waits: true, joined: false, before: before?.connection };
+      asked.set(n, one);
       ids.get(connection)?.set(frameId(bytes, at), n);
-      join(connection, endpoint);
+      settleArrivals();
+      arriving.push(one);
     },
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
