@@ -2,7 +2,7 @@
 import { Hono } from "hono";
 import { SqwishError } from "../../errors.ts";
 import { didYouMean, notFound } from "../../near_miss.ts";
-import { type EventKind, eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
+import { eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type {
   EventView,
   LogsView,
@@ -106,7 +106,7 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       untilMs: queryNumber(c, "untilMs"),
       level: queryWord(c, "level", eventLevels),
       subject: c.req.query("subject"),
-      kind: kindOf(c),
+      kind: kindsOf(c),
     });
     return c.json({ events });
   });
@@ -129,17 +129,19 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
   });
 }
 
-/** Throws `invalid_request` with near misses for what is no kind of event. */
-function kindOf(c: ApiContext): EventKind | undefined {
-  const name = c.req.query("kind");
-  if (name === undefined || name === "") return undefined;
-  const kind = eventKindOf(name);
-  if (kind !== undefined) return kind;
-  const shown = JSON.stringify(name.slice(0, 60));
-  throw new SqwishError(
-    "invalid_request",
-    `Query parameter kind must be a kind of event, is ${shown}${didYouMean(name, eventNames)}`,
-  );
+/** One kind or several with commas between. Throws `invalid_request` with near misses for what is no kind of event. */
+function kindsOf(c: ApiContext): string | undefined {
+  const names = c.req.query("kind");
+  if (names === undefined || names === "") return undefined;
+  return names.split(",").map((name) => {
+    const kind = eventKindOf(name);
+    if (kind !== undefined) return kind;
+    const shown = JSON.stringify(name.slice(0, 60));
+    throw new SqwishError(
+      "invalid_request",
+      `Query parameter kind must be a kind of event, is ${shown}${didYouMean(name.slice(0, 60), eventNames)}`,
+    );
+  }).join(",");
 }
 
 /** `sinceMs` is a time, `lastMs` how long ago by the manager's own clock; the later of the two counts. */
