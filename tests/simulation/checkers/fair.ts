@@ -118,22 +118,24 @@ export function fair(world: World): Checker {
     restart(one.connection, one.endpoint.split("/")[0]);
   }
 
+  function forget(connection: Connection): void {
+    for (const n of ids.get(connection)?.values() ?? []) {
+      const one = asked.get(n);
+      if (one?.connection !== connection) continue;
+      one.waits = false;
+      asked.delete(n);
+    }
+    ids.delete(connection);
+    turns.delete(connection);
+    for (const line of lines.values()) line.delete(connection);
+  }
+
   return {
     name,
     connectionOpened(connection) {
       if (connection.kind === "client") ids.set(connection, new Map());
     },
-    connectionClosed(connection) {
-      for (const n of ids.get(connection)?.values() ?? []) {
-        const one = asked.get(n);
-        if (one?.connection !== connection) continue;
-        one.waits = false;
-        asked.delete(n);
-      }
-      ids.delete(connection);
-      turns.delete(connection);
-      for (const line of lines.values()) line.delete(connection);
-    },
+    connectionClosed: forget,
     managerEnded() {
       for (const map of [asked, ids, lines, turns]) map.clear();
       arriving = [];
