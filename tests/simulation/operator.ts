@@ -64,16 +64,16 @@ export class Operator {
     const { manager, agents } = this.#world;
     const dice = this.#dice;
     const roll = dice.random.next();
-    if (!manager.isUp || roll < 0.47) return this.#deploy(set, this.#mistakes(set));
+    if (!manager.isUp || roll < 0.45) return this.#deploy(set, this.#mistakes(set));
     try {
-      if (roll < 0.58) {
+      if (roll < 0.54) {
         const wanted = dice.chance(0.3) ? dice.pick(["all", "auto"] as const) : dice.whole(0, 6);
         manager.deployments.scale(set.name, wanted, "operator");
-      } else if (roll < 0.66) manager.deployments.undo(set.name, undefined, "operator");
-      else if (roll < 0.7) {
+      } else if (roll < 0.61) manager.deployments.undo(set.name, undefined, "operator");
+      else if (roll < 0.73) {
         manager.deployments.remove(set.name, "operator");
         this.#world.later(dice.between(0, 1000), () => this.#deploy(set, {}));
-      } else if (roll < 0.83) this.#pause();
+      } else if (roll < 0.85) this.#pause();
       else this.#world.cordon(dice.pick(agents).name, dice.pick(["cordon", "drain", "uncordon", "uncordon"]));
     } catch (thrown) {
       // A manager that has crashed, a full disk, nothing to undo: a person would read it and go on.
