@@ -170,7 +170,7 @@ async function looksBack(rig: Rig): Promise<void> {
   const { cluster } = rig;
   const { cluster: { atMs: toMs } } = await eventually("both agents are well", async () => {
     const overview = await cluster.overview();
-    return overview.agents.every(({ health }) => health === "ready") && overview;
+    return overview.agents.every(({ health }) => health === "ready") ? overview : null;
   });
   cluster.agents.get("agent-2")!.signal("SIGKILL");
   const [only] = (await rolloutsOf(cluster)).slice(-1);
