@@ -33,16 +33,18 @@ const pages = [
   "endpoints",
   "endpoints/images/thumbnail",
   "events",
-  "logs/images",
+  "logs/greetings",
 ];
 
 interface Screen {
   name: string;
+  /** Else what is on the screen: a phone's bar lies over its lower edge. */
+  heightMax?: number;
   options: BrowserContextOptions;
 }
 
 const screens: Screen[] = [
-  { name: "desk", options: { viewport: { width: 1280, height: 860 } } },
+  { name: "desk", heightMax: 1500, options: { viewport: { width: 1280, height: 860 } } },
   { name: "phone", options: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } },
 ];
 
@@ -58,6 +60,8 @@ const readmePictures: { file: string; options: BrowserContextOptions }[] = [
 
 /** Requests a second, one after another: the curves get hills. */
 const rates = [2, 3, 5, 7, 8, 6, 4, 3, 2, 4, 6, 4];
+/** The machine is busy with the work. */
+const deployMsMax = 120_000;
 /** How long each rate lasts. */
 const rateMs = 9000;
 
@@ -100,7 +104,7 @@ async function rollOut(
   await sqwish.call("POST", "/v1/replicasets", {
     replicaSet: { name: "greetings", version, replicas: 2, ...(rollout ? { rollout } : {}) },
     modules: [{ path: "greetings.ts", entry: true, base64: Buffer.from(source).toString("base64") }],
-  });
+  }, { timeoutMs: deployMsMax });
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -113,10 +117,18 @@ async function open(browser: Browser, options: BrowserContextOptions, { manager 
   return opened;
 }
 
-async function shoot(page: Page, file: string): Promise<void> {
+async function shoot(page: Page, file: string, heightMax?: number): Promise<void> {
   // A few live seconds: the charts are loaded and the meters have come to rest.
   await page.waitForTimeout(3000);
+  const { width, height } = page.viewportSize()!;
+  if (heightMax !== undefined) {
+    const wholePx = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width, height: Math.max(height, Math.min(wholePx, heightMax)) });
+    // What has come into sight is drawn with the next second.
+    await page.waitForTimeout(1500);
+  }
   await Deno.writeFile(file, toPalettePng(await page.screenshot()));
+  await page.setViewportSize({ width, height });
 }
 
 async function shootAll(browser: Browser, cluster: DemoCluster, folder: string): Promise<void> {
@@ -125,12 +137,12 @@ async function shootAll(browser: Browser, cluster: DemoCluster, folder: string):
   };
   const failed = rollouts.find(({ state }) => state === "failed") ?? rollouts[0];
   for (const colorScheme of ["light", "dark"] as const) {
-    for (const { name, options } of screens) {
+    for (const { name, heightMax, options } of screens) {
       const { page, close } = await open(browser, { ...options, colorScheme }, cluster);
       for (const hash of pages) {
         const full = hash === "rollouts/greetings" ? `${hash}/${failed.startedAtMs}` : hash;
         await page.goto(`${cluster.manager.url}/#/${full}`);
-        await shoot(page, join(folder, `${hash.replaceAll("/", "_")}_${colorScheme}_${name}.png`));
+        await shoot(page, join(folder, `${hash.replaceAll("/", "_")}_${colorScheme}_${name}.png`), heightMax);
       }
       await close();
       console.log(`${pages.length} pages, ${colorScheme}, ${name}`);
@@ -153,7 +165,7 @@ async function main(): Promise<void> {
     await cluster.ready();
     const work = keepBusy(cluster, done.signal);
     console.log(`working for ${workMs / 1000} s`);
-    await rollOut(cluster, "1.0.0", "return `Hello ${n}`;", false);
+    await rollOut(cluster, "1.0.0", "console.log(`greeting ${n}`); return `Hello ${n}`;", false);
     await pause(workMs / 2);
     await rollOut(
       cluster,
@@ -162,7 +174,12 @@ async function main(): Promise<void> {
       false,
     );
     await pause(workMs / 4);
-    await rollOut(cluster, "1.2.0", "return `Good day ${n}`;", true);
+    await rollOut(
+      cluster,
+      "1.2.0",
+      "console.log(`greeting ${n} for the day`); return `Good day ${n}`;",
+      true,
+    );
     await pause(workMs / 4);
     for (const { file, options } of readmePictures) {
       const { page, close } = await open(browser, options, cluster);

@@ -11,9 +11,11 @@ import {
   formatNumber,
   formatShare,
   formatTemperature,
+  formatTime,
   plural,
 } from "./format.js";
 import {
+  agentState,
   createMeter,
   createPips,
   createReplicaChips,
@@ -127,7 +129,7 @@ function createAgentCard(app, agent, history) {
       const isPast = app.feed.isPast();
       const host = hostOf(now);
       setAttribute(element, "data-health", health);
-      status.update(health, healthWords(now, app.feed.atMs()));
+      status.update(agentState(now), healthWords(now, app.feed.atMs()));
       spark.update((history.columns.get(now.name) ?? []).slice(-90));
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, memoryWords(host));
@@ -149,11 +151,10 @@ function createAgentCard(app, agent, history) {
  * @param {AgentView} agent
  * @param {number} nowMs
  */
-function healthWords({ health, cordoned, draining, lastSeenAtMs }, nowMs) {
+function healthWords({ health, damped, cordoned, draining, lastSeenAtMs }, nowMs) {
   if (health === "lost") return lastSeenAtMs > 0 ? `lost ${formatAge(lastSeenAtMs, nowMs)}` : "lost";
-  if (health === "ready" && draining) return "drained";
-  if (health === "ready" && cordoned) return "cordoned";
-  return health;
+  const closed = draining ? "drained" : cordoned ? "cordoned" : null;
+  return health === "ready" ? [damped && "damped", closed].filter(Boolean).join(", ") || health : health;
 }
 
 /** @param {AgentView["host"]} host */
@@ -230,7 +231,7 @@ export function createAgent(app, name) {
       if (!agent) return;
       const nowMs = app.feed.atMs();
       const isPast = app.feed.isPast();
-      status.update(agent.health, healthWords(agent, nowMs));
+      status.update(agentState(agent), healthWords(agent, nowMs));
       showFacts(facts, isPast ? pastFacts(agent) : agentFacts(agent, nowMs));
       if (cordonButton) setText(cordonButton, agent.cordoned ? "Uncordon" : "Cordon");
       if (drainButton) setVisible(drainButton, !agent.draining && agent.health !== "lost");
@@ -326,8 +327,20 @@ function agentFacts(agent, nowMs) {
       agent.connectedAtMs === undefined ? "no" : `for ${formatDuration(nowMs - agent.connectedAtMs)}`,
     ],
     ["Last heard", formatAge(agent.lastSeenAtMs, nowMs)],
+    ["Losses", lossWords(agent, nowMs)],
     ["Address", agent.address || "–"],
     ["Version", agent.version],
     ["Labels", Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`).join("  ") || "none"],
   ];
+}
+
+/**
+ * How often its connection was lost of late, by weight, and what follows from it.
+ * @param {AgentView} agent
+ * @param {number} nowMs
+ */
+function lossWords({ damped, flapPenalty }, nowMs) {
+  if (flapPenalty === undefined) return "none lately";
+  const weight = `weigh ${flapPenalty.toFixed(1)}`;
+  return damped ? `${weight}; others are asked first until ${formatTime(damped.untilMs, nowMs)}` : weight;
 }

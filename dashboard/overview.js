@@ -13,7 +13,7 @@ import {
   formatTime,
   plural,
 } from "./format.js";
-import { createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
+import { agentState, createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
 import { createManagerCard } from "./manager_card.js";
 import { createRolloutBar } from "./replicasets.js";
 import { byName, createTiles } from "./tiles.js";
@@ -56,7 +56,12 @@ export function createOverview(app) {
   const activity = createActivity(app);
   const grid = h("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
   const manager = createManagerCard(app);
-  const lower = h("div", { class: "lower" }, agents.element, activity.element, manager.element);
+  const lower = h(
+    "div",
+    { class: "lower" },
+    h("div", { class: "stack" }, agents.element, manager.element),
+    activity.element,
+  );
   const element = h("div", { class: "overview" }, health.element, tiles.element, grid, lower);
   return {
     element,
@@ -224,7 +229,8 @@ function createAgentRow(app, agent) {
       // What a lost agent said last is not what it does now.
       const isGone = now.health === "lost";
       const host = isGone ? undefined : now.host;
-      status.update(now.health, now.cordoned && now.health === "ready" ? "cordoned" : now.health);
+      const state = agentState(now);
+      status.update(state, now.cordoned && state === "ready" ? "cordoned" : state);
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, formatBytes(host?.memoryUsedBytes));
       setText(heat, host?.temperatureC === undefined ? "" : formatTemperature(host.temperatureC));

@@ -5,6 +5,7 @@ import { icon } from "./icons.js";
 import { createSparkline } from "./sparkline.js";
 
 /**
+ * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
  * @typedef {import("../lib/protocol/views.ts").ReplicaView} ReplicaView
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
  * @typedef {"good" | "busy" | "warn" | "bad" | "idle"} Level
@@ -28,6 +29,7 @@ const levels = {
   done: "good",
   info: "idle",
   suspect: "warn",
+  damped: "warn",
   degraded: "warn",
   warn: "warn",
   pending: "warn",
@@ -48,6 +50,14 @@ const levels = {
  */
 export function levelOf(state) {
   return levels[state] ?? "idle";
+}
+
+/**
+ * An agent's health; of one that is well and lost again and again, that it is damped.
+ * @param {AgentView} agent
+ */
+export function agentState({ health, damped }) {
+  return health === "ready" && damped ? "damped" : health;
 }
 
 /** A state as a coloured dot and its word: never by colour alone. */

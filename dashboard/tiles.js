@@ -3,7 +3,7 @@
 import { h, keyedList, setAttribute, setStyle } from "./dom.js";
 import { formatMs, formatNumber, formatShare, plural } from "./format.js";
 import { bridgeGaps, sumColumns } from "./history.js";
-import { createTile, linkTo } from "./parts.js";
+import { agentState, createTile, linkTo } from "./parts.js";
 
 /**
  * @typedef {import("./parts.js").App} App
@@ -102,10 +102,11 @@ function createFace(app, { name }) {
   return {
     element: h("li", {}, link),
     /** @param {AgentView} now */
-    update({ health }) {
-      setAttribute(link, "data-health", health);
-      setAttribute(link, "aria-label", `${name} is ${health}`);
-      setAttribute(link, "title", `${name} is ${health}`);
+    update(now) {
+      const state = agentState(now);
+      setAttribute(link, "data-health", state);
+      setAttribute(link, "aria-label", `${name} is ${state}`);
+      setAttribute(link, "title", `${name} is ${state}`);
     },
   };
 }

@@ -104,6 +104,16 @@ export const limits = {
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
 
+  // Damping (docs/decisions/0014)
+  /** A loss of an agent weighs half as much after this long. */
+  dampingHalfLifeMs: 120_000,
+  /** Who has lost more than this, by weight, is damped: others are asked first. */
+  dampingPenalty: 3,
+  /** Until no more than this is left. */
+  dampingReuse: 2.5,
+  /** And no longer than this after the last loss. */
+  dampedMsMax: 60_000,
+
   // Runners
   /** Requests that wait in an agent for a runner of their replica. */
   waitingBytesMax: 64 * MiB,

@@ -31,8 +31,9 @@ export interface Kind<Row> {
   empty: string;
 }
 
-export function agentHealthTone(agent: Pick<AgentView, "health">): Tone {
-  return agent.health === "ready" ? "good" : agent.health === "suspect" ? "warn" : "bad";
+export function agentHealthTone({ health, damped }: Pick<AgentView, "health" | "damped">): Tone {
+  if (health === "lost") return "bad";
+  return health === "suspect" || damped ? "warn" : "good";
 }
 
 const orDash = (text: string | undefined): string => text === undefined || text === "" ? "-" : text;
@@ -47,7 +48,8 @@ export const agentKind: Kind<AgentView> = {
     {
       title: "HEALTH",
       text: (row) =>
-        row.draining ? `${row.health},drained` : row.cordoned ? `${row.health},cordoned` : row.health,
+        [row.health, row.damped && "damped", row.draining ? "drained" : row.cordoned && "cordoned"]
+          .filter(Boolean).join(","),
       tone: agentHealthTone,
     },
     { title: "CPU", right: true, text: (row) => row.host ? formatShare(row.host.cpu) : "-" },

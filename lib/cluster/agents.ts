@@ -10,6 +10,7 @@ import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { AgentHello, ReplicaReport, State, Telemetry } from "../protocol/messages.ts";
 import type { AgentHealth } from "../protocol/views.ts";
+import { afterLoss, type Damping, isDamped, penaltyAt, usedAgainMs } from "./damping.ts";
 import { judge, ownPauseMs, type Verdict } from "./liveness.ts";
 
 /** What the cluster needs of an agent's channel. */
@@ -58,11 +59,19 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly healthSinceMs: number;
   /** When its newest connection began, wall-clock; missing before the first since the manager's start. */
   readonly connectedAtMs?: number;
+  /** Missing when it was never lost. */
+  readonly damping?: Damping;
+  /** It gets requests only where no other can serve, and new replicas last. */
+  readonly damped: boolean;
 }
 
 type MutableRecord = { -readonly [Key in keyof AgentRecord]: AgentRecord[Key] } & {
   /** What its connection had received at the last tick. */
   receivedBytes?: number;
+  /** It has said that it goes. */
+  leaving?: boolean;
+  /** As the last `dampingChanges()` told. */
+  toldDamped?: boolean;
 };
 
 /** A change of health, with the reason for events and the dashboard. */
@@ -71,6 +80,15 @@ export interface HealthChange {
   from: AgentHealth;
   to: AgentHealth;
   reason: string;
+}
+
+/** An agent is damped, or used again. */
+export interface DampingChange {
+  agent: string;
+  damped: boolean;
+  penalty: number;
+  /** Until when, since the Unix epoch; of one that is used again it lies in the past. */
+  untilAtMs: number;
 }
 
 export interface Joined {
@@ -85,6 +103,8 @@ export class Agents {
   #clock: Clock;
   #records = new Map<string, MutableRecord>();
   #lastTickMs: number;
+  /** When the manager itself last stood still, monotonic ms. */
+  #pausedMs = -Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -110,6 +130,7 @@ export class Agents {
         lastHeardMs: nowMs,
         lostSinceMs: nowMs,
         healthSinceMs: nowMs,
+        damped: false,
       });
     }
   }
@@ -144,6 +165,8 @@ export class Agents {
     }
     const nowMs = this.#clock.monotonicMs();
     const wallMs = this.#clock.nowMs();
+    // It has noticed before this manager that its older connection is of no use: that is a loss as well.
+    if (same && before?.connection && before.health !== "lost") this.#noteLoss(before, nowMs);
     const record: MutableRecord = {
       name: hello.name,
       identity: hello.identity,
@@ -166,6 +189,10 @@ export class Agents {
       lastSeenAtMs: wallMs,
       connectedAtMs: wallMs,
       healthSinceMs: nowMs,
+      // Another machine under the same name begins anew.
+      damping: same ? before?.damping : undefined,
+      damped: same && (before?.damped ?? false),
+      toldDamped: before?.toldDamped,
     };
     this.#records.set(hello.name, record);
     return { record, kind: before ? "returned" : "new", replaced: before?.connection ?? null };
@@ -203,6 +230,7 @@ export class Agents {
   tick(): HealthChange[] {
     const nowMs = this.#clock.monotonicMs();
     const pauseMs = ownPauseMs(this.#lastTickMs, nowMs, limits.livenessTickMs);
+    if (pauseMs > 0) this.#pausedMs = nowMs;
     this.#lastTickMs = nowMs;
     const changes: HealthChange[] = [];
     for (const record of this.#records.values()) {
@@ -217,6 +245,38 @@ export class Agents {
       if (change) changes.push(change);
     }
     return changes;
+  }
+
+  /** It goes by its own will: what follows is no loss. */
+  observeLeaving(name: string, connection: AgentConnection): void {
+    const record = this.#current(name, connection);
+    if (record) record.leaving = true;
+  }
+
+  /** Who is damped, or used again, since the last call; to be called with each `tick()`. */
+  dampingChanges(): DampingChange[] {
+    const nowMs = this.#clock.monotonicMs();
+    const changes: DampingChange[] = [];
+    for (const record of this.#records.values()) {
+      const { name: agent, damping } = record;
+      const damped = record.damped = isDamped(damping, nowMs);
+      if (damped === (record.toldDamped ?? false)) continue;
+      record.toldDamped = damped;
+      changes.push({
+        agent,
+        damped,
+        penalty: penaltyAt(damping, nowMs),
+        untilAtMs: this.#untilAtMs(damping),
+      });
+    }
+    return changes;
+  }
+
+  /** How unsteady its connection has been, as of now; `untilAtMs` while it is damped. */
+  damping(name: string): { penalty: number; untilAtMs?: number } {
+    const record = this.#records.get(name);
+    const penalty = penaltyAt(record?.damping, this.#clock.monotonicMs());
+    return record?.damped ? { penalty, untilAtMs: this.#untilAtMs(record.damping) } : { penalty };
   }
 
   /** Its connection is closed: lost at once. null: that connection wasn't its current one. */
@@ -252,6 +312,19 @@ export class Agents {
     return record?.connection === connection ? record : undefined;
   }
 
+  /** Who goes, or is sent away, breaks nothing; and while the manager itself stood still, nobody does. */
+  #noteLoss(record: MutableRecord, nowMs: number): void {
+    const pausedMs = ownPauseMs(this.#lastTickMs, nowMs, limits.livenessTickMs) > 0 ? nowMs : this.#pausedMs;
+    if (record.leaving || record.draining || nowMs - pausedMs < limits.managerLostAfterMs) return;
+    record.damping = afterLoss(record.damping, nowMs);
+    record.damped = isDamped(record.damping, nowMs);
+  }
+
+  #untilAtMs(damping: Damping | undefined): number {
+    const aheadMs = damping === undefined ? 0 : usedAgainMs(damping) - this.#clock.monotonicMs();
+    return Math.round(this.#clock.nowMs() + aheadMs);
+  }
+
   #heard(record: MutableRecord, nowMs: number): void {
     record.lastHeardMs = nowMs;
     record.lastSeenAtMs = this.#clock.nowMs();
@@ -274,6 +347,7 @@ export class Agents {
     record.healthReason = verdict.reason;
     if (from === verdict.health) return null;
     record.healthSinceMs = nowMs;
+    if (verdict.health === "lost") this.#noteLoss(record, nowMs);
     record.lostSinceMs = verdict.health === "lost" ? nowMs : undefined;
     return { agent: record.name, from, to: verdict.health, reason: verdict.reason };
   }

@@ -15,6 +15,8 @@ export interface RoutingAgent {
   readonly name: string;
   readonly health: AgentHealth;
   readonly reports: readonly ReplicaReport[];
+  /** Lost again and again. */
+  readonly damped?: boolean;
 }
 
 /** A replica that takes requests now. */
@@ -26,6 +28,8 @@ export interface RoutedReplica {
   readonly slots: number;
   /** The slots are where to start from. */
   readonly adaptive: boolean;
+  /** Its agent is damped: it is asked when no other has a free slot. */
+  readonly damped?: true;
 }
 
 export interface RoutedEndpoint {
@@ -117,16 +121,18 @@ export function lookup(table: RoutingTable, name: string): Lookup {
 interface AgentReport {
   agent: string;
   health: AgentHealth;
+  damped: boolean;
   report: ReplicaReport;
 }
 
 function reportsBySet(agents: Iterable<RoutingAgent>): Map<string, AgentReport[]> {
   const bySet = new Map<string, AgentReport[]>();
-  for (const { name, health, reports } of agents) {
+  for (const { name, health, reports, damped = false } of agents) {
     for (const report of reports) {
       const list = bySet.get(report.replicaSet);
-      if (list) list.push({ agent: name, health, report });
-      else bySet.set(report.replicaSet, [{ agent: name, health, report }]);
+      const entry = { agent: name, health, damped, report };
+      if (list) list.push(entry);
+      else bySet.set(report.replicaSet, [entry]);
     }
   }
   return bySet;
@@ -167,7 +173,10 @@ function buildSet(set: Revision, reports: readonly AgentReport[], previous?: Rou
     // Once a replica has shown the wanted revision, what lost agents said long ago no longer counts.
     if (upToDate && entry.health === "lost") continue;
     const { handle, revision, slots, adaptive = false } = report;
-    const replica: RoutedReplica = { agent, handle, replicaSet: name, revision, slots, adaptive };
+    const replica: RoutedReplica = {
+      ...{ agent, handle, replicaSet: name, revision, slots, adaptive },
+      ...(entry.damped ? { damped: true } : {}),
+    };
     if (routable) replicas.push(replica);
     for (const description of report.endpoints) {
       const endpoint = add(description, revision);

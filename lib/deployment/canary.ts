@@ -37,7 +37,8 @@ export function advanceCanary(
   const { stepSinceMs, ...rest } = record;
   if (!atLimit) return { record: stepSinceMs === undefined ? record : rest, events: [] };
   const since = stepSinceMs ?? nowMs;
-  if (nowMs - since < stage.holdMs) {
+  // As it is woken: a difference of the two may still be a rounding error short of it.
+  if (nowMs < since + stage.holdMs) {
     const held = stepSinceMs === undefined ? { ...record, stepSinceMs: since } : record;
     return { record: held, events: [], dueAtMs: since + stage.holdMs };
   }

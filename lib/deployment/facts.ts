@@ -19,6 +19,8 @@ export interface AgentFacts {
   cordoned: boolean;
   /** Cordoned, and what it runs is moved to others. */
   draining: boolean;
+  /** Lost again and again: it is given new replicas last. */
+  damped?: boolean;
   labels: Record<string, string>;
   cores: number;
   /** 0: not known. */

@@ -39,7 +39,7 @@ function labelFits(value: string | undefined, rule: LabelRule): boolean {
 /** False once an agent has been lost for so long that its replicas are wanted elsewhere. */
 export function isPresent(agent: AgentFacts, nowMs: number): boolean {
   if (agent.health !== "lost") return true;
-  return agent.lostSinceMs !== undefined && nowMs - agent.lostSinceMs < limits.lostGraceMs;
+  return agent.lostSinceMs !== undefined && nowMs < agent.lostSinceMs + limits.lostGraceMs;
 }
 
 /** May be given a replica that it does not run yet. */
@@ -99,7 +99,7 @@ export function isServing(holding: Holding): boolean {
 
 /** Serves, and has for `minReadyMs`. */
 export function isAvailable(holding: Holding, minReadyMs: number, nowMs: number): boolean {
-  return isServing(holding) && nowMs - (holding.readySinceMs ?? nowMs) >= minReadyMs;
+  return isServing(holding) && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
 }
 
 /** Where one more adds the least to the sum of load² / cores, then by name, so that equal facts give equal plans. */
@@ -107,6 +107,11 @@ export function byLoad(load: Map<string, number>): (left: AgentFacts, right: Age
   const share = (agent: AgentFacts) => (2 * (load.get(agent.name) ?? 0) + 1) / Math.max(1, agent.cores);
   return (left, right) =>
     share(left) - share(right) || (left.name < right.name ? -1 : left.name > right.name ? 1 : 0);
+}
+
+/** Who is lost again and again is given something new when nobody else can take it. */
+export function byDamping(agent: AgentFacts): number {
+  return agent.damped ? 1 : 0;
 }
 
 /**

@@ -36,14 +36,14 @@ export function isUnderWay(
 ): boolean {
   if (nowMs >= move.untilMs) return false;
   const to = agents.find(({ name }) => name === move.to);
-  if (!to || to.health === "lost" || to.cordoned || to.draining) return false;
+  if (!to || to.health === "lost" || to.cordoned || to.draining || to.damped) return false;
   return holdings.some(({ agent, revision }) => agent.name === move.from && revision === move.revision);
 }
 
 /** The next move; undefined when nothing is to be gained, or it is too soon after the last. */
 export function chooseMove(facts: RebalanceFacts): Move | undefined {
   const { move, nowMs } = facts;
-  if (move && (move.endedAtMs === undefined || nowMs - move.endedAtMs < limits.rebalanceEveryMs)) {
+  if (move && (move.endedAtMs === undefined || nowMs < move.endedAtMs + limits.rebalanceEveryMs)) {
     return undefined;
   }
   let best: { gain: [number, number]; move: Move } | undefined;
@@ -57,7 +57,8 @@ export function chooseMove(facts: RebalanceFacts): Move | undefined {
     if (!atRest) continue;
     const holders = new Set(set.holdings.map(({ agent }) => agent.name));
     const open = facts.agents.filter((agent) =>
-      !holders.has(agent.name) && isSteady(agent, nowMs) && takesNew(agent, specification, set.roomOn)
+      !holders.has(agent.name) && !agent.damped && isSteady(agent, nowMs) &&
+      takesNew(agent, specification, set.roomOn)
     );
     for (const { agent: from } of set.holdings) {
       for (const to of open) {
@@ -90,7 +91,7 @@ export function steadyAtMs(agents: AgentFacts[], nowMs: number): number[] {
 
 /** An agent that comes and goes gets nothing moved to it. */
 function isSteady({ healthSinceMs }: AgentFacts, nowMs: number): boolean {
-  return healthSinceMs === undefined || nowMs - healthSinceMs >= limits.rebalanceEveryMs;
+  return healthSinceMs === undefined || nowMs >= healthSinceMs + limits.rebalanceEveryMs;
 }
 
 /** How much smaller the sum of squares of the spread, and the sum of load² / cores, would be. */

@@ -8,6 +8,7 @@
 import type { Revision } from "../protocol/revision.ts";
 import type { AgentFacts, Holding } from "./facts.ts";
 import {
+  byDamping,
   byLoad,
   explainMissing,
   fitsPlacement,
@@ -147,8 +148,15 @@ function assess(input: ReplicasInput): Situation {
   const open = agents.filter((agent) => !holders.has(agent.name) && !isLeft(agent));
   const candidates = open.filter((agent) => takesNew(agent, specification, roomOn));
   const returning = open.filter((agent) => mayReturn(agent, specification, roomOn));
+  // While a rollout is held, cordoned agents stay with the revision before it: they are some of all.
+  const holding = input.limit === undefined
+    ? []
+    : open.filter((agent) =>
+      agent.cordoned && fitsPlacement(agent.labels, specification.placement) &&
+      holdings.some((one) => one.agent === agent)
+    );
   const wanted = input.replicas === "all"
-    ? fitting.length + candidates.length + returning.length
+    ? fitting.length + candidates.length + returning.length + holding.length
     : input.replicas;
   const worth = (holding: Holding) =>
     !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)
@@ -161,10 +169,16 @@ function assess(input: ReplicasInput): Situation {
   const ofTargetMax = limitOf(input.limit, wanted, fitting.length);
   const order = byLoad(input.load);
   const ordered = fitting.toSorted((left, right) => order(left.agent, right.agent));
-  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, worth);
+  // Of equals, the one on an agent that stays.
+  const rank = (holding: Holding) => 2 * worth(holding) + byDamping(holding.agent);
+  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, rank);
   const others = holdings.filter((holding) => !fitting.includes(holding));
   // From a drained agent nothing is expected any more: with nobody to move to, its replica ends all the same.
   const staying = holdings.filter(({ agent }) => !agent.draining);
+  // What a canary has beyond its stage, as after a return, is not let go before something else serves in its place.
+  const beyond = comparesRevisions(input)
+    ? fitting.filter((holding) => isServing(holding) && !best.includes(holding))
+    : [];
   const possible = new Set([...staying.map(({ agent }) => agent), ...candidates, ...returning]);
   return {
     input,
@@ -177,7 +191,7 @@ function assess(input: ReplicasInput): Situation {
     returning,
     available: best.filter((holding) => worth(holding) === 0),
     rising: best.filter((holding) => worth(holding) > 0),
-    others: onePerAgent(others, input.good?.revision),
+    others: onePerAgent([...others, ...beyond], input.good?.revision),
   };
 }
 
@@ -213,19 +227,31 @@ function keepWithinBounds(situation: Situation): void {
   const rising = new Set(situation.rising.map(({ agent }) => agent.name));
   const { specification } = input.target;
   const order = byLoad(input.load);
-  const preference = ({ agent }: Holding) => {
+  const preference = ({ agent, revision }: Holding) => {
     if (replaced.has(agent.name)) return 4;
-    if (agent.draining) return 3;
+    if (agent.draining || revision === input.target.revision) return 3;
     if (rising.has(agent.name)) return 0;
     return takesNew(agent, specification, input.roomOn) ? 1 : 2;
   };
   mayStay.sort((left, right) => preference(left) - preference(right) || order(left.agent, right.agent));
 
-  const needed = othersNeeded(situation);
-  const serving = mayStay.filter(isServing).slice(0, needed);
+  const missing = Math.max(0, reachable - available.length);
+  const ready = mayStay.filter(isServing);
+  const serving = ready.slice(0, missing);
+  // A canary needs something to be compared with, also where the new revision alone would be enough.
+  const isOld = ({ revision }: Holding) => revision !== input.target.revision;
+  const lacksOld = comparesRevisions(input) && reachable > 0 && !serving.some(isOld);
+  if (lacksOld && available.length + serving.length < reachable + surge) {
+    serving.push(...ready.filter(isOld).slice(0, 1));
+  }
+  const needed = lacksOld ? Math.max(1, missing) : missing;
   const serves = new Set(serving.map(({ agent }) => agent.name));
   const room = reachable + surge - available.length - serving.length;
-  const nearness = (holding: Holding) => isServing(holding) ? 0 : serves.has(holding.agent.name) ? 1 : 2;
+  // First those that serve where nothing else does.
+  const nearness = (holding: Holding) => {
+    const isBeside = serves.has(holding.agent.name);
+    return isServing(holding) ? (isBeside ? 1 : 0) : isBeside ? 2 : 3;
+  };
   const keptRising = situation.rising.toSorted((left, right) => nearness(left) - nearness(right))
     .slice(0, Math.max(0, room));
   const idle = mayStay.filter((holding) => !isServing(holding))
@@ -234,14 +260,7 @@ function keepWithinBounds(situation: Situation): void {
   situation.others = [...serving, ...idle];
 }
 
-/** A canary needs something to be compared with, also where the new revision alone would be enough. */
-function othersNeeded({ input, reachable, available, surge }: Situation): number {
-  const missing = Math.max(0, reachable - available.length);
-  const mayCompare = comparesRevisions(input) && reachable > 0 &&
-    available.length < reachable + surge;
-  return mayCompare ? Math.max(1, missing) : missing;
-}
-
+/** Two revisions share the requests. */
 function comparesRevisions({ limit }: ReplicasInput): boolean {
   return limit?.share !== undefined;
 }
@@ -260,10 +279,14 @@ function startNew(situation: Situation): AgentFacts[] {
   const { spread } = input.target.specification;
   const taken = [...situation.available, ...situation.rising].map(({ agent }) => agent);
   const asked = takeSpread(
-    [...beside, ...takeSpread(anew, anewMax, { label: spread, taken: [...taken, ...beside] }, same)],
+    [
+      ...beside,
+      ...takeSpread(anew, anewMax, { label: spread, taken: [...taken, ...beside] }, same, byDamping),
+    ],
     missing,
     { label: spread, taken },
     same,
+    byDamping,
   );
 
   const started: AgentFacts[] = [];
@@ -288,7 +311,7 @@ function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
   ).toSorted(byLoad(input.load));
   const running = available.length + rising.length + others.length + started.length;
   const missing = Math.max(0, reachable - running);
-  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same);
+  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same, byDamping);
 }
 
 function same(agent: AgentFacts): AgentFacts {

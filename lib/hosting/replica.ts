@@ -7,7 +7,6 @@ import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
-import { rounded } from "../metrics/sample.ts";
 import type { CancelReason } from "../protocol/frame.ts";
 import type {
   EndpointDescription,
@@ -130,7 +129,8 @@ export class Replica implements RequestOwner {
       handle: this.handle,
       outstanding: this.#requests.outstanding,
       runners: this.#slots.length,
-      cpuCores: rounded(cpuMs / elapsedMs),
+      // More digits would only make telemetry longer.
+      cpuCores: Math.round(cpuMs / elapsedMs * 1e4) / 1e4,
       memoryBytes,
       restarts: this.#restarts,
     };

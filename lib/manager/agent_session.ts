@@ -121,6 +121,7 @@ function receiveControl(options: AgentSessionOptions, channel: Channel, name: st
     case "ping":
       return channel.sendControl(encodeMessage({ type: "pong", sequence: message.sequence }));
     case "bye":
+      options.agents.observeLeaving(name, channel);
       return options.record("info", "agent_leaving", name, `Agent ${name} says goodbye: ${message.message}`);
     case "hello":
       throw new SqwishError("invalid_request", "hello is said once");

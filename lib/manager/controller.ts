@@ -17,7 +17,6 @@ import {
   stepDeployments,
 } from "../deployment/plan.ts";
 import { wantedNow } from "../deployment/scale.ts";
-import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -25,6 +24,7 @@ import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
 import { findBroken, type WasCalled } from "./endpoint_guard.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
+import { RolloutSaver } from "./rollout_saver.ts";
 
 export interface ControllerOptions {
   clock: Clock;
@@ -54,8 +54,7 @@ export class Controller {
   #assignments: Assignments = new Map();
   /** With what a step remembers of each; the store keeps only what must survive a restart. */
   #rollouts = new Map<string, RolloutRecord>();
-  /** Rollouts that the store would not take; tried again with the next step, which comes soon. */
-  #unsaved = new Set<string>();
+  readonly #saver: RolloutSaver;
   /** After a start, agents that ran something get the time to return before others are given it. */
   readonly #placeAfterMs: number | undefined;
   #pending: ReadonlyMap<string, string> = new Map();
@@ -75,6 +74,7 @@ export class Controller {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
+    this.#saver = new RolloutSaver(options);
     this.#sets = byName(options.deployments.loadAll());
     this.#generation = options.bootEpoch * generationsPerStart;
     for (const { name, rollout } of this.#sets.values()) {
@@ -168,8 +168,9 @@ export class Controller {
   }
 
   #step(): void {
-    const { clock, agents } = this.#options;
+    const { clock, agents, deployments } = this.#options;
     const known = agents.list();
+    if (this.#saver.catchUp(this.#sets, this.#rollouts)) this.#sets = byName(deployments.loadAll());
     this.#guardEndpoints(known);
     const step = stepDeployments({
       nowMs: clock.monotonicMs(),
@@ -187,7 +188,7 @@ export class Controller {
     this.#sendDesired();
     this.#applyRoutes();
     this.#cancelWake();
-    const retryAtMs = this.#unsaved.size > 0 ? clock.monotonicMs() + unsavedRetryMs : Infinity;
+    const retryAtMs = this.#saver.isBehind ? clock.monotonicMs() + unsavedRetryMs : Infinity;
     const wakeAtMs = Math.min(step.wakeAtMs ?? Infinity, retryAtMs);
     if (wakeAtMs === Infinity) return;
     this.#cancelWake = clock.after(Math.max(1, wakeAtMs - clock.monotonicMs()), () => this.changed());
@@ -225,10 +226,9 @@ export class Controller {
     const changed = [...step.rollouts].filter(([name, rollout]) => {
       const before = this.#rollouts.get(name);
       const isSame = before?.toRevision === rollout.toRevision;
-      const isKnown = isSame && before.state === rollout.state && before.step === rollout.step;
       // A revision that is rolled out once more is judged anew.
       if (!isSame || before.startedAtMs !== rollout.startedAtMs) this.#objections.delete(name);
-      return !isKnown || this.#unsaved.has(name);
+      return !isSame || before.state !== rollout.state || before.step !== rollout.step;
     });
     this.#rollouts = step.rollouts;
     if (changed.length === 0 && step.events.length === 0) return;
@@ -238,41 +238,16 @@ export class Controller {
     };
     try {
       this.#options.transaction(() => {
-        for (const [name, rollout] of changed) stored = this.#save(name, rollout) || stored;
+        for (const [name, rollout] of changed) stored = this.#saver.save(this.set(name), rollout) || stored;
         tell();
       }, changed.some(([, { state }]) => state === "done") ? "durable" : "relaxed");
     } catch (thrown) {
       stored = false;
-      for (const [name] of changed) this.#noteUnsaved(name, thrown);
+      for (const [name] of changed) this.#saver.note(name, thrown);
       // It was rolled back with what it tells of; decided it is all the same.
       tell();
     }
     if (stored) this.reload();
-  }
-
-  /** A full disk must not stop the cluster from deciding: false, and the next step tries again. */
-  #save(name: string, rollout: RolloutRecord): boolean {
-    const { deployments } = this.#options;
-    try {
-      deployments.saveRollout(rollout);
-      const { state, toRevision, fallback } = rollout;
-      if (state === "done") deployments.setGood(name, toRevision);
-      // It had been taken for good too early.
-      const wasGood = this.set(name)?.good?.revision === toRevision;
-      if (state === "failed" && wasGood && fallback !== undefined) deployments.setGood(name, fallback);
-      this.#unsaved.delete(name);
-      return true;
-    } catch (thrown) {
-      this.#noteUnsaved(name, thrown);
-      return false;
-    }
-  }
-
-  #noteUnsaved(name: string, thrown: unknown): void {
-    if (this.#unsaved.has(name)) return;
-    this.#unsaved.add(name);
-    const message = `The rollout of ${name} could not be stored: ${describeError(thrown)}`;
-    this.#options.record("error", "rollout_unsaved", name, message);
   }
 
   #sendDesired(): void {
@@ -280,10 +255,10 @@ export class Controller {
       // Before its welcome an agent takes nothing.
       if (!agent.connection || !this.#sent.has(agent.name)) continue;
       const assignments = this.assignments(agent.name);
-      // A handle is one revision's on one agent, and a revision never changes: nothing else needs comparing.
+      // A handle is one revision's on one agent, and a revision never changes: nothing else is compared, no order either.
       const handles = assignments.map(({ replicaSet, revision }) =>
         this.#handle(agent.name, replicaSet, revision)
-      ).join(" ");
+      ).sort((left, right) => left - right).join(" ");
       if (this.#sent.get(agent.name) === handles) continue;
       this.#sent.set(agent.name, handles);
       const replicas = assignments.map((assignment) => this.#specification(agent.name, assignment));
@@ -347,8 +322,7 @@ export class Controller {
 
   #applyRoutes(): void {
     const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
-      name: agent.name,
-      health: agent.health,
+      ...agent,
       reports: this.#ownReports(agent).filter(({ replicaSet, revision, handle }) =>
         this.#handles.get(handleKey(agent.name, replicaSet, revision)) === handle
       ),

@@ -2,7 +2,7 @@
  * The part of the manager that knows the cluster: registry, routes, dispatcher, deployment loop, metrics, logs, and
  * the tick that judges liveness. It has no network; sessions and the API are put on top of it.
  */
-import { Agents } from "../cluster/agents.ts";
+import { Agents, type DampingChange } from "../cluster/agents.ts";
 import { emptyRoutes, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import { describeError } from "../errors.ts";
@@ -187,5 +187,23 @@ function judge(agents: Agents, controller: Controller, events: EventLog): void {
     else events.record("warn", `agent_${to}`, agent, `Agent ${agent} is ${to}: ${reason}`);
     if (to === "lost") agents.get(agent)?.connection?.abandon(reason);
   }
-  if (changes.length > 0) controller.changed();
+  const damping = agents.dampingChanges();
+  for (const change of damping) recordDamping(change, events);
+  if (changes.length + damping.length > 0) controller.changed();
+}
+
+function recordDamping({ agent, damped, penalty, untilAtMs }: DampingChange, events: EventLog): void {
+  const weight = `its losses weigh ${penalty.toFixed(1)}`;
+  if (!damped) {
+    events.record("info", "agent_undamped", agent, `Agent ${agent} is damped no more: ${weight}`);
+    return;
+  }
+  const until = new Date(untilAtMs).toISOString().slice(11, 19);
+  events.record(
+    "warn",
+    "agent_damped",
+    agent,
+    `Agent ${agent} is damped: ${weight}, more than ${limits.dampingPenalty}. It gets requests only where ` +
+      `nobody else can serve, until ${until} UTC if it is not lost again`,
+  );
 }

@@ -209,6 +209,7 @@ function createFacts(options: FrontOptions, clients: { count: number }): () => O
     nowMs: clock.nowMs(),
     startedAtMs,
     agents: agents.list(),
+    damping: (agent) => agents.damping(agent),
     sets: controller.sets,
     assignments: (agent) => controller.assignments(agent),
     pendingReason: (set) => controller.pendingReason(set),

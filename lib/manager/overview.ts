@@ -40,6 +40,8 @@ export interface OverviewFacts {
   nowMs: number;
   startedAtMs: number;
   agents: readonly AgentRecord[];
+  /** How unsteady an agent's connection has been. */
+  damping(agent: string): { penalty: number; untilAtMs?: number };
   sets: readonly StoredSet[];
   assignments(agent: string): readonly { replicaSet: string; revision: number }[];
   pendingReason(set: string): string | undefined;
@@ -120,6 +122,7 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     health: agent.health,
     cordoned: agent.cordoned,
     draining: agent.draining,
+    ...dampingView(facts.damping(agent.name)),
     address: agent.address,
     version: agent.version,
     labels: agent.labels,
@@ -131,6 +134,14 @@ function agentView(facts: Indexed, agent: AgentRecord): AgentView {
     joinedAtMs: agent.joinedAtMs,
     ...(agent.connection ? optional("connectedAtMs", agent.connectedAtMs) : {}),
     lastSeenAtMs: agent.lastSeenAtMs,
+  };
+}
+
+function dampingView({ penalty, untilAtMs }: ReturnType<OverviewFacts["damping"]>): Partial<AgentView> {
+  const flapPenalty = Math.round(penalty * 100) / 100;
+  return {
+    ...(untilAtMs === undefined ? {} : { damped: { untilMs: untilAtMs } }),
+    ...(flapPenalty > 0 ? { flapPenalty } : {}),
   };
 }
 
@@ -303,6 +314,7 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
     }
   }
   for (const agent of agents) {
+    if (agent.damped) problems.push(`Agent ${agent.name} is damped: it was lost again and again`);
     if (agent.host?.throttled) problems.push(`Agent ${agent.name} slows itself down (heat or undervoltage)`);
   }
   for (const set of sets) {

@@ -52,6 +52,8 @@ export interface SampleRange {
   fromMs: number;
   /** Not included. */
   toMs: number;
+  /** What can't be read is left out. Who shows the past is told of it instead; what goes on must go on. */
+  skipsDamaged?: boolean;
 }
 
 /** How each resolution is kept. */
@@ -134,7 +136,7 @@ export class History {
     const reachesEarlier = (newest === undefined ? 0 : fromMs) < (this.#earlierToMs(layout) ?? -Infinity);
     return this.#storage.subjects("agent").flatMap((each) => {
       if (subject !== undefined && each.subject !== subject) return [];
-      const range = { resolutionMs, kind: "agent" as const, fromMs, toMs: beforeMs };
+      const range = { resolutionMs, kind: "agent" as const, fromMs, toMs: beforeMs, skipsDamaged: true };
       const last = this.#read(range, each.subject, each.id).at(-1) ??
         (reachesEarlier ? this.#lastEarlier(layout, each, beforeMs) : undefined);
       return last ? [last] : [];
@@ -146,11 +148,12 @@ export class History {
     const newest = this.#storage.newestSlot(fine.span, Math.ceil(beforeMs / fine.spanMs));
     const earlier = this.#earlierToMs(fine);
     const fromMs = Math.max(0, newest === undefined ? (earlier ?? 0) : newest * fine.spanMs) - fine.spanMs;
-    const times = this.allSubjects().flatMap(({ kind, subject }) =>
-      this.read({ resolutionMs: fine.resolutionMs, kind, subject, fromMs, toMs: beforeMs })
-        .map((row) => row.atMs + fine.resolutionMs)
-    );
-    return times.length === 0 ? undefined : times.reduce((left, right) => Math.max(left, right));
+    const times = { resolutionMs: fine.resolutionMs, fromMs, toMs: beforeMs, skipsDamaged: true };
+    const signs = this.#storage.subjects().flatMap(({ id, kind, subject }) => {
+      const range = { ...times, kind: kind as SampleKind };
+      return this.#read(range, subject, id).map((row) => row.atMs + fine.resolutionMs);
+    });
+    return signs.length === 0 ? undefined : signs.reduce((left, right) => Math.max(left, right));
   }
 
   /** The start of the hour that the newest 5 min samples are in, or where those of earlier formats end. */
@@ -182,19 +185,13 @@ export class History {
     this.#storage.pruneSubjects(coarseBeforeMs - coarse.spanMs);
   }
 
-  #read({ resolutionMs, kind, fromMs, toMs }: SampleRange, subject: string, id: number): Sample[] {
+  #read(range: SampleRange, subject: string, id: number): Sample[] {
+    const { resolutionMs, kind, fromMs, toMs, skipsDamaged = false } = range;
     const layout = layoutOf(resolutionMs);
     const { span, spanMs } = layout;
     const isWithin = (row: Sample) => row.atMs >= fromMs && row.atMs < toMs;
-    const blocks = this.#storage.readBlocks(span, id, Math.floor(fromMs / spanMs), Math.ceil(toMs / spanMs));
-    const rows = blocks.flatMap(({ slot, bytes }) =>
-      unpackBlock(kind, bytes).map((each) => ({
-        kind,
-        subject,
-        atMs: slot * spanMs + each.slot * resolutionMs,
-        value: each.value,
-      }))
-    ).filter(isWithin);
+    const rows = this.#storage.readBlocks(span, id, Math.floor(fromMs / spanMs), Math.ceil(toMs / spanMs))
+      .flatMap((block) => rowsOf(layout, kind, subject, block, skipsDamaged)).filter(isWithin);
     const earlierToMs = this.#earlierToMs(layout);
     if (earlierToMs === undefined || fromMs >= earlierToMs) return rows;
     const earlier = this.#storage.readEarlier(resolutionMs, id, fromMs, toMs)
@@ -203,21 +200,10 @@ export class History {
   }
 
   /** What one block holds already. */
-  #readOwn(
-    { span, spanMs, resolutionMs }: Layout,
-    kind: SampleKind,
-    subject: string,
-    slot: number,
-  ): Sample[] {
+  #readOwn(layout: Layout, kind: SampleKind, subject: string, slot: number): Sample[] {
     const id = this.#storage.subjectId(kind, subject);
-    const [block] = id === undefined ? [] : this.#storage.readBlocks(span, id, slot, slot + 1);
-    if (!block) return [];
-    return unpackBlock(kind, block.bytes).map((each) => ({
-      kind,
-      subject,
-      atMs: slot * spanMs + each.slot * resolutionMs,
-      value: each.value,
-    }));
+    const [block] = id === undefined ? [] : this.#storage.readBlocks(layout.span, id, slot, slot + 1);
+    return block ? rowsOf(layout, kind, subject, block, true) : [];
   }
 
   #lastEarlier(layout: Layout, { id, subject }: { id: number; subject: string }, beforeMs: number) {
@@ -235,6 +221,23 @@ export class History {
 
 function layoutOf(resolutionMs: number): Layout {
   return resolutionMs === fine.resolutionMs ? fine : coarse;
+}
+
+function rowsOf(
+  { spanMs, resolutionMs }: Layout,
+  kind: SampleKind,
+  subject: string,
+  { slot, bytes }: { slot: number; bytes: Uint8Array },
+  skipsDamaged: boolean,
+): Sample[] {
+  try {
+    return unpackBlock(kind, bytes).map((each) => (
+      { kind, subject, atMs: slot * spanMs + each.slot * resolutionMs, value: each.value }
+    ));
+  } catch (thrown) {
+    if (skipsDamaged && thrown instanceof RangeError) return [];
+    throw thrown;
+  }
 }
 
 /** Rows of one subject and block at their places; several of one place become one. */

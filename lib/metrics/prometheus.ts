@@ -25,7 +25,16 @@ export interface PrometheusSnapshot {
   queues: { replicaSet: string; depth: number }[];
   agents: Pick<
     AgentView,
-    "name" | "health" | "slots" | "outstanding" | "host" | "agentCpuCores" | "agentMemoryBytes" | "replicas"
+    | "name"
+    | "health"
+    | "damped"
+    | "flapPenalty"
+    | "slots"
+    | "outstanding"
+    | "host"
+    | "agentCpuCores"
+    | "agentMemoryBytes"
+    | "replicas"
   >[];
   /** Requests the agents ran, as they count them. */
   agentRuns: { agent: string; runs: number; failed: number }[];
@@ -95,6 +104,16 @@ const agentGauges: [name: string, help: string, valueOf: (agent: Agent) => numbe
     "sqwish_agent_throttled",
     "1 while the machine slows itself down.",
     ({ host }) => asNumber(host?.throttled),
+  ],
+  [
+    "sqwish_agent_damped",
+    "1 while others are asked first, since it was lost again and again.",
+    ({ damped }) => damped ? 1 : 0,
+  ],
+  [
+    "sqwish_agent_flap_penalty",
+    "Its losses, each of which weighs half as much after two minutes.",
+    ({ flapPenalty }) => flapPenalty ?? 0,
   ],
   ["sqwish_agent_slots", "Requests it takes at once.", ({ slots }) => slots],
   ["sqwish_agent_outstanding", "Requests it is running.", ({ outstanding }) => outstanding],

@@ -65,7 +65,8 @@ export class RollUp {
 
   #rollUp(kind: SampleKind, subject: string, fromMs: number): void {
     const { sampleMs, rolledUpMs } = limits;
-    const fine = this.#history.read({ resolutionMs: sampleMs, kind, subject, fromMs, toMs: hourEnd(fromMs) });
+    const range = { kind, subject, fromMs, toMs: hourEnd(fromMs), skipsDamaged: true };
+    const fine = this.#history.read({ resolutionMs: sampleMs, ...range });
     this.#history.replace(rolledUpMs, kind, subject, rollUpRows(kind, fine));
   }
 

@@ -1,6 +1,7 @@
 /** Every kind of event the cluster records, so that a subscription to one that can't come is refused. Append-only. */
 export const eventKinds = [
   "agent_cordoned",
+  "agent_damped",
   "agent_drained",
   "agent_joined",
   "agent_leaving",
@@ -10,6 +11,7 @@ export const eventKinds = [
   "agent_returned",
   "agent_suspect",
   "agent_uncordoned",
+  "agent_undamped",
   "canary_advanced",
   "certificate_renewed",
   "configuration_accepted",

@@ -15,6 +15,13 @@ export interface AgentView {
   cordoned: boolean;
   /** What it runs is moved to others; it is cordoned too. */
   draining: boolean;
+  /** Lost again and again: it gets requests only where nobody else can serve. Missing while it is not. */
+  damped?: {
+    /** If it is not lost again. */
+    untilMs: number;
+  };
+  /** Its losses, each of which weighs half as much after two minutes. Missing when there was none lately. */
+  flapPenalty?: number;
   address: string;
   version: string;
   labels: Record<string, string>;

@@ -108,8 +108,10 @@ export class Dispatcher {
     const pending = new Pending(requester, id, endpoint, set, number, nowMs, deadlineMs, bytes, at, end);
     this.#inFlight.add(pending);
     this.#deadlines.add(pending, nowMs);
-    if (replica) this.#run(pending, target!, replica, nowMs);
-    else this.#enqueue(pending, nowMs);
+    if (replica) return this.#run(pending, target!, replica, nowMs);
+    this.#enqueue(pending, nowMs);
+    // Those before it may all be of clients that do not read, and no reply may come that looks at the queue again.
+    if (this.#fleet.canServe(endpoint)) this.#pump(set);
   }
 
   /** The requester gives up: answered with `cancelled` at once. An id that isn't in flight is ignored. */
@@ -212,7 +214,6 @@ export class Dispatcher {
     }
     this.#deadlines.close();
     this.#cancelHold?.();
-    this.#cancelHold = null;
   }
 
   #enqueue(pending: Pending, nowMs: number): void {

@@ -17,6 +17,9 @@ export interface Target {
   readonly routed: RoutedEndpoint;
   readonly set: SetState;
   readonly replicas: readonly Replica[];
+  /** Those of `replicas` that are asked first, and those that are when none of them is free. */
+  readonly steady: readonly Replica[];
+  readonly damped: readonly Replica[];
   /** How two revisions share its requests. */
   readonly split: Split | null;
   /** What it takes at a replica; stays when the table changes. */
@@ -30,8 +33,11 @@ export interface Named {
 }
 
 /** The replica a request for `target` runs on next; null: none is free. */
-export function chooseFor({ replicas, split }: Target, nowMs: number, random: Random): Replica | null {
-  return split === null ? choose(replicas, nowMs, random) : split.choose(nowMs, random);
+export function chooseFor(target: Target, nowMs: number, random: Random): Replica | null {
+  const { steady, damped, split } = target;
+  if (split !== null) return split.choose(nowMs, random);
+  const chosen = choose(steady, nowMs, random);
+  return chosen !== null || damped.length === 0 ? chosen : choose(damped, nowMs, random);
 }
 
 export class Fleet {
@@ -128,6 +134,7 @@ export class Fleet {
       replica.handle = entry.handle;
       replica.capacity.configure(entry.slots, entry.adaptive);
       replica.routed = true;
+      replica.damped = entry.damped === true;
       replica.link = this.links.get(entry.agent) ?? null;
       byRouted.set(entry, replica);
       return replica;
@@ -137,8 +144,10 @@ export class Fleet {
       const split = routed.split ? new Split(routed.split.revision, routed.split.share, replicas) : null;
       const before = this.targets.get(endpoint.endpoint);
       split?.follow(before?.split);
+      const damped = replicas.filter((replica) => replica.damped);
+      const steady = damped.length === 0 ? replicas : replicas.filter((replica) => !replica.damped);
       const roundTrip = before?.roundTrip ?? new RoundTrip();
-      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, split, roundTrip });
+      targets.set(endpoint.endpoint, { routed: endpoint, set, replicas, steady, damped, split, roundTrip });
     }
   }
 

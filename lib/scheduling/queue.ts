@@ -3,7 +3,8 @@
  * On the way: admission → here → dispatch, when a replica has a free slot.
  * Fairness is deficit round robin (Shreedhar & Varghese, "Efficient fair queuing using deficit round robin", 1995).
  * A client's requests wait in one lane per endpoint, so that what no free replica can serve (two revisions with
- * different endpoints) never blocks what one can. The bound is the admission's to keep; deadlines live in `deadlines`.
+ * different endpoints) never blocks what one can. The invariant: between two turns of a client that waits for an
+ * endpoint, no other has more than one there. The bound is the admission's to keep; deadlines live in `deadlines`.
  */
 
 /** One waiting entry; whoever pushed it may remove it by this. */
@@ -33,7 +34,7 @@ interface Lane<Entry> {
   tail: QueueNode<Entry> | null;
 }
 
-/** One client; the flows form a ring. */
+/** One client; the flows form a ring, in the order of their turns. */
 interface Flow<Entry> {
   readonly client: string;
   readonly lanes: Map<string, Lane<Entry>>;
@@ -55,9 +56,9 @@ const shareTurnsMax = 128;
 export class FairQueue<Entry> {
   #flows = new Map<string, Flow<Entry>>();
   #topics = new Map<string, Topic>();
-  /** Whose turn it is. */
-  #turn: Flow<Entry> | null = null;
-  /** The one that has had its quantum for this turn. */
+  /** Who is first; the one before it in the ring is last. */
+  #first: Flow<Entry> | null = null;
+  /** The one that has had its quantum for this turn and has some of it left. */
   #credited: Flow<Entry> | null = null;
   #size = 0;
   #bytes = 0;
@@ -135,11 +136,12 @@ export class FairQueue<Entry> {
   /** Takes the next entry among those whose endpoint can be served; `canServe` is asked once per endpoint at most. */
   shift(canServe: (endpoint: string) => boolean): Entry | null {
     this.#round++;
-    let flow = this.#turn;
+    let flow = this.#first;
     for (let blocked = 0; flow && blocked < this.#flows.size;) {
       const node = this.#firstServable(flow, canServe);
       if (!node || this.#isHeld(node.entry)) {
-        // Passed over without credit, which would come back as a burst; and when all are, the turn stays where it is.
+        // It keeps its place, so that whoever is served instead has no second turn before it; and it gets no credit,
+        // which would come back as a burst.
         blocked++;
         flow = flow.next;
         continue;
@@ -147,15 +149,16 @@ export class FairQueue<Entry> {
       blocked = 0;
       if (this.#credited !== flow) flow.deficit += quantum;
       this.#credited = flow;
-      this.#turn = flow;
       if (flow.deficit >= node.cost) {
         flow.deficit -= node.cost;
         this.#countTurn(flow);
         this.remove(node);
+        if (flow.waiting > 0 && flow.deficit <= 0) this.#endTurn(flow);
         return node.entry;
       }
-      this.#credited = null;
-      this.#turn = flow = flow.next;
+      const { next }: Flow<Entry> = flow;
+      this.#endTurn(flow);
+      flow = next;
     }
     return null;
   }
@@ -223,22 +226,38 @@ export class FairQueue<Entry> {
   #addFlow(client: string, first: boolean): Flow<Entry> {
     const counts = { waiting: 0, deficit: 0, taken: 0, allTakenBefore: this.#allTaken };
     const flow = { client, lanes: new Map(), ...counts } as unknown as Flow<Entry>;
-    const turn = this.#turn ?? flow;
-    flow.next = turn;
-    flow.previous = this.#turn ? turn.previous : flow;
-    flow.previous.next = flow;
-    turn.previous = flow;
-    if (first || !this.#turn) this.#turn = flow;
+    this.#link(flow);
+    if (first) this.#first = flow;
     this.#flows.set(client, flow);
     return flow;
   }
 
-  #removeFlow(flow: Flow<Entry>): void {
-    this.#flows.delete(flow.client);
+  /** It goes behind all others. */
+  #endTurn(flow: Flow<Entry>): void {
+    this.#credited = null;
+    this.#unlink(flow);
+    this.#link(flow);
+  }
+
+  /** As the last one. */
+  #link(flow: Flow<Entry>): void {
+    const first = this.#first ??= flow;
+    flow.next = first;
+    flow.previous = first === flow ? flow : first.previous;
+    flow.previous.next = flow;
+    first.previous = flow;
+  }
+
+  #unlink(flow: Flow<Entry>): void {
     flow.previous.next = flow.next;
     flow.next.previous = flow.previous;
+    if (this.#first === flow) this.#first = flow.next === flow ? null : flow.next;
+  }
+
+  #removeFlow(flow: Flow<Entry>): void {
+    this.#flows.delete(flow.client);
+    this.#unlink(flow);
     if (this.#credited === flow) this.#credited = null;
-    if (this.#turn === flow) this.#turn = flow.next === flow ? null : flow.next;
   }
 
   /** This client's earliest entry that can be served. */

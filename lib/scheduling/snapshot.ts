@@ -11,6 +11,8 @@ export interface ReplicaLoad {
   slots: number;
   /** Requests that hold a slot, cancelled ones included until the agent confirms. */
   outstanding: number;
+  /** It is given more as long as it has free slots. */
+  available: boolean;
 }
 
 export interface DispatcherSnapshot {
@@ -58,10 +60,11 @@ export function snapshotOf(fleet: Fleet): DispatcherSnapshot {
       else endpoints.set(endpoint, { queued: 0, outstanding: 1 });
     }
   }
-  for (const { agent, replicaSet, revision, outstanding, slots: reported, routed } of fleet.replicas()) {
+  for (const replica of fleet.replicas()) {
+    const { agent, replicaSet, revision, outstanding, slots: reported, routed, available } = replica;
     // One that is no longer routed may still have requests, but takes no more.
     const slots = routed ? reported : 0;
-    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding });
+    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding, available });
     snapshot.outstanding += outstanding;
     for (const load of [snapshot.sets.get(replicaSet), snapshot.agents.get(agent)]) {
       if (!load) continue;

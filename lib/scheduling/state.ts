@@ -178,6 +178,8 @@ export class Replica implements Candidate {
   routed = false;
   /** It has just given a request back unrun. */
   held = false;
+  /** Its agent is lost again and again: others are asked first. */
+  damped = false;
   link: AgentLink | null = null;
 
   constructor(readonly agent: string, readonly replicaSet: string, readonly revision: number) {}

@@ -48,11 +48,13 @@ export class DeploymentStore {
   readonly rollouts: RolloutHistory;
   readonly #database: Database;
   readonly #kept: number;
+  readonly #queries: ReturnType<typeof prepareQueries>;
 
   constructor(database: Database, kept: number = limits.revisionsKept) {
     this.#database = database;
     this.#kept = kept;
     this.rollouts = new RolloutHistory(database);
+    this.#queries = prepareQueries(database);
   }
 
   /**
@@ -90,8 +92,7 @@ export class DeploymentStore {
 
   /** Every set with what belongs to it, by name. */
   loadAll(): StoredSet[] {
-    return this.#database.orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).all()
-      .map((row) => this.#assemble(row));
+    return this.#queries.sets.all().map((row) => this.#assemble(row));
   }
 
   find(name: string): StoredSet | undefined {
@@ -106,8 +107,7 @@ export class DeploymentStore {
   }
 
   revision(name: string, revision: number): Revision | undefined {
-    const row = this.#database.orm.select().from(revisions)
-      .where(and(eq(revisions.replicaSet, name), eq(revisions.revision, revision))).get();
+    const row = this.#queries.revision.get({ name, revision });
     return row && toRevision(row);
   }
 
@@ -184,7 +184,7 @@ export class DeploymentStore {
 
   #assemble(row: typeof replicaSets.$inferSelect): StoredSet {
     const { name, owner, createdAtMs } = row;
-    const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
+    const rollout = this.#queries.rollout.get({ name });
     const good = row.goodRevision === 0 ? undefined : this.revision(name, row.goodRevision);
     const previous = rollout?.fallback ? this.revision(name, rollout.fallback) : undefined;
     return {
@@ -281,6 +281,17 @@ export class DeploymentStore {
       .run();
     if (Number(changes) === 0) throw noSuchSet(name);
   }
+}
+
+/** What is asked for at every change of a set: building these queries costs far more than running them. */
+function prepareQueries({ orm }: Database) {
+  const name = sql.placeholder("name");
+  const isRevision = and(eq(revisions.replicaSet, name), eq(revisions.revision, sql.placeholder("revision")));
+  return {
+    sets: orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).prepare(),
+    revision: orm.select().from(revisions).where(isRevision).prepare(),
+    rollout: orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).prepare(),
+  };
 }
 
 function noSuchSet(name: string): SqwishError {

@@ -2,7 +2,7 @@
  * What the cluster decided and noticed, for people: appended one by one, read newest last, the oldest dropped.
  * Appending is one insert without a disk sync (write-ahead log), so callers need no batching.
  */
-import { and, asc, desc, eq, gt, gte, inArray, lt, lte, or, type SQL } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, inArray, lt, lte, or, type SQL, sql } from "drizzle-orm";
 import { limits } from "../limits.ts";
 import type { EventView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
@@ -32,18 +32,19 @@ const messageCharactersMax = 4096;
 export class EventStore {
   readonly #database: Database;
   readonly #keptMax: number;
+  readonly #append: ReturnType<typeof prepareAppend>;
 
   constructor(database: Database, keptMax: number = limits.eventsKept) {
     this.#database = database;
     this.#keptMax = keptMax;
+    this.#append = prepareAppend(database);
   }
 
   /** Stores an event and returns it with its id. Ids only grow, also over restarts. */
   append(event: Omit<EventView, "id">): EventView {
     const { atMs, level, kind, subject } = event;
     const message = event.message.slice(0, messageCharactersMax);
-    const stored = this.#database.orm.insert(events).values({ atMs, level, kind, subject, message })
-      .returning().get();
+    const stored = this.#append.get({ atMs, level, kind, subject, message });
     if (stored.id % pruneEvery === 0) this.prune(atMs);
     return stored;
   }
@@ -82,6 +83,17 @@ export class EventStore {
     );
     return Number(this.#database.orm.delete(events).where(isGone).run().changes);
   }
+}
+
+/** Built once: that costs more than the insert. */
+function prepareAppend({ orm }: Database) {
+  return orm.insert(events).values({
+    atMs: sql.placeholder("atMs"),
+    level: sql.placeholder("level"),
+    kind: sql.placeholder("kind"),
+    subject: sql.placeholder("subject"),
+    message: sql.placeholder("message"),
+  }).returning().prepare();
 }
 
 function levelsFrom(level: EventView["level"]): EventView["level"][] {

@@ -139,10 +139,39 @@ async function sorts(rig: Rig): Promise<void> {
   });
 }
 
+/** One request in five minutes is one point of a percentile: there is no line, and it must be seen all the same. */
+async function showsASinglePoint(rig: Rig): Promise<void> {
+  const called = await rig.cluster.http("/v1/invoke/hello/bye", { method: "POST", headers: json, body: "1" });
+  assert.ok(called.status < 300, called.text);
+  await asAdmin(rig, "#/endpoints/hello/bye", async (page) => {
+    const canvas = page.locator('figure[aria-label="Latency"] canvas');
+    await canvas.waitFor();
+    // The percentiles of one request are the same, so the line that is drawn last covers the others.
+    const points = () =>
+      canvas.evaluate((node) => {
+        const { width, height } = node as HTMLCanvasElement;
+        const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
+        copy.drawImage(node as HTMLCanvasElement, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const colour = getComputedStyle(document.documentElement).getPropertyValue("--p50").trim();
+        const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+        let found = 0;
+        for (let at = 0; at < data.length; at += 4) {
+          if (wanted.every((value, channel) => Math.abs(data[at + channel] - value) < 8)) found++;
+        }
+        return found;
+      });
+    await eventually("the point is drawn", async () => await points() >= 5);
+  });
+}
+
 /** Kills an agent, and looks at the time before, in which it was well. */
 async function looksBack(rig: Rig): Promise<void> {
   const { cluster } = rig;
-  const { cluster: { atMs: toMs } } = await cluster.overview();
+  const { cluster: { atMs: toMs } } = await eventually("both agents are well", async () => {
+    const overview = await cluster.overview();
+    return overview.agents.every(({ health }) => health === "ready") ? overview : null;
+  });
   cluster.agents.get("agent-2")!.signal("SIGKILL");
   const [only] = (await rolloutsOf(cluster)).slice(-1);
   const past = `from=${only.startedAtMs - 30_000}&to=${toMs}`;
@@ -189,6 +218,7 @@ Deno.test("rollouts, orders and the past, in Chromium", async (t) => {
     );
     await t.step("a viewer sees rollouts and is offered nothing to press", () => offersByRole(rig));
     await t.step("rows are sorted by keyboard and chosen by words; the address keeps both", () => sorts(rig));
+    await t.step("a single value between gaps is seen", () => showsASinglePoint(rig));
     await t.step("a time in the past is shown as it was, and told from the present", () => looksBack(rig));
   } finally {
     await browser.close();

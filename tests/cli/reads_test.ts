@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { inTimeOrder } from "../../lib/cli/commands/logs.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import type {
   AgentView,
   ClusterView,
   EndpointView,
   EventView,
-  LogLineView,
   ReplicaSetView,
   RevisionView,
 } from "../../lib/protocol/views.ts";
@@ -182,6 +180,14 @@ Deno.test("`get --watch` writes changes until Ctrl-C, which is a good end", asyn
 Deno.test("`describe` prints what is known of an agent, a replicaSet and an endpoint", async () => {
   const shownAgent = await runClient(["describe", "agent", "attic-pi"], { answers });
   assert.match(shownAgent.out, /Health: +ready, cordoned/);
+  const flapping = { ...agent, damped: { untilMs: 7000 }, flapPenalty: 3.2 };
+  const shownFlapping = await runClient(["describe", "agent", "attic-pi"], {
+    answers: { ...answers, "GET /v1/agents/attic-pi": flapping },
+  });
+  assert.match(
+    shownFlapping.out,
+    /Health: +ready, damped until 1970-01-01 00:00:07 \(others are asked first\), cordoned/,
+  );
   assert.match(shownAgent.out, /Temperature: +61\.4 °C/);
   assert.match(shownAgent.out, /Connected: +since 1970-01-01 00:00:01\n/);
   assert.match(shownAgent.out, /images +ready +2 +1\.2\.0 +1\/4/);
@@ -247,83 +253,6 @@ Deno.test("`events` prints the oldest first, and `-f` goes on with new ones only
   assert.equal(out.match(/event \d/g)?.join(), "event 1,event 2,event 3");
 });
 
-Deno.test("`logs -f` asks by its filters and goes on with new lines only", async () => {
-  const line = {
-    atMs: 0,
-    agent: "attic-pi",
-    revision: 3,
-    replicaSet: "images",
-    level: "warn",
-    requestId: "ab",
-  };
-  let extra: unknown[] = [];
-  const { code, out } = await runClient(
-    ["logs", "images", "-f", "--agent", "attic-pi", "--since", "5m", "--level", "warn"],
-    {
-      answers: {
-        "GET /v1/logs/images?agent=attic-pi&level=warn&lastMs=300000&limit=200": {
-          lines: [{ ...line, id: 7, text: "first" }],
-          lastId: 7,
-        },
-        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=7": () => ({
-          lines: extra,
-          lastId: 7 + extra.length,
-        }),
-        "GET /v1/logs/images?agent=attic-pi&level=warn&limit=1000&afterId=8": { lines: [], lastId: 8 },
-      },
-      async meanwhile({ terminal }) {
-        await eventually("the old line", () => terminal.out.includes("first"));
-        extra = [{ ...line, id: 8, text: "second\u001b[2J\nline" }];
-        await eventually("the new line", () => terminal.out.includes("second"));
-        terminal.interrupt();
-      },
-    },
-  );
-  assert.equal(code, 0);
-  assert.match(out, /attic-pi {2}r3 {2}warn {3}ab {2}first\n/);
-  assert.ok(!out.includes("\u001b"), "a module can't write to the terminal");
-  assert.equal(out.split("first").length, 2, "nothing twice");
-});
-
-Deno.test("`logs -f` begins with nothing old, also where nothing was printed yet, nor when the manager counts anew", async () => {
-  const line = { atMs: 0, agent: "attic-pi", revision: 3, replicaSet: "images", level: "info" };
-  const path = "GET /v1/logs/images?limit=";
-  let reads = 0;
-  const { code, out } = await runClient(["logs", "images", "-f"], {
-    answers: {
-      [`${path}0`]: { lines: [], lastId: 40 },
-      [`${path}1000&afterId=40`]: { lines: [{ ...line, id: 41, text: "new" }], lastId: 41 },
-      // A manager from a backup, or with a new data folder: what it has is old, what comes is not.
-      [`${path}1000&afterId=41`]: { lines: [{ ...line, id: 2, text: "old" }], lastId: 5 },
-      [`${path}1000&afterId=5`]: () => {
-        reads++;
-        return { lines: [{ ...line, id: 6, text: "newer" }], lastId: 6 };
-      },
-      [`${path}1000&afterId=6`]: { lines: [], lastId: 6 },
-    },
-    async meanwhile({ terminal }) {
-      await eventually("the newer line", () => terminal.out.includes("newer"));
-      terminal.interrupt();
-    },
-  });
-  assert.deepEqual([code, reads], [0, 1]);
-  assert.equal(out.match(/new\w*|old/g)?.join(), "new,newer");
-});
-
-Deno.test("lines of several agents are merged by time, and each one's keep their order though its clock goes back", () => {
-  const line = (agent: string, atMs: number, text: string): LogLineView => (
-    { id: 0, agent, atMs, text, replicaSet: "images", revision: 1, level: "info" }
-  );
-  const lines = [
-    line("pi-1", 10, "a"),
-    line("pi-1", 40, "d"),
-    line("pi-1", 5, "e, after its clock was set back"),
-    line("pi-2", 20, "b"),
-    line("pi-2", 30, "c"),
-  ];
-  assert.equal(inTimeOrder(lines).map(({ text }) => text[0]).join(""), "abcde");
-});
-
 Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoint that isn't there", async () => {
   const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
   const why = {
@@ -345,20 +274,10 @@ Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoin
 });
 
 const cluster: ClusterView = {
-  cluster: "attic",
-  version: "0.1.0",
-  atMs: 0,
-  startedAtMs: 0,
-  health: "degraded",
+  ...{ cluster: "attic", version: "0.1.0", atMs: 0, startedAtMs: 0, health: "degraded" },
   problems: ["Agent shed-pi is lost: silent"],
-  requestsPerSecond: 12,
-  errorsPerSecond: 0,
-  queued: 3,
-  outstanding: 1,
-  clients: 2,
-  managerCpuCores: 0.05,
-  managerMemoryBytes: 60 * 2 ** 20,
-  databaseBytes: 1 * 2 ** 20,
+  ...{ requestsPerSecond: 12, errorsPerSecond: 0, queued: 3, outstanding: 1, clients: 2 },
+  ...{ managerCpuCores: 0.05, managerMemoryBytes: 60 * 2 ** 20, databaseBytes: 2 ** 20 },
   configurationErrors: [],
 };
 

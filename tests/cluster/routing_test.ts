@@ -155,3 +155,9 @@ Deno.test("a table that was handed out never changes", () => {
   assert.equal(buildRoutes([], [agent("a", {})], second).endpoints.size, 0);
   assert.equal(emptyRoutes.sets.size, 0);
 });
+
+Deno.test("replicas on damped agents are routed, and marked", () => {
+  const table = buildRoutes([revision("images")], [agent("a", {}), { ...agent("b", {}), damped: true }]);
+  const { replicas } = table.endpoints.get("images/resize")!;
+  assert.deepEqual(replicas.map(({ agent, damped }) => [agent, damped]), [["a", undefined], ["b", true]]);
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { advanceCanary } from "../../lib/deployment/canary.ts";
 import { limits } from "../../lib/limits.ts";
 import { World } from "./world.ts";
 
@@ -60,6 +61,33 @@ Deno.test("a canary runs on its share of the replicas until its stage is over, t
   assert.equal(world.events.filter(({ kind }) => kind === "canary_advanced").length, 2);
 });
 
+Deno.test("a canary's stage is over at the moment that it is woken for, whatever rounding makes of it", () => {
+  const sinceMs = 8030.727036781817;
+  assert.ok(sinceMs + 2000 - sinceMs < 2000);
+  const policy = {
+    strategy: "canary" as const,
+    steps: [{ weight: 50, holdMs: 2000 }],
+    maxUnavailable: 1,
+    maxSurge: 1,
+    minReadyMs: 0,
+    deadlineMs: 8000,
+  };
+  const record = {
+    replicaSet: "images",
+    fromRevision: 1,
+    toRevision: 2,
+    state: "progressing" as const,
+    ready: 1,
+    total: 2,
+    startedAtMs: 0,
+    step: 0,
+    stepSinceMs: sinceMs,
+  };
+  const held = advanceCanary(record, policy, true, sinceMs + 1999);
+  assert.equal(held.dueAtMs, sinceMs + 2000);
+  assert.equal(advanceCanary(record, policy, true, held.dueAtMs!).record.step, 1);
+});
+
 Deno.test("a canary of a single replica runs beside the old one", () => {
   const world = worldOf("one");
   world.deploy("images", 1);
@@ -73,6 +101,67 @@ Deno.test("a canary of a single replica runs beside the old one", () => {
   world.step();
   assert.equal(world.layout, "one: images@1 images@2");
 });
+
+Deno.test("a canary's agent that comes back when another has its place serves on until there is enough", () => {
+  const world = worldOf("one", "two", "three");
+  const policy = { maxUnavailable: 0, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
+  world.deploy("images", 2, { rollout: policy });
+  world.settle();
+  const steps = [{ weight: 10, holdMs: 600_000 }];
+  world.deploy("images", 2, { rollout: { ...policy, strategy: "canary", steps } });
+  for (const ms of [0, 0, 1000]) settleFor(world, ms);
+  const canary = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  world.lose(canary);
+  for (const ms of [limits.lostGraceMs, 0, 1000]) settleFor(world, ms);
+  const stand = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  world.lose([...world.machines.keys()].find((name) => name !== canary && name !== stand)!);
+  settleFor(world, limits.lostGraceMs);
+  // The stage is one replica's, and of two the one with more room is kept.
+  world.machines.get(stand)!.cores = 64;
+  world.return(canary);
+  world.step();
+  assert.ok(world.assigned.get(canary)!.some(({ revision }) => revision === 2), world.layout);
+});
+
+Deno.test("after a restart without surge, what serves alone on its agent stays before what serves beside", () => {
+  const world = new World();
+  const rollout = { maxUnavailable: 1, maxSurge: 0, minReadyMs: 1000, deadlineMs: 60_000 };
+  // Those with much room come first, wherever one is taken away.
+  for (const name of ["one", "two"]) world.addMachine(name, { cores: 16 });
+  for (const name of ["three", "four"]) world.addMachine(name, { cores: 1 });
+  world.deploy("images", 4, { rollout });
+  world.settle();
+  world.deploy("images", 4, { rollout });
+  world.step();
+  for (const name of ["one", "two", "three", "four"]) {
+    const { running } = world.machines.get(name)!;
+    running.clear();
+    const isBeside = name === "one" || name === "two";
+    for (const revision of isBeside ? [1, 2] : [2]) {
+      running.set(`images/${revision}`, {
+        handle: revision,
+        replicaSet: "images",
+        revision,
+        state: "ready",
+        slots: 4,
+        endpoints: [],
+        readySinceMs: world.nowMs,
+      });
+    }
+    world.return(name);
+  }
+  world.assigned = new Map();
+  world.step();
+  assert.equal(world.layout, "four: images@2; one: images@1; three: images@2; two: images@1");
+});
+
+/** Lets time pass, then loads and plans once. */
+function settleFor(world: World, ms: number): void {
+  world.nowMs += ms;
+  world.step();
+  for (const name of world.machines.keys()) world.load(name);
+  world.step();
+}
 
 Deno.test("a paused rollout stays where it is, and lost replicas are replaced by the good revision", () => {
   const world = worldOf("one", "two", "three");
@@ -95,6 +184,20 @@ Deno.test("a paused rollout stays where it is, and lost replicas are replaced by
   world.pause("images");
   world.settle();
   assert.equal(world.last!.rollouts.get("images")!.state, "done");
+});
+
+Deno.test("a paused rollout to all agents gives each open one a replica beside those on cordoned ones", () => {
+  const world = worldOf("one", "two", "three");
+  world.deploy("images", "all");
+  world.settle();
+  world.deploy("images", "all");
+  world.step();
+  world.pause("images");
+  for (const name of world.machines.keys()) world.load(name);
+  world.machines.get("three")!.cordoned = true;
+  world.addMachine("four");
+  world.settle();
+  for (const name of world.machines.keys()) assert.match(serving(world), new RegExp(`${name}@`));
 });
 
 Deno.test("a revision that turns out bad after it was done is taken back to the one before", () => {

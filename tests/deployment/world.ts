@@ -73,6 +73,8 @@ export class World {
   placeAfterMs: number | undefined;
   last: DeploymentStep | undefined;
   move: Move | undefined;
+  /** Looks at each step before it is carried out. */
+  onStep: (facts: DeploymentFacts, step: DeploymentStep) => void = checkStep;
 
   addMachine(name: string, keys: Partial<AgentFacts> = {}): Machine {
     const machine: Machine = {
@@ -164,7 +166,7 @@ export class World {
   step(): DeploymentStep {
     const facts = this.facts();
     const step = stepDeployments(facts);
-    checkStep(facts, step);
+    this.onStep(facts, step);
     for (const set of this.sets.values()) {
       const record = step.rollouts.get(set.name);
       if (record?.state === "done" && set.rollout !== record) set.good = record.toRevision;
@@ -183,11 +185,14 @@ export class World {
 
   /** Steps, loads and lets time pass only as far as the plan asks for, until nothing is left to do. */
   settle(): DeploymentStep {
+    let before = this.#picture();
     for (let round = 0; round < 400; round++) {
-      const before = JSON.stringify([[...this.assigned], this.#reports()]);
       const step = this.step();
       for (const name of this.machines.keys()) this.load(name);
-      if (before !== JSON.stringify([[...this.assigned], this.#reports()])) continue;
+      const after = this.#picture();
+      const hasChanged = after !== before;
+      before = after;
+      if (hasChanged) continue;
       if (step.wakeAtMs === undefined) return step;
       assert.ok(step.wakeAtMs > this.nowMs, "a wake-up lies ahead");
       this.nowMs = step.wakeAtMs;
@@ -202,8 +207,9 @@ export class World {
     ).join("; ");
   }
 
-  #reports(): unknown {
-    return [...this.machines.values()].map(({ reports }) => reports);
+  /** What agents shall run and what they say, to see whether it changes. */
+  #picture(): string {
+    return JSON.stringify([[...this.assigned], [...this.machines.values()].map(({ reports }) => reports)]);
   }
 
   #apply(machine: Machine): void {

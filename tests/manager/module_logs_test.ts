@@ -190,7 +190,11 @@ Deno.test("chatty sets cost the disk a bounded number of bytes, and keep no line
   );
   for (const share of shares) {
     assert.ok(Math.abs(share.length - shares[0].length) <= 1, "each has as many as the others");
-    assert.equal(share.at(-1)!.id, logs.list(share[0].replicaSet, { limit: 1 }).lines[0].id, "and its newest");
+    assert.equal(
+      share.at(-1)!.id,
+      logs.list(share[0].replicaSet, { limit: 1 }).lines[0].id,
+      "and its newest",
+    );
   }
 });
 

@@ -78,6 +78,43 @@ Deno.test("an hour whose roll-up is not done yet is shown from what it will be m
   });
 });
 
+Deno.test("a damaged block is an error to who looks at it, and stops nothing else", () => {
+  withRecording((recording) => {
+    recording.run(120, () => {
+      recording.request();
+      recording.telemetry("pi-1", 0.5, { runs: 1 });
+    });
+    const damaged = { slot: startMs / minuteMs + 1, bytes: Uint8Array.of(1, 2, 3) };
+    const { samples } = recording.store;
+    samples.writeBlocks("minute", [{ kind: "endpoint", subject: "images/resize", ...damaged }]);
+    samples.writeBlocks("minute", [{ kind: "agent", subject: "pi-1", ...damaged }]);
+    assert.throws(() => counts(recording, limits.sampleMs), RangeError);
+    const failures: unknown[] = [];
+    recording.restart(0, false);
+    recording.ingest = new Ingest(recording.history, recording.nowMs, (cause) => failures.push(cause));
+    recording.run(3600, () => recording.request());
+    assert.deepEqual(failures, []);
+    const whole = sum(counts(recording, limits.rolledUpMs));
+    assert.equal(whole, 3600 - 60, "of the hour all but the damaged minute");
+  });
+});
+
+Deno.test("`replace()` writes over samples of the same time and leaves those of others", () => {
+  withRecording(({ history }) => {
+    const rows = (...counts: [at: number, n: number][]) =>
+      counts.map(([at, n]) => ({
+        kind: "endpoint",
+        subject: "a/b",
+        atMs: startMs + at * limits.rolledUpMs,
+        value: { n, e: 0, l: new Uint8Array() } satisfies EndpointValue,
+      }));
+    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([0, 1], [1, 2], [12, 3]));
+    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([1, 20], [2, 30]));
+    const all = history.read({ resolutionMs: limits.rolledUpMs, kind: "endpoint", ...always });
+    assert.deepEqual(all, rows([0, 1], [1, 20], [2, 30], [12, 3]));
+  });
+});
+
 Deno.test("a store that fails half way through a roll-up does it again", () => {
   withRecording((recording) => {
     const { samples } = recording.store;
@@ -122,7 +159,8 @@ function makeEarlier(path: string, atMs: number): void {
   for (const migration of migrations.slice(0, 3)) sqlite.exec(migration);
   sqlite.exec("PRAGMA user_version = 3");
   sqlite.exec(`INSERT INTO sample_subjects (id, kind, subject) VALUES
-    (1, 'endpoint', 'images/resize'), (2, 'agent', 'pi-1'), (3, 'cluster', ''), (4, 'endpoint', 'long/gone')`);
+    (1, 'endpoint', 'images/resize'), (2, 'agent', 'pi-1'), (3, 'cluster', ''), (4, 'endpoint', 'long/gone'),
+    (5, 'agent', 'still')`);
   const insert = sqlite.prepare("INSERT INTO samples VALUES (?, ?, ?, ?)");
   // 5k is bucket 200 of the histogram, 53 µs.
   const requests = (count: number) => JSON.stringify({ n: count, e: 0, l: `5k:${count.toString(36)}` });
@@ -135,6 +173,7 @@ function makeEarlier(path: string, atMs: number): void {
   }
   for (const [resolutionMs, ms] of [[limits.sampleMs, fromMs], [limits.rolledUpMs, windowOf(fromMs)]]) {
     insert.run(resolutionMs, 2, ms, JSON.stringify({ v: [0.25, 1e9, null, 0] }));
+    insert.run(resolutionMs, 5, windowOf(atMs - 20 * hourMs), JSON.stringify({ v: [0.125, 1e9, null, 0] }));
   }
   insert.run(limits.rolledUpMs, 4, windowOf(atMs - 20 * dayMs), requests(7));
   sqlite.exec("COMMIT");
@@ -159,6 +198,11 @@ Deno.test("what an earlier format stored is shown with what follows, and goes as
       });
       assert.equal(fine.resolutionMs, limits.sampleMs);
       assert.deepEqual(new Set(fine.byLabel.get("images/resize")), new Set([1]));
+      const before = { fromMs: startMs + 10 * minuteMs, toMs: startMs + 30 * minuteMs };
+      for (const [subject, share] of [["pi-1", 0.25], ["still", 0.125]] as const) {
+        const held = recording.query({ series: "cpu", subject, ...before });
+        assert.deepEqual(new Set(held.byLabel.get(subject)), new Set([share]), "from a row of long before");
+      }
       const coarse = { fromMs: startMs - 30 * hourMs, toMs: recording.nowMs };
       const requests = recording.query({ series: "requests", ...coarse }).byLabel.get("images/resize")!;
       assert.deepEqual(requests.slice(-40), Array(40).fill(1));

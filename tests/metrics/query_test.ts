@@ -213,3 +213,20 @@ Deno.test("the ring keeps 15 minutes and no more", () => {
     assert.deepEqual(view.byLabel.get("images/resize"), expected);
   });
 });
+
+Deno.test("the p95 of each endpoint comes at once, by whole steps only, also of the last minutes", () => {
+  withRecording((recording) => {
+    recording.run(60, () => {
+      recording.request({ totalMs: 40 });
+      recording.request({ endpoint: "images/crop", totalMs: 90 });
+    });
+    const view = recording.query({ series: "endpointLatency", fromMs: startMs, toMs: recording.nowMs });
+    assert.equal(view.resolutionMs, 10_000);
+    assert.deepEqual([...view.byLabel.keys()], ["images/crop", "images/resize"]);
+    for (const [label, ms] of [["images/crop", 90], ["images/resize", 40]] as const) {
+      const known = view.byLabel.get(label)!.filter((value) => value !== null);
+      assert.ok(known.length > 0);
+      for (const value of known) assert.ok(Math.abs(value - ms) < ms / 50, `${label}: ${value}`);
+    }
+  });
+});

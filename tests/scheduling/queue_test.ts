@@ -74,6 +74,26 @@ Deno.test("`shift()` asks once per endpoint, however many wait for it", () => {
   assert.deepEqual(asked.sort(), ["e0", "e1"]);
 });
 
+Deno.test("a slot that comes free for one endpoint gives nobody a second turn at another", () => {
+  const queue = new FairQueue<string>();
+  queue.push("a", "x", "a1");
+  for (const entry of ["b1", "b2", "b3"]) queue.push("b", "y", entry);
+  for (const entry of ["c1", "c2", "c3"]) queue.push("c", "x", entry);
+  const order: (string | null)[] = [];
+  for (const free of ["y", "x", "y", "x", "y", "x"]) order.push(queue.shift((endpoint) => endpoint === free));
+  assert.deepEqual(order, ["b1", "a1", "b2", "c1", "b3", "c2"]);
+});
+
+Deno.test("what is run again first gives nobody else a second turn", () => {
+  const queue = new FairQueue<string>();
+  for (const entry of ["a1", "a2"]) queue.push("a", "e", entry);
+  queue.push("b", "e", "b1");
+  const order = [queue.shift(always)];
+  queue.pushFront("c", "e", "c0");
+  order.push(...drainAll(queue));
+  assert.deepEqual(order, ["a1", "c0", "b1", "a2"]);
+});
+
 Deno.test("`pushFront()` goes before everything of its client", () => {
   const queue = new FairQueue<string>();
   queue.push("a", "e", "a1");
@@ -176,4 +196,40 @@ Deno.test("`aheadOf()` learns what others take who come and go", () => {
   assert.equal(own, 250);
   const ahead = queue.aheadOf("flood");
   assert.ok(ahead > 2.8 * own && ahead < 3.2 * own, `${ahead} before the next of ${own}`);
+});
+
+const step = fc.oneof(
+  fc.record({ client: fc.nat(4), endpoint: fc.nat(2) }),
+  fc.record({ servable: fc.subarray([0, 1, 2], { minLength: 1 }) }),
+);
+
+Deno.test("any history: while a client waits for an endpoint, no other has more than one turn there", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150, size: "max" }), (steps) => {
+      const queue = new FairQueue<{ client: number; endpoint: number }>();
+      const waiting = new Map<string, number>();
+      const count = (key: string, by: number) => waiting.set(key, (waiting.get(key) ?? 0) + by);
+      /** Who had a turn since another began to wait there, or had its own last turn. */
+      let turns = new Set<string>();
+      for (const step of steps) {
+        if ("client" in step) {
+          queue.push(`c${step.client}`, `e${step.endpoint}`, step);
+          count(`${step.client} at ${step.endpoint}`, 1);
+          continue;
+        }
+        const next = queue.shift((endpoint) => step.servable.includes(Number(endpoint.slice(1))));
+        if (!next) continue;
+        const { client, endpoint } = next;
+        count(`${client} at ${endpoint}`, -1);
+        turns = new Set([...turns].filter((turn) => !turn.startsWith(`${client} `)));
+        for (let other = 0; other <= 4; other++) {
+          const turn = `${other} at ${endpoint} waits while it is the turn of ${client}`;
+          if (other === client || !waiting.get(`${other} at ${endpoint}`)) continue;
+          assert.ok(!turns.has(turn), turn);
+          turns.add(turn);
+        }
+      }
+    }),
+    { numRuns: 400 },
+  );
 });

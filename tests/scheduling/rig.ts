@@ -89,6 +89,7 @@ export interface RigAgent {
   health: AgentHealth;
   reports: ReplicaReport[];
   sink: RecordingSink;
+  damped?: boolean;
 }
 
 export class Rig {

@@ -61,3 +61,35 @@ Deno.test("a split with one revision only is none", () => {
   const split = new Split(2, 0.1, [replicaOf(1)]);
   assert.equal(split.choose(0, random as never)?.revision, 1);
 });
+
+function dampedOf(revision: number): Replica {
+  const replica = replicaOf(revision);
+  replica.damped = true;
+  return replica;
+}
+
+Deno.test("a split asks damped replicas last, whatever its share, and makes up for it later", () => {
+  const [old, fresh] = [replicaOf(1), dampedOf(2)];
+  const split = new Split(2, 0.5, [old, fresh]);
+  assert.equal(share(split, 100), 0);
+  old.outstanding = 4;
+  assert.equal(split.choose(0, random as never), fresh);
+  const both = new Split(2, 0.5, [dampedOf(1), dampedOf(2)]);
+  assert.ok(Math.abs(share(both, 100) - 50) <= 1, "where all are damped the share counts");
+});
+
+Deno.test("a revision that failed is asked after damped replicas of the good one", () => {
+  const [good, failed] = [dampedOf(1), replicaOf(2)];
+  const split = new Split(2, 0, [good, failed]);
+  assert.equal(split.choose(0, random as never), good);
+  good.outstanding = 4;
+  assert.equal(split.choose(0, random as never), failed);
+});
+
+Deno.test("of one revision, the damped replicas are asked last", () => {
+  const [steady, damped] = [replicaOf(2), dampedOf(2)];
+  const split = new Split(2, 0.1, [damped, steady]);
+  assert.equal(split.choose(0, random as never), steady);
+  steady.outstanding = 4;
+  assert.equal(split.choose(0, random as never), damped);
+});

@@ -10,7 +10,7 @@ import { silentLog } from "../../lib/log.ts";
 import type { ModuleFile, ReplicaSpecification } from "../../lib/protocol/messages.ts";
 import { SimulatedChannel } from "./channel.ts";
 import type { Dice } from "./dice.ts";
-import { createSimulatedHost } from "./module_host.ts";
+import { createSimulatedHost, type RunnerProcess } from "./module_host.ts";
 import type { ModuleSource } from "./modules.ts";
 import { Machine } from "./network.ts";
 import { SimulatedProcess } from "./timeline.ts";
@@ -23,12 +23,16 @@ export class SimulatedAgent {
   agent: Agent | null = null;
   /** What its wall clock says at simulated time 0. */
   wallMs: number;
+  readonly runners = new Set<RunnerProcess>();
+  /** It has been told to stop. */
+  isLeaving = false;
   readonly #world: World;
   readonly #dice: Dice;
   readonly #zone: string;
   /** Modules on its disk, by SHA-256. */
   readonly #cache = new Map<string, Uint8Array>();
   #starts = 0;
+  #asleep: SimulatedProcess[] = [];
 
   constructor(world: World, readonly name: string) {
     this.#world = world;
@@ -47,6 +51,7 @@ export class SimulatedAgent {
     if (this.process !== null) return;
     const process = new SimulatedProcess(this.#world.timeline, this.name, this.wallMs);
     this.process = process;
+    this.isLeaving = false;
     this.#starts++;
     this.#world.trace.note("agent starts", this.name, this.#starts);
     void this.#create(process).then((agent) => {
@@ -62,13 +67,33 @@ export class SimulatedAgent {
     if (vanishes) this.#world.network.cutOff(process);
     this.process = null;
     this.agent = null;
+    this.#asleep = [];
     process.kill();
+  }
+
+  /** Its machine is suspended: all that runs there stands still, with its clocks. */
+  sleep(): void {
+    if (!this.isUp) return;
+    const all = [this.process!, ...[...this.runners].map(({ process }) => process)];
+    // A runner that hangs still does so when it wakes.
+    this.#asleep = all.filter(({ state }) => state === "running");
+    for (const process of this.#asleep) process.sleep();
+    this.#world.trace.note("agent sleeps", this.name);
+    this.#world.tell("agentSlept", this);
+  }
+
+  wake(): void {
+    if (this.#asleep.length === 0) return;
+    for (const process of this.#asleep.splice(0)) process.thaw();
+    this.#world.trace.note("agent wakes", this.name);
+    this.#world.tell("agentWoke", this);
   }
 
   /** As on SIGTERM. */
   leave(): void {
     const { agent, process } = this;
     if (agent === null || process === null) return this.crash(false);
+    this.isLeaving = true;
     void agent.close("stopped by SIGTERM").then(() => this.process === process && this.crash(false));
   }
 
@@ -107,6 +132,7 @@ export class SimulatedAgent {
           wallMs: this.wallMs,
           agentName: this.name,
           agentProcess: process,
+          runners: this.runners,
           sourceIn: (folder) => folders.get(folder)!,
           started: (run) => this.#world.runStarted(run),
           nested: (endpoint) => this.#world.nestedOperation(this.name, endpoint),

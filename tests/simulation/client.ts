@@ -91,10 +91,10 @@ export class SimulatedClient {
   }
 
   /** As many requests at once as `count`. */
-  flood(count: number): void {
+  flood(count: number, name: "work" | "big"): void {
     this.process?.run(() => {
       const set = this.#dice.pick(this.#world.plan.sets);
-      for (let i = 0; i < count; i++) this.#invoke(`${set.name}/work`, set);
+      for (let i = 0; i < count; i++) this.#invoke(`${set.name}/${name}`, set);
     });
   }
 
@@ -106,7 +106,11 @@ export class SimulatedClient {
   }
 
   #request(): void {
-    const set = this.#dice.pick(this.#world.plan.sets);
+    const { sets, busiest } = this.#world.plan;
+    if (busiest !== undefined && this.#dice.chance(busiestShare)) {
+      return this.#invoke(`${busiest}/quick`, sets.find(({ name }) => name === busiest)!);
+    }
+    const set = this.#dice.pick(sets);
     const bad = this.#world.hasFaults && this.#dice.chance(this.#malice);
     const name = bad ? this.#dice.pick(badEndpoints) : this.#dice.pick(goodEndpoints);
     this.#invoke(`${set.name}/${name}`, set);
@@ -173,4 +177,6 @@ export class SimulatedClient {
 }
 
 const partsMax = 100;
+/** Of all requests, where one endpoint has most of them. */
+const busiestShare = 0.75;
 const leftEarly = Symbol("left early");

@@ -9,7 +9,9 @@ import type { World } from "./world.ts";
 type Fault = (world: World, dice: Dice) => void;
 
 function someAgent(world: World, dice: Dice): SimulatedAgent {
-  return dice.pick(world.agents);
+  const agent = dice.pick(world.agents);
+  agent.machine.struck++;
+  return agent;
 }
 
 function someClient(world: World, dice: Dice): SimulatedClient {
@@ -17,7 +19,10 @@ function someClient(world: World, dice: Dice): SimulatedClient {
 }
 
 function someWire(world: World, dice: Dice): Wire | undefined {
-  return world.network.wires.size === 0 ? undefined : dice.pick([...world.network.wires]);
+  if (world.network.wires.size === 0) return undefined;
+  const wire = dice.pick([...world.network.wires]);
+  wire.left.machine.struck++;
+  return wire;
 }
 
 const faults = {
@@ -39,18 +44,22 @@ const faults = {
   },
   agentFreezes(world, dice) {
     const { process } = someAgent(world, dice);
-    process?.freeze();
-    world.later(dice.between(100, 6000), () => process?.thaw());
+    const thawAfterMs = dice.between(100, 6000);
+    // What sleeps is woken by nothing but the end of its sleep.
+    if (process?.state !== "running") return;
+    process.freeze();
+    world.later(thawAfterMs, () => process.thaw());
   },
   agentSleeps(world, dice) {
-    const { process } = someAgent(world, dice);
-    process?.sleep();
-    world.later(dice.between(500, 20_000), () => process?.thaw());
+    const agent = someAgent(world, dice);
+    agent.sleep();
+    world.later(dice.between(500, 20_000), () => agent.wake());
   },
   agentFlaps(world, dice) {
     const agent = someAgent(world, dice);
     for (let cut = 0, atMs = 0; cut < dice.whole(3, 6); cut++) {
       world.later(atMs += dice.between(500, 2500), () => {
+        agent.machine.struck++;
         for (const wire of world.network.wires) if (wire.left.machine === agent.machine) wire.cut();
       });
     }
@@ -110,12 +119,17 @@ const faults = {
   clientStopsReading(world, dice) {
     const client = someClient(world, dice);
     client.pauseReading();
+    // More than fits between it and the manager.
+    if (dice.chance(0.3)) client.flood(100, "big");
     world.later(dice.between(100, 5000), () => client.resumeReading());
   },
   clientFloods(world, dice) {
-    someClient(world, dice).flood(dice.pick([50, 200]));
+    someClient(world, dice).flood(dice.pick([50, 200]), "work");
   },
 } satisfies Record<string, Fault>;
+
+/** Those that the manager has, and all who are connected to it feel. */
+const ofManager = /^(manager|net|disk)/;
 
 export type FaultKind = keyof typeof faults;
 export const faultKinds = Object.keys(faults) as FaultKind[];
@@ -129,6 +143,7 @@ export function scheduleFaults(world: World, dice: Dice): void {
     timeline.at(atMs, () => {
       const kind = dice.pick(plan.faults);
       world.trace.note("fault", kind);
+      if (ofManager.test(kind)) world.manager.machine.struck++;
       (faults[kind] as Fault)(world, dice);
       next(timeline.nowMs + dice.wait(plan.faultMs));
     });

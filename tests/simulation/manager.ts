@@ -121,20 +121,21 @@ export class SimulatedManager {
       kind: role === "agent" ? "agent" : "client",
       name,
       openedMs: this.#world.timeline.nowMs,
+      bufferedBytes: () => channel.bufferedBytes,
     };
+    const channel: SimulatedChannel = new SimulatedChannel(end, "server", this.#ear(connection));
     const principal: Principal = { name: user, role: connection.kind, endpoints: ["*"] };
     this.#world.tell("connectionOpened", connection);
-    this.front.enter(new SimulatedChannel(end, "server", this.#ear(connection)), principal);
+    this.front.enter(channel, principal);
   }
 
   #ear(connection: Connection): ChannelEar {
     const world = this.#world;
     return {
       onControl: (text) => {
+        if (isKeepalive(text)) return;
         const message = JSON.parse(text) as MessageToManager;
-        if (message.type !== "telemetry" && message.type !== "ping") {
-          this.#noteMessage(connection, "says", message);
-        }
+        this.#noteMessage(connection, "says", message);
         world.tell("managerGotMessage", connection, message);
       },
       sentControl: (text) => {
@@ -165,7 +166,7 @@ export class SimulatedManager {
 
   #recorded(event: RecordedEvent): void {
     this.#world.trace.note("event", event.kind, event.subject, event.message);
-    this.#world.tell("eventRecorded", event);
+    this.#world.eventRecorded(event);
   }
 
   /** The store with a place to crash at before and after each write. */

@@ -30,12 +30,22 @@ export interface Run {
   revision: number;
 }
 
+/** A runner's process, for those who look at it. */
+export interface RunnerProcess {
+  readonly process: SimulatedProcess;
+  readonly specification: ReplicaSpecification;
+  /** Its replica's. */
+  readonly folder: string;
+}
+
 export interface ModuleHostWorld {
   timeline: Timeline;
   dice: Dice;
   wallMs: number;
   agentName: string;
   agentProcess: SimulatedProcess;
+  /** Those that live, kept by the host. */
+  runners: Set<RunnerProcess>;
   /** The module that lies in a folder. */
   sourceIn(folder: string): ModuleSource;
   started(run: Run): void;
@@ -50,8 +60,7 @@ const lineMs = 0.2;
 export function createSimulatedHost(world: ModuleHostWorld): ModuleHost {
   return {
     user: null,
-    start: (specification, folder, events) =>
-      new SimulatedRunner(world, specification, world.sourceIn(folder), events),
+    start: (specification, folder, events) => new SimulatedRunner(world, specification, folder, events),
   };
 }
 
@@ -69,14 +78,18 @@ class SimulatedRunner implements Runner {
   constructor(
     world: ModuleHostWorld,
     specification: ReplicaSpecification,
-    source: ModuleSource,
+    folder: string,
     events: RunnerEvents,
   ) {
     const { timeline, agentProcess } = world;
     this.#world = world;
     this.#events = events;
     const name = `${world.agentName}/${specification.replicaSet}@${specification.revision}`;
-    this.#process = new SimulatedProcess(timeline, name, world.wallMs);
+    const process = this.#process = new SimulatedProcess(timeline, name, world.wallMs);
+    const known: RunnerProcess = { process, specification, folder };
+    const source = world.sourceIn(folder);
+    world.runners.add(known);
+    process.onDeath(() => world.runners.delete(known));
     // Its standard input ends, so it ends.
     agentProcess.onDeath(() => this.#process.kill());
     const pipe = createPipe(timeline, agentProcess, this.#process);
@@ -176,7 +189,7 @@ class SimulatedRunner implements Runner {
     }
     const loaded = await loadModules(
       specification.modules,
-      () => Promise.resolve(this.#exports(specification)),
+      () => Promise.resolve(this.#exports(specification, source)),
     );
     this.#tell(() => this.#events.onImported());
     requests.serve(loaded);
@@ -225,7 +238,7 @@ class SimulatedRunner implements Runner {
     }
   }
 
-  #exports(specification: ReplicaSpecification): Record<string, unknown> {
+  #exports(specification: ReplicaSpecification, source: ModuleSource): Record<string, unknown> {
     const { agentName, timeline } = this.#world;
     const { replicaSet, revision } = specification;
     return exportsOf({
@@ -237,7 +250,7 @@ class SimulatedRunner implements Runner {
       after: (ms, action) => timeline.after(ms, action),
       nested: (endpoint) => ({ n: this.#world.nested(endpoint) }),
       sleep: (ms, signal) => this.#sleep(ms, signal),
-    });
+    }, source.answers);
   }
 
   #sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@
  * clients invoke, good and bad ones.
  */
 import type { Context } from "../../lib/hosting/context.ts";
+import { frameBodyAt } from "../../lib/protocol/frame.ts";
 import type { SimulatedProcess } from "./timeline.ts";
 
 /** A module as it is stored, sent to agents and checked by its SHA-256. */
@@ -14,8 +15,10 @@ export interface ModuleSource {
   loadMs: number;
   /** Does not load at all. */
   isBroken: boolean;
-  /** Share of the loads that fail, or never end. */
+  /** Share of the loads that fail. */
   failsToLoad: number;
+  /** How it answers once it has loaded. */
+  answers: "well" | "badly" | "slowly";
 }
 
 /** Input of every endpoint. */
@@ -27,6 +30,13 @@ export interface OperationInput {
   bytes?: number;
   target?: string;
   padding?: string;
+}
+
+/** The number in the input of the request at `at`, which begins with `{"n":`. */
+export function operationIn(bytes: Uint8Array, at: number): number {
+  let n = 0;
+  for (let i = frameBodyAt(bytes, at) + 5; bytes[i] >= 48 && bytes[i] <= 57; i++) n = n * 10 + bytes[i] - 48;
+  return n;
 }
 
 export interface RunnerWorld {
@@ -49,11 +59,17 @@ export const goodEndpoints = ["quick", "work", "count", "flaky", "relay", "big"]
 /** Endpoints that do harm to their runner. */
 export const badEndpoints = ["hang", "stall", "crash", "leak"] as const;
 
-export function exportsOf(world: RunnerWorld): Record<string, unknown> {
+/** A revision that answers badly fails this many of ten requests of its best endpoint; a slow one takes this long. */
+const badOfTen = 9;
+const slowMs = 400;
+
+export function exportsOf(world: RunnerWorld, answers: ModuleSource["answers"]): Record<string, unknown> {
   const { process } = world;
   return {
-    quick(input: OperationInput, context: Context) {
+    async quick(input: OperationInput, context: Context) {
       world.started(input, context);
+      if (answers === "badly" && input.n % 10 < badOfTen) throw new Error("as this revision does");
+      if (answers === "slowly") await world.sleep(slowMs, context.signal);
       return { n: input.n };
     },
     async work(input: OperationInput, context: Context) {

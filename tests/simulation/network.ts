@@ -16,6 +16,8 @@ export class Machine {
   bytesPerMs: number;
   /** Packets are kept back until it heals, as TCP's retries would have it. */
   isHole = false;
+  /** Faults that have struck it. */
+  struck = 0;
 
   constructor(readonly name: string, latencyMs: number, bytesPerMs: number) {
     this.latencyMs = latencyMs;

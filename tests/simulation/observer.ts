@@ -1,4 +1,5 @@
 /** What checkers see of a run. They only look; what they find is a failure of the run. */
+import type { SimulatedAgent } from "./agent.ts";
 import type { MayHaveRun } from "../../lib/errors.ts";
 import type { MessageToManager, MessageToPeer } from "../../lib/protocol/messages.ts";
 import type { Run } from "./module_host.ts";
@@ -29,6 +30,8 @@ export interface Connection {
   readonly kind: "agent" | "client";
   readonly name: string;
   readonly openedMs: number;
+  /** What waits to be written to it. */
+  bufferedBytes(): number;
 }
 
 export interface RecordedEvent {
@@ -48,6 +51,9 @@ export interface Checker {
   managerSent?(connection: Connection, bytes: Uint8Array, at: number): void;
   managerGotMessage?(connection: Connection, message: MessageToManager): void;
   managerSentMessage?(connection: Connection, message: MessageToPeer): void;
+  /** Its machine is suspended, with all that runs there; it goes on. */
+  agentSlept?(agent: SimulatedAgent): void;
+  agentWoke?(agent: SimulatedAgent): void;
   managerStarted?(): void;
   managerEnded?(): void;
   eventRecorded?(event: RecordedEvent): void;

@@ -10,6 +10,9 @@ export interface PlantedBug {
 
 const dispatcher = "lib/scheduling/dispatcher.ts";
 const requests = "lib/client/requests.ts";
+const controller = "lib/manager/controller.ts";
+const replicas = "lib/deployment/replicas.ts";
+const rollout = "lib/deployment/rollout.ts";
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -123,6 +126,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "damping is forgotten with the connection",
+    checker: "damped last",
+    changes: [{
+      file: "lib/cluster/agents.ts",
+      from: "damping: same ? before?.damping : undefined,",
+      to: "damping: undefined,",
+    }],
+  },
+  {
     name: "nobody is told that an agent is lost",
     checker: "told",
     changes: [{
@@ -149,9 +161,107 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "the manager looks up a revision that nobody keeps",
     checker: "no stray errors",
     changes: [{
-      file: "lib/manager/controller.ts",
+      file: controller,
       from: "this.#findRevision(replicaSet, revision) !== undefined\n",
       to: "this.set(replicaSet) !== undefined && revision > 0\n",
+    }],
+  },
+  {
+    name: "the client sends again in reverse",
+    checker: "in order",
+    changes: [{
+      file: requests,
+      from: "    for (const pending of this.#pending.list()) {\n      this.#waiting.delete(pending);",
+      to: "    for (const pending of this.#pending.list().reverse()) {\n      this.#waiting.delete(pending);",
+    }],
+  },
+  {
+    name: "an agent that is lost is lost once more when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/manager/agent_session.ts",
+      from: '  if (change) {\n    options.record("warn", "agent_lost"',
+      to: '  if (current) {\n    options.record("warn", "agent_lost"',
+    }, {
+      file: "lib/manager/agent_session.ts",
+      from: "close.reason || change.reason",
+      to: "close.reason || change?.reason",
+    }],
+  },
+  {
+    name: "an agent stops what it runs when its connection ends",
+    checker: "sleep is no crash",
+    changes: [{
+      file: "lib/agent/session.ts",
+      from: "      hosting.forget(channel);\n",
+      to: "      hosting.forget(channel);\n" +
+        '      hosting.apply({ type: "desired", generation: 0, replicas: [] });\n',
+    }],
+  },
+  {
+    name: "an old replica goes once a new one is on its way",
+    checker: "enough ready",
+    changes: [{
+      file: replicas,
+      from: "Math.max(0, reachable - available.length);",
+      to: "Math.max(0, reachable - available.length - situation.rising.length);",
+    }],
+  },
+  {
+    name: "a rollout begins everywhere at once",
+    checker: "within surge",
+    changes: [{
+      file: replicas,
+      from: "if (total >= reachable + surge && ",
+      to: "if (total >= 2 * reachable + surge && ",
+    }],
+  },
+  {
+    name: "a rollout whose deadline has passed goes on",
+    checker: "rollouts end",
+    changes: [{
+      file: rollout,
+      from: "if (isWaiting && times.nowMs >= deadlineAtMs) {",
+      to: "if (isWaiting && times.nowMs >= Infinity) {",
+    }],
+  },
+  {
+    name: "a revision that fails is not undone",
+    checker: "rolled back",
+    changes: [{
+      file: rollout,
+      from: "    const target = fallback ?? set.current;\n    return",
+      to: "    const target = set.current;\n    return",
+    }],
+  },
+  {
+    name: "a revision is taken for good while it is still rolled out",
+    checker: "rolled back",
+    changes: [{
+      file: "lib/manager/rollout_saver.ts",
+      from: 'if (state === "done") deployments',
+      to: 'if (state !== "failed") deployments',
+    }],
+  },
+  {
+    name: "an agent that comes back is not told again what it shall run",
+    checker: "converges",
+    changes: [
+      { file: controller, from: "    this.#sent.delete(agent);\n", to: "" },
+      {
+        file: controller,
+        from: '    this.#sent.set(agent, "nothing yet");',
+        to: '    if (!this.#sent.has(agent)) this.#sent.set(agent, "nothing yet");',
+      },
+    ],
+  },
+  {
+    name: "nobody plans again when it is time to",
+    checker: "converges",
+    changes: [{
+      file: controller,
+      from: "if (wakeAtMs === Infinity) return;",
+      to: "if (wakeAtMs > 0) return;",
     }],
   },
 ];

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { cp } from "node:fs/promises";
 import { repositoryRoot } from "../support/source_files.ts";
+import { checkerNames } from "./checkers/all.ts";
 import { type PlantedBug, plantedBugs } from "./planted.ts";
 
 const seedsMax = 60;
@@ -42,6 +43,11 @@ async function firstFailure(
   const last = lines.length > 0 ? JSON.parse(lines.at(-1)!) : {};
   return last.checker === undefined ? null : last;
 }
+
+Deno.test("each checker has a planted bug to find", () => {
+  const found = new Set(plantedBugs.map(({ checker }) => checker));
+  assert.deepEqual([...found].sort(), checkerNames().sort());
+});
 
 for (const bug of plantedBugs) {
   Deno.test(`the simulator finds: ${bug.name}`, async () => {

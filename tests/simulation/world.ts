@@ -11,7 +11,7 @@ import { scheduleFaults } from "./faults.ts";
 import { SimulatedManager } from "./manager.ts";
 import type { Run } from "./module_host.ts";
 import { type Machine, Network } from "./network.ts";
-import type { Checker, Operation } from "./observer.ts";
+import type { Checker, Operation, RecordedEvent } from "./observer.ts";
 import { Operator } from "./operator.ts";
 import { moments, type Plan, planOf } from "./plan.ts";
 import { Timeline } from "./timeline.ts";
@@ -30,8 +30,17 @@ export interface RunResult {
   events: number;
   operations: number;
   outcomes: Map<string, number>;
+  rollouts: Rollouts;
   lines: string[];
   plan: Plan;
+}
+
+/** How many rollouts ended in which way. */
+export interface Rollouts {
+  done: number;
+  failed: number;
+  /** Of those that failed: by their answers. */
+  judged: number;
 }
 
 export interface RunOptions {
@@ -55,6 +64,7 @@ export class World {
   readonly clients: SimulatedClient[];
   readonly operations: Operation[] = [];
   readonly outcomes = new Map<string, number>();
+  readonly rollouts: Rollouts = { done: 0, failed: 0, judged: 0 };
   failure: Failure | null = null;
   hasFaults = true;
   isLoaded = true;
@@ -160,6 +170,14 @@ export class World {
     this.tell("runStarted", run, operation);
   }
 
+  eventRecorded(event: RecordedEvent): void {
+    const { kind, message } = event;
+    if (kind === "rollout_done") this.rollouts.done++;
+    if (kind === "rollout_failed") this.rollouts.failed++;
+    if (kind === "rollout_failed" && /(more|as long) (is|are) allowed$/.test(message)) this.rollouts.judged++;
+    this.tell("eventRecorded", event);
+  }
+
   restartManager(delayMs: number): void {
     this.later(delayMs, () => {
       if (this.manager.process !== null) return;
@@ -167,14 +185,21 @@ export class World {
     });
   }
 
-  cordon(agent: string, cordoned: boolean): void {
+  /** Takes no more replicas, is drained of those it has, or is open again. */
+  cordon(agent: string, how: "cordon" | "drain" | "uncordon"): void {
     const { core, store } = this.manager;
     if (core.agents.get(agent) === undefined) return;
-    const flags = { cordoned, draining: false };
+    const flags = { cordoned: how !== "uncordon", draining: how === "drain" };
     store.agents.setFlags(agent, flags);
     core.agents.setFlags(agent, flags);
     core.controller.changed();
-    this.trace.note("cordon", agent, cordoned ? "on" : "off");
+    this.trace.note(how, agent);
+  }
+
+  /** Nothing is wrong with its line now. */
+  hasGoodLine(machine: Machine): boolean {
+    const { latencyMs, bytesPerMs } = this.#lines.get(machine)!;
+    return !machine.isHole && machine.latencyMs === latencyMs && machine.bytesPerMs === bytesPerMs;
   }
 
   /** The machine's line is as it was. */
@@ -207,7 +232,10 @@ export class World {
     this.manager.writesToCrash = Infinity;
     for (const machine of this.#lines.keys()) this.mend(machine);
     this.manager.process?.thaw();
-    for (const agent of this.agents) agent.process?.thaw();
+    for (const agent of this.agents) {
+      agent.wake();
+      agent.process?.thaw();
+    }
     for (const client of this.clients) {
       client.thaw();
       client.resumeReading();
@@ -234,6 +262,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     events: world.timeline.count,
     operations: world.operations.length,
     outcomes: world.outcomes,
+    rollouts: world.rollouts,
     lines: world.trace.lines,
     plan: world.plan,
   };

@@ -40,7 +40,11 @@ export function addDeploy(program: Command, context: CommandContext): void {
     .option("-f, --file <file>", "everything from a file instead (one replicaSet, docs/configuration.md)")
     .option("--name <name>", "the replicaSet's name")
     .option("--version <version>", "your own word for this revision, e.g. 1.2.0")
-    .option("--replicas <count>", 'on how many agents, or "all"; a set keeps what it has', replicaCount)
+    .option(
+      "--replicas <count>",
+      'on how many agents, or "all" (default: as many as it has, 1 when new)',
+      replicaCount,
+    )
     .option("--label <key=value>", "only on agents with this label; may be repeated", keyValue)
     .option("--no-wait", "don't follow the rollout")
     .option("--dry-run", "only print what would change")

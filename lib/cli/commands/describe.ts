@@ -158,9 +158,12 @@ function describeAgent(agent: AgentView, look: Look): string {
   return formatFields(fields, look) + heading("Replicas", look) + formatTable(agent.replicas, columns, look);
 }
 
-function healthOf({ health, cordoned, draining }: AgentView): string {
-  if (draining) return `${health}, drained (what it runs moves to others)`;
-  return cordoned ? `${health}, cordoned (takes no new replicas)` : health;
+function healthOf({ health, damped, cordoned, draining }: AgentView): string {
+  const words: string[] = [health];
+  if (damped) words.push(`damped until ${formatMoment(damped.untilMs)} (others are asked first)`);
+  if (draining) words.push("drained (what it runs moves to others)");
+  else if (cordoned) words.push("cordoned (takes no new replicas)");
+  return words.join(", ");
 }
 
 function describeReplicaSet(set: ReplicaSetView, look: Look): string {

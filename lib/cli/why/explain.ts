@@ -2,6 +2,7 @@
  * Why a replicaSet or an agent is as it is, in plain words: what the manager decided and recorded, not what might be. Pure:
  * views and events of the API → lines.
  */
+import { limits } from "../../limits.ts";
 import type { AgentView, EventView, ReplicaSetView, ReplicaView } from "../../protocol/views.ts";
 import { formatMoment, formatMs } from "../tables.ts";
 import { counted } from "../../words.ts";
@@ -24,6 +25,8 @@ const decisions = new Set([
   "agent_uncordoned",
   "agent_suspect",
   "agent_lost",
+  "agent_damped",
+  "agent_undamped",
   "agent_ready",
   "agent_returned",
 ]);
@@ -56,6 +59,17 @@ export function explainAgent(agent: AgentView, events: readonly EventView[]): st
   const lines = health === "lost"
     ? [`${name} is lost: it was last seen at ${formatMoment(agent.lastSeenAtMs)}, with ${many}`]
     : [`${name} is ${health} and runs ${many}`];
+  if (agent.damped) {
+    lines.push(
+      `It is damped: it was lost again and again (weight ${agent.flapPenalty ?? 0}, used again at ` +
+        `${limits.dampingReuse}); it gets requests only where nobody else can serve, until ` +
+        `${formatMoment(agent.damped.untilMs)} if it is not lost again`,
+    );
+  } else if (agent.flapPenalty !== undefined) {
+    lines.push(
+      `It was lost of late (weight ${agent.flapPenalty}); beyond ${limits.dampingPenalty} others are asked first`,
+    );
+  }
   if (agent.draining) {
     const left = replicas.length > 0
       ? "what it runs moves to others, and requests that run there end first"

@@ -38,7 +38,12 @@ const hotC = 80;
 export function explainEndpoint(facts: EndpointFacts): string[] {
   const refused = explainUnready(facts);
   if (refused.length > 0) return [...refused, ...explainFailures(facts)];
-  return [...explainSpeed(facts), ...explainCapacity(facts), ...explainFailures(facts)];
+  return [
+    ...explainSpeed(facts),
+    ...explainCapacity(facts),
+    ...explainDamping(facts),
+    ...explainFailures(facts),
+  ];
 }
 
 function explainUnready({ endpoint, set }: EndpointFacts): string[] {
@@ -153,6 +158,13 @@ function explainCapacity({ endpoint, set }: EndpointFacts): string[] {
   return [
     `  ${own}; ${where}${endpoint.readyReplicas < set.wanted ? `; more: client why ${set.name}` : ""}`,
   ];
+}
+
+function explainDamping({ set, agents }: EndpointFacts): string[] {
+  const runs = new Set(set.placements.filter(({ state }) => state === "ready").map(({ agent }) => agent));
+  return agents.filter(({ name, damped }) => damped && runs.has(name)).map(({ name }) =>
+    `  ${name} was lost again and again: others are asked first; more: client why ${name}`
+  );
 }
 
 const advice: Partial<Record<RequestView["code"], string>> = {

@@ -129,10 +129,14 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
   });
 }
 
-/** Throws `invalid_request` with near misses for what is no kind of event. */
-function kindOf(c: ApiContext): EventKind | undefined {
-  const name = c.req.query("kind");
-  if (name === undefined || name === "") return undefined;
+/** One kind, or several with commas between. Throws `invalid_request` with near misses for what is no kind of event. */
+function kindOf(c: ApiContext): string | undefined {
+  const names = c.req.query("kind");
+  if (names === undefined || names === "") return undefined;
+  return names.split(",").map(requireKind).join();
+}
+
+function requireKind(name: string): EventKind {
   const kind = eventKindOf(name);
   if (kind !== undefined) return kind;
   const shown = JSON.stringify(name.slice(0, 60));

@@ -173,5 +173,16 @@ Deno.test("failures are told by kind, the most frequent first, with the newest o
     lines[0],
     /module_failed 812 times in the last 15 min: its code threw; one said: no disk \(/,
   );
-  assert.match(lines[1], /queue_full once .*queue\.max/);
+  assert.match(lines[1], /queue_full once .*longer than the deadline allows; more replicas/);
+});
+
+Deno.test("a damped agent that runs it is named", () => {
+  const given = facts([request({ runMs: 30 })]);
+  given.agents = [agent("pi-1"), { ...agent("pi-2"), damped: { untilMs: 0 } }, {
+    ...agent("pi-3"),
+    damped: { untilMs: 0 },
+  }];
+  assert.deepEqual(explainEndpoint(given).slice(2), [
+    "  pi-2 was lost again and again: others are asked first; more: client why pi-2",
+  ]);
 });

@@ -31,8 +31,9 @@ export function converges(world: World): Checker {
         } ${why}`,
       );
     }
-    // Nothing earlier is known to be good: what serves goes on.
-    if (rollout?.state === "failed" && !good) return;
+    // Nothing earlier is known to be good: what serves goes on. Nor is there anything to fill up with beside what is held.
+    const isPaused = rollout?.state === "paused";
+    if ((rollout?.state === "failed" || isPaused) && !good) return;
     const target = rollout?.state === "failed" ? good! : current;
     const asked = set.replicasOverride ?? target.specification.replicas;
     const [least, most] = asked === "all"
@@ -45,7 +46,8 @@ export function converges(world: World): Checker {
     );
     const runs = able.filter((agent) =>
       agent.reports.some((report) =>
-        report.replicaSet === set.name && report.revision === target.revision && report.state === "ready"
+        report.replicaSet === set.name && (isPaused || report.revision === target.revision) &&
+        report.state === "ready"
       )
     );
     // One that was done on no replica, and fails on the first, is known to be bad only now.

@@ -1,113 +1,172 @@
 /**
  * Fair between clients: while one waits for an endpoint, no other is given more than a few turns before it, however
- * much it asks for. Deficit round robin with equal shares gives each client a turn per round.
+ * much it asks for.
  */
-import { frameBodyAt, frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { limits } from "../../../lib/limits.ts";
+import { frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
-/** The rest of the round in which it began to wait, the one in which it is served, and what agents gave back between. */
-const turnsMax = 6;
+/**
+ * In deficit round robin each flow that waits has one turn per round (Shreedhar and Varghese, "Efficient fair queuing
+ * using deficit round robin", 1996), and a turn is one request where all cost one quantum: so between two turns of one
+ * that waits, and from its coming to its first, each other has one. What is run again goes to the front and takes its
+ * client's turn, but is no second one for the others.
+ */
+const turnsMax = 1;
 
-interface Waiting {
+interface Asked {
   connection: Connection;
-  set: string;
   endpoint: string;
+  /** Not sent to an agent yet. */
+  waits: boolean;
+  /** Counted in its line. */
+  joined: boolean;
+  /** On which it was asked before. While that is open, it can't be told whose turn it is. */
+  before: Connection | undefined;
+}
+
+/** One connection's requests that wait for one endpoint. */
+interface Line {
+  waiting: number;
+  /** The turn that was the last when it began to wait, or its own last one. */
+  since: number;
 }
 
 export function fair(world: World): Checker {
   const name = "fair between clients";
-  /** Asked and not sent to an agent yet, by operation. */
-  const waiting = new Map<number, Waiting>();
+  /** Without an answer, by operation. */
+  const asked = new Map<number, Asked>();
   /** Operations by connection and id. */
-  const asked = new Map<Connection, Map<number, number>>();
-  /** How many of its requests wait, by connection and endpoint. */
-  const counts = new Map<Connection, Map<string, number>>();
-  /** Turns of one connection since another began to wait or had its own turn, by both and the set. */
-  const turns = new Map<string, number>();
-  const key = (set: string, waits: Connection, served: Connection) => `${set} ${waits.id} ${served.id}`;
+  const ids = new Map<Connection, Map<number, number>>();
+  /** Who waits for an endpoint, the one with the oldest `since` first. */
+  const lines = new Map<string, Map<Connection, Line>>();
+  /** The last turns of a connection, by endpoint; one more of them than one may have. */
+  const turns = new Map<Connection, Map<string, number[]>>();
+  let turn = 0;
+  /** The manager takes the requests of a packet one by one: they wait once it has taken them all. */
+  let arriving: Asked[] = [];
+  let arrivedWith = 0;
 
-  function count({ connection, endpoint }: Waiting, difference: 1 | -1): number {
-    const own = counts.get(connection);
-    const next = (own?.get(endpoint) ?? 0) + difference;
-    if (next > 0) own?.set(endpoint, next);
-    else own?.delete(endpoint);
-    return next;
+  function settleArrivals(): void {
+    if (arrivedWith === world.timeline.count) return;
+    for (const one of arriving.splice(0)) if (one.waits) join(one);
+    arrivedWith = world.timeline.count;
   }
 
-  function forgetTurns(set: string, waits: Connection): void {
-    for (const served of counts.keys()) turns.delete(key(set, waits, served));
+  function join(one: Asked): void {
+    const { connection, endpoint } = one;
+    one.joined = true;
+    let line = lines.get(endpoint);
+    if (!line) lines.set(endpoint, line = new Map());
+    const own = line.get(connection);
+    if (own) own.waiting++;
+    else line.set(connection, { waiting: 1, since: turn });
   }
 
-  function leave(n: number): Waiting | undefined {
-    const left = waiting.get(n);
-    if (left === undefined) return undefined;
-    waiting.delete(n);
-    count(left, -1);
-    return left;
+  function leave(one: Asked): void {
+    if (!one.waits) return;
+    one.waits = false;
+    if (!one.joined) return;
+    const line = lines.get(one.endpoint);
+    const own = line?.get(one.connection);
+    if (own && --own.waiting === 0) line!.delete(one.connection);
   }
 
-  function serve({ connection, set, endpoint }: Waiting): void {
-    for (const [other, own] of counts) {
-      if (other === connection || !own.has(endpoint)) continue;
-      const at = key(set, other, connection);
-      const taken = (turns.get(at) ?? 0) + 1;
-      turns.set(at, taken);
-      if (taken <= turnsMax) continue;
-      world.fail(
-        name,
-        `${connection.name} had ${taken} turns at ${endpoint} while ${other.name} waited for it`,
-      );
+  /** It has had a turn at the set, or takes none: what it waits for there it waits for from now on. */
+  function restart(connection: Connection, set: string): void {
+    for (const [endpoint, line] of lines) {
+      const own = line.get(connection);
+      if (!own || !endpoint.startsWith(`${set}/`)) continue;
+      own.since = turn;
+      line.delete(connection);
+      line.set(connection, own);
     }
-    forgetTurns(set, connection);
+  }
+
+  function noteTurn(connection: Connection, endpoint: string): void {
+    let own = turns.get(connection);
+    if (!own) turns.set(connection, own = new Map());
+    const last = own.get(endpoint) ?? [];
+    own.set(endpoint, last);
+    last.push(turn);
+    if (last.length <= turnsMax) return;
+    if (last.length > turnsMax + 1) last.shift();
+    const set = endpoint.split("/")[0];
+    for (const [other, { since }] of [...lines.get(endpoint) ?? []]) {
+      if (other === connection) continue;
+      if (since >= last[0]) return;
+      // Who does not read what it gets is passed over.
+      if (other.bufferedBytes() > limits.sendBufferBytesHigh) restart(other, set);
+      else {
+        world.fail(
+          name,
+          `${connection.name} had more than ${turnsMax} turns at ${endpoint} while ${other.name} waited for it`,
+        );
+      }
+    }
+  }
+
+  function serve(one: Asked): void {
+    settleArrivals();
+    turn++;
+    // What is run again has had its turn before, but takes another.
+    const counts = one.waits && !(one.before && ids.has(one.before));
+    leave(one);
+    if (counts) noteTurn(one.connection, one.endpoint);
+    restart(one.connection, one.endpoint.split("/")[0]);
+  }
+
+  function forget(connection: Connection): void {
+    for (const n of ids.get(connection)?.values() ?? []) {
+      const one = asked.get(n);
+      if (one?.connection !== connection) continue;
+      one.waits = false;
+      asked.delete(n);
+    }
+    ids.delete(connection);
+    turns.delete(connection);
+    for (const line of lines.values()) line.delete(connection);
   }
 
   return {
     name,
     connectionOpened(connection) {
-      if (connection.kind !== "client") return;
-      asked.set(connection, new Map());
-      counts.set(connection, new Map());
+      if (connection.kind === "client") ids.set(connection, new Map());
     },
-    connectionClosed(connection) {
-      for (const n of asked.get(connection)?.values() ?? []) waiting.delete(n);
-      asked.delete(connection);
-      counts.delete(connection);
-    },
+    connectionClosed: forget,
     managerEnded() {
-      for (const map of [waiting, asked, counts, turns]) map.clear();
+      for (const map of [asked, ids, lines, turns]) map.clear();
+      arriving = [];
     },
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request || connection.kind !== "client") return;
       const n = operationIn(bytes, at);
-      const endpoint = frameName(bytes, at);
-      const one: Waiting = { connection, endpoint, set: endpoint.split("/")[0] };
+      const before = asked.get(n);
       // Sent again while the manager still believes in the connection before.
-      leave(n);
-      waiting.set(n, one);
-      asked.get(connection)?.set(frameId(bytes, at), n);
-      if (count(one, 1) === 1) forgetTurns(one.set, connection);
+      if (before) leave(before);
+      const endpoint = frameName(bytes, at);
+      const one = { connection, endpoint, waits: true, joined: false, before: before?.connection };
+      asked.set(n, one);
+      ids.get(connection)?.set(frameId(bytes, at), n);
+      settleArrivals();
+      arriving.push(one);
     },
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
       if (connection.kind === "agent") {
-        if (op !== Op.request) return;
-        const served = leave(operationIn(bytes, at));
-        if (served) serve(served);
+        const one = op === Op.request ? asked.get(operationIn(bytes, at)) : undefined;
+        if (one) serve(one);
       } else if (op === Op.reply || op === Op.error) {
-        const own = asked.get(connection);
+        const own = ids.get(connection);
         const n = own?.get(frameId(bytes, at));
-        if (n === undefined) return;
+        const one = n === undefined ? undefined : asked.get(n);
+        if (one?.connection !== connection) return;
         own!.delete(frameId(bytes, at));
-        leave(n);
+        leave(one);
+        asked.delete(n!);
       }
     },
   };
-}
-
-/** The number in a request's input, which begins with `{"n":`. */
-function operationIn(bytes: Uint8Array, at: number): number {
-  let n = 0;
-  for (let i = frameBodyAt(bytes, at) + 5; bytes[i] >= 48 && bytes[i] <= 57; i++) n = n * 10 + bytes[i] - 48;
-  return n;
 }

@@ -4,6 +4,7 @@
  * ends by its deadline.
  */
 import { frameA, frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import type { SimulatedClient } from "../client.ts";
 import type { Checker, Connection, Operation } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -19,6 +20,7 @@ export function oneOutcome(world: World): Checker {
   const asked = new Map<Connection, Map<number, number>>();
   const open = new Set<Operation>();
   let managerRanMs = 0;
+  let clients: Map<string, SimulatedClient> | null = null;
   return {
     name,
     operationStarted: (operation) => void open.add(operation),
@@ -53,8 +55,9 @@ export function oneOutcome(world: World): Checker {
         }
       }
       for (const operation of open) if (operation.orphaned) open.delete(operation);
+      clients ??= new Map(world.clients.map((client) => [client.name, client]));
       for (const operation of open) {
-        const client = world.clients.find((one) => one.name === operation.by);
+        const client = clients.get(operation.by);
         if (client?.process?.state !== "running") continue;
         const dueMs = Math.max(operation.startedMs + operation.timeoutMs, client.wokenMs);
         if (dueMs + clientGraceMs > nowMs) continue;

@@ -1,0 +1,103 @@
+/**
+ * A rollout that goes on gets ahead: while a replica of it is on its way on a healthy agent, one more is available, or it
+ * has failed, within its `deadlineMs`; while none is, it says what it waits for, or goes on once a canary's stage or
+ * the judge's wait is over. So it ends in done, paused or rolled back; `converges` says that it does at the end.
+ */
+import type { AgentRecord } from "../../../lib/cluster/agents.ts";
+import { fitsPlacement } from "../../../lib/deployment/placement.ts";
+import type { RolloutRecord } from "../../../lib/deployment/plan.ts";
+import { limits } from "../../../lib/limits.ts";
+import type { StoredSet } from "../../../lib/store/deployments.ts";
+import type { Checker } from "../observer.ts";
+import type { World } from "../world.ts";
+
+/** How much later than it must a rollout may end; seconds are what is looked at. */
+const graceMs = 2000;
+
+interface Watch {
+  /** The rollout, its stage and whether something is on its way. */
+  what: string;
+  availableMax: number;
+  /** On the manager's clock. */
+  sinceMs: number;
+}
+
+export function rolloutsEnd(world: World): Checker {
+  const name = "rollouts end";
+  let watches = new Map<string, Watch>();
+  /** Of each agent, what it last called ready. */
+  const ready = new Map<string, Set<string>>();
+
+  function look(set: StoredSet, rollout: Readonly<RolloutRecord>, nowMs: number): void {
+    const { controller, agents } = world.manager.core;
+    const { minReadyMs, deadlineMs, steps = [] } = set.current.specification.rollout;
+    const holders = agents.list().filter((agent) =>
+      agent.health === "ready" &&
+      controller.assignments(agent.name).some((one) =>
+        one.replicaSet === set.name && one.revision === rollout.toRevision
+      )
+    );
+    const isAvailable = ({ reports }: AgentRecord) =>
+      reports.some(({ replicaSet, revision, readySinceMs }) =>
+        replicaSet === set.name && revision === rollout.toRevision && readySinceMs !== undefined &&
+        nowMs - readySinceMs >= minReadyMs
+      );
+    const available = holders.filter(isAvailable).length;
+    const isRising = available < holders.length;
+    const what = `${rollout.toRevision} ${rollout.startedAtMs} ${rollout.step} ${isRising}`;
+    const watch = watches.get(set.name);
+    // Agents that may come back are waited for until others take over.
+    const { placement } = set.current.specification;
+    const isAway = agents.list().some((agent) =>
+      agent.health !== "ready" && fitsPlacement(agent.labels, placement)
+    );
+    const isExcused = !isRising && (isAway || controller.pendingReason(set.name) !== undefined);
+    const isAhead = watch?.what !== what || available > watch.availableMax ||
+      holders.some(({ healthSinceMs }) => healthSinceMs > watch.sinceMs);
+    if (!watch || isAhead || isExcused) {
+      const best = watch?.what === what ? watch.availableMax : 0;
+      watches.set(set.name, { what, availableMax: Math.max(best, available), sinceMs: nowMs });
+      return;
+    }
+    const holdMs = rollout.step === undefined ? 0 : steps[rollout.step]?.holdMs ?? 0;
+    const allowedMs = (isRising ? deadlineMs : Math.max(limits.judgeWaitMs, holdMs)) + graceMs;
+    if (nowMs - watch.sinceMs <= allowedMs) return;
+    world.fail(
+      name,
+      `the rollout of ${set.name} to revision ${rollout.toRevision} has not got ahead for ` +
+        `${Math.round(nowMs - watch.sinceMs)} ms, ${isRising ? "with" : "without"} a replica on its way`,
+    );
+  }
+
+  return {
+    name,
+    managerStarted() {
+      watches.clear();
+      ready.clear();
+    },
+    /** A replica that was ready for less than a second counts, too: its time begins anew when it is started again. */
+    managerGotMessage({ name: agent }, message) {
+      if (message.type !== "state") return;
+      const now = message.replicas.filter(({ state }) => state === "ready");
+      const before = ready.get(agent);
+      for (const { replicaSet, revision } of now) {
+        if (!before?.has(`${replicaSet} ${revision}`)) watches.delete(replicaSet);
+      }
+      ready.set(agent, new Set(now.map(({ replicaSet, revision }) => `${replicaSet} ${revision}`)));
+    },
+    tick() {
+      if (!world.manager.isUp) return;
+      const { controller } = world.manager.core;
+      const nowMs = world.manager.process!.clock.monotonicMs();
+      const underWay = new Map<string, Watch>();
+      for (const set of controller.sets) {
+        const rollout = controller.rollout(set.name);
+        if (rollout?.state !== "progressing") continue;
+        look(set, rollout, nowMs);
+        const watch = watches.get(set.name);
+        if (watch) underWay.set(set.name, watch);
+      }
+      watches = underWay;
+    },
+  };
+}
