@@ -97,18 +97,19 @@ export class BitReader {
   }
 }
 
-/** The order in which these numbers take the fewest bits, or hardly more. */
+/** The order in which these numbers take the fewest bits, the lowest of several. */
 export function bestOrder(numbers: readonly number[]): number {
-  let order = 0;
-  let bits = bitsOf(numbers, 0);
-  // What a number takes falls with the order and then rises, so the first one that is no better ends the search.
-  while (order < orderMax) {
-    const next = bitsOf(numbers, order + 1);
-    if (next >= bits) break;
-    bits = next;
-    order += 1;
+  let best = 0;
+  let fewest = bitsOf(numbers, 0);
+  // With orders beyond that of the largest number, each takes one bit more per order.
+  const last = Math.min(orderMax, bitLength(Math.max(1, ...numbers)));
+  for (let order = 1; order <= last; order++) {
+    const bits = bitsOf(numbers, order);
+    if (bits >= fewest) continue;
+    best = order;
+    fewest = bits;
   }
-  return order;
+  return best;
 }
 
 function bitsOf(numbers: readonly number[], order: number): number {
