@@ -241,13 +241,16 @@ export class Dispatcher {
     if (set.queue.size === 0 || set.pumping) return;
     set.pumping = true;
     const nowMs = this.#clock.monotonicMs();
+    const canServe = (endpoint: string) => this.#fleet.canServe(endpoint);
+    const isTooLate = (pending: Pending) =>
+      pending.isTooLate(this.#fleet.targets.get(pending.endpoint)!.roundTrip.meanMs, nowMs);
     try {
       for (;;) {
-        const pending = set.queue.shift((endpoint) => this.#fleet.canServe(endpoint));
+        const pending = set.queue.shift(canServe, isTooLate);
         if (!pending) break;
         pending.node = null;
         const target = this.#fleet.targets.get(pending.endpoint)!;
-        if (pending.isTooLate(target.roundTrip.meanMs, nowMs)) this.#expireQueued(pending, nowMs);
+        if (isTooLate(pending)) this.#expireQueued(pending, nowMs);
         else this.#run(pending, target, chooseFor(target, nowMs, this.#random)!, nowMs);
       }
     } finally {

@@ -53,6 +53,8 @@ const quantum = 1;
 const shareTurnsMin = 8;
 const shareTurnsMax = 128;
 
+const never = () => false;
+
 export class FairQueue<Entry> {
   #flows = new Map<string, Flow<Entry>>();
   #topics = new Map<string, Topic>();
@@ -133,8 +135,11 @@ export class FairQueue<Entry> {
     return this.#added(node);
   }
 
-  /** Takes the next entry among those whose endpoint can be served; `canServe` is asked once per endpoint at most. */
-  shift(canServe: (endpoint: string) => boolean): Entry | null {
+  /**
+   * Takes the next entry among those whose endpoint can be served; `canServe` is asked once per endpoint at most. One
+   * that `isOver` comes out as well, but will not be served: its client keeps its turn.
+   */
+  shift(canServe: (endpoint: string) => boolean, isOver: (entry: Entry) => boolean = never): Entry | null {
     this.#round++;
     let flow = this.#first;
     for (let blocked = 0; flow && blocked < this.#flows.size;) {
@@ -145,6 +150,10 @@ export class FairQueue<Entry> {
         blocked++;
         flow = flow.next;
         continue;
+      }
+      if (isOver(node.entry)) {
+        this.remove(node);
+        return node.entry;
       }
       blocked = 0;
       if (this.#credited !== flow) flow.deficit += quantum;

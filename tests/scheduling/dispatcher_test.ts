@@ -252,6 +252,21 @@ Deno.test("what is past its deadline gets no slot, even when the timer is late",
   rig.dispatcher.close();
 });
 
+Deno.test("a client whose request is too late for a slot gives it to its own next one, not to others", () => {
+  const rig = new Rig(images());
+  const agent = rig.connect("pi-1", [reportOf("images", ["resize"], { slots: 1 })]);
+  const [hasty, other] = ["hasty", "other"].map((id) => requesterNamed(id));
+  rig.request(other, "images/resize", { id: 1 });
+  rig.request(hasty, "images/resize", { id: 2, a: 50 });
+  rig.request(hasty, "images/resize", { id: 3, a: 500 });
+  for (const id of [4, 5]) rig.request(other, "images/resize", { id, a: 600 });
+  rig.clock.monotonicMs = () => 100;
+  rig.reply("pi-1", agent.sink.frames[0].id);
+  assert.deepEqual(hasty.sink.frames.map((frame) => [frame.op, frame.id]), [[Op.error, 2]]);
+  assert.equal(agent.sink.of(Op.request)[1].a, 400);
+  rig.dispatcher.close();
+});
+
 Deno.test("late replies, double replies and replies from the wrong agent are dropped", () => {
   const rig = new Rig(images());
   const agent = rig.connect("pi-1", [reportOf("images", ["resize"])]);

@@ -94,6 +94,15 @@ Deno.test("what is run again first gives nobody else a second turn", () => {
   assert.deepEqual(order, ["a1", "c0", "b1", "a2"]);
 });
 
+Deno.test("what is over comes out without costing its client the turn", () => {
+  const queue = new FairQueue<string>();
+  for (const entry of ["a1 over", "a2 over", "a3", "a4"]) queue.push("a", "e", entry);
+  for (const entry of ["b1", "b2 over", "b3"]) queue.push("b", "e", entry);
+  const order: (string | null)[] = [];
+  while (queue.size > 0) order.push(queue.shift(always, (entry) => entry.endsWith("over")));
+  assert.deepEqual(order, ["a1 over", "a2 over", "a3", "b1", "a4", "b2 over", "b3"]);
+});
+
 Deno.test("`pushFront()` goes before everything of its client", () => {
   const queue = new FairQueue<string>();
   queue.push("a", "e", "a1");

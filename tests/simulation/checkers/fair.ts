@@ -1,6 +1,6 @@
 /**
- * Fair between clients: while one waits for an endpoint, no other is given more than a few turns before it, however
- * much it asks for.
+ * Fair between clients: while one waits for an endpoint, no other is given more than one turn before it, however much
+ * it asks for. Only what is sent to an agent is a turn: whose request is refused in the queue still has its own to come.
  */
 import { limits } from "../../../lib/limits.ts";
 import { frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
@@ -17,6 +17,7 @@ import type { World } from "../world.ts";
 const turnsMax = 1;
 
 interface Asked {
+  n: number;
   connection: Connection;
   endpoint: string;
   /** Not sent to an agent yet. */
@@ -34,100 +35,124 @@ interface Line {
   since: number;
 }
 
-export function fair(world: World): Checker {
-  const name = "fair between clients";
-  /** Without an answer, by operation. */
-  const asked = new Map<number, Asked>();
-  /** Operations by connection and id. */
-  const ids = new Map<Connection, Map<number, number>>();
+/** Who waits where since which turn, and whose the last turns were. */
+class Turns {
   /** Who waits for an endpoint, the one with the oldest `since` first. */
-  const lines = new Map<string, Map<Connection, Line>>();
+  readonly #lines = new Map<string, Map<Connection, Line>>();
   /** The last turns of a connection, by endpoint; one more of them than one may have. */
-  const turns = new Map<Connection, Map<string, number[]>>();
-  let turn = 0;
+  readonly #taken = new Map<Connection, Map<string, number[]>>();
+  #last = 0;
   /** The manager takes the requests of a packet one by one: they wait once it has taken them all. */
-  let arriving: Asked[] = [];
-  let arrivedWith = 0;
+  #arriving: Asked[] = [];
+  #arrivedWith = 0;
 
-  function settleArrivals(): void {
-    if (arrivedWith === world.timeline.count) return;
-    for (const one of arriving.splice(0)) if (one.waits) join(one);
-    arrivedWith = world.timeline.count;
+  /** `event`: the number of the timeline's event that is under way. */
+  arrive(one: Asked, event: number): void {
+    this.#settleArrivals(event);
+    this.#arriving.push(one);
   }
 
-  function join(one: Asked): void {
+  leave(one: Asked): void {
+    const { connection, endpoint, waits, joined } = one;
+    one.waits = false;
+    if (!waits || !joined) return;
+    const line = this.#lines.get(endpoint);
+    const own = line?.get(connection);
+    if (own && --own.waiting === 0) line!.delete(connection);
+  }
+
+  /** It is served. Returns those who have waited for longer than they may by that; nobody unless it `counts`. */
+  take(one: Asked, counts: boolean, event: number): Connection[] {
+    this.#settleArrivals(event);
+    this.leave(one);
+    const { connection, endpoint } = one;
+    this.#last++;
+    const waited = counts ? this.#waitedTooLong(connection, endpoint) : [];
+    this.#restart(connection, endpoint);
+    return waited;
+  }
+
+  forget(connection: Connection): void {
+    this.#taken.delete(connection);
+    for (const line of this.#lines.values()) line.delete(connection);
+  }
+
+  clear(): void {
+    this.#lines.clear();
+    this.#taken.clear();
+    this.#arriving = [];
+  }
+
+  #settleArrivals(event: number): void {
+    if (this.#arrivedWith === event) return;
+    for (const one of this.#arriving.splice(0)) if (one.waits) this.#join(one);
+    this.#arrivedWith = event;
+  }
+
+  #join(one: Asked): void {
     const { connection, endpoint } = one;
     one.joined = true;
-    let line = lines.get(endpoint);
-    if (!line) lines.set(endpoint, line = new Map());
+    let line = this.#lines.get(endpoint);
+    if (!line) this.#lines.set(endpoint, line = new Map());
     const own = line.get(connection);
     if (own) own.waiting++;
-    else line.set(connection, { waiting: 1, since: turn });
+    else line.set(connection, { waiting: 1, since: this.#last });
   }
 
-  function leave(one: Asked): void {
-    if (!one.waits) return;
-    one.waits = false;
-    if (!one.joined) return;
-    const line = lines.get(one.endpoint);
-    const own = line?.get(one.connection);
-    if (own && --own.waiting === 0) line!.delete(one.connection);
+  #waitedTooLong(connection: Connection, endpoint: string): Connection[] {
+    let own = this.#taken.get(connection);
+    if (!own) this.#taken.set(connection, own = new Map());
+    const last = own.get(endpoint) ?? [];
+    own.set(endpoint, last);
+    last.push(this.#last);
+    if (last.length <= turnsMax) return [];
+    if (last.length > turnsMax + 1) last.shift();
+    const waited: Connection[] = [];
+    for (const [other, { since }] of [...this.#lines.get(endpoint) ?? []]) {
+      if (other === connection) continue;
+      if (since >= last[0]) break;
+      // Who does not read what it gets is passed over.
+      if (other.bufferedBytes() > limits.sendBufferBytesHigh) this.#restart(other, endpoint);
+      else waited.push(other);
+    }
+    return waited;
   }
 
-  /** It has had a turn at the set, or takes none: what it waits for there it waits for from now on. */
-  function restart(connection: Connection, set: string): void {
-    for (const [endpoint, line] of lines) {
+  /** It has had a turn at the endpoint's set, or takes none: what it waits for there it waits for from now on. */
+  #restart(connection: Connection, endpoint: string): void {
+    const [set] = endpoint.split("/");
+    for (const [name, line] of this.#lines) {
       const own = line.get(connection);
-      if (!own || !endpoint.startsWith(`${set}/`)) continue;
-      own.since = turn;
+      if (!own || !name.startsWith(`${set}/`)) continue;
+      own.since = this.#last;
       line.delete(connection);
       line.set(connection, own);
     }
   }
+}
 
-  function noteTurn(connection: Connection, endpoint: string): void {
-    let own = turns.get(connection);
-    if (!own) turns.set(connection, own = new Map());
-    const last = own.get(endpoint) ?? [];
-    own.set(endpoint, last);
-    last.push(turn);
-    if (last.length <= turnsMax) return;
-    if (last.length > turnsMax + 1) last.shift();
-    const set = endpoint.split("/")[0];
-    for (const [other, { since }] of [...lines.get(endpoint) ?? []]) {
-      if (other === connection) continue;
-      if (since >= last[0]) return;
-      // Who does not read what it gets is passed over.
-      if (other.bufferedBytes() > limits.sendBufferBytesHigh) restart(other, set);
-      else {
-        world.fail(
-          name,
-          `${connection.name} had more than ${turnsMax} turns at ${endpoint} while ${other.name} waited for it`,
-        );
-      }
-    }
-  }
+export function fair(world: World): Checker {
+  const name = "fair between clients";
+  /** Without an answer, by operation; and by connection and id. */
+  const asked = new Map<number, Asked>();
+  const ids = new Map<Connection, Map<number, Asked>>();
+  const turns = new Turns();
 
   function serve(one: Asked): void {
-    settleArrivals();
-    turn++;
     // What is run again has had its turn before, but takes another.
     const counts = one.waits && !(one.before && ids.has(one.before));
-    leave(one);
-    if (counts) noteTurn(one.connection, one.endpoint);
-    restart(one.connection, one.endpoint.split("/")[0]);
+    for (const other of turns.take(one, counts, world.timeline.count)) {
+      world.fail(
+        name,
+        `${one.connection.name} had more than ${turnsMax} turns at ${one.endpoint} while ${other.name} waited for it`,
+      );
+    }
   }
 
-  function forget(connection: Connection): void {
-    for (const n of ids.get(connection)?.values() ?? []) {
-      const one = asked.get(n);
-      if (one?.connection !== connection) continue;
-      one.waits = false;
-      asked.delete(n);
-    }
-    ids.delete(connection);
-    turns.delete(connection);
-    for (const line of lines.values()) line.delete(connection);
+  /** It is answered, or nobody waits for its answer any more. */
+  function end(one: Asked): void {
+    turns.leave(one);
+    if (asked.get(one.n) === one) asked.delete(one.n);
   }
 
   return {
@@ -135,23 +160,25 @@ export function fair(world: World): Checker {
     connectionOpened(connection) {
       if (connection.kind === "client") ids.set(connection, new Map());
     },
-    connectionClosed: forget,
+    connectionClosed(connection) {
+      for (const one of ids.get(connection)?.values() ?? []) end(one);
+      ids.delete(connection);
+      turns.forget(connection);
+    },
     managerEnded() {
-      for (const map of [asked, ids, lines, turns]) map.clear();
-      arriving = [];
+      for (const map of [asked, ids, turns]) map.clear();
     },
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request || connection.kind !== "client") return;
       const n = operationIn(bytes, at);
       const before = asked.get(n);
       // Sent again while the manager still believes in the connection before.
-      if (before) leave(before);
+      if (before) turns.leave(before);
       const endpoint = frameName(bytes, at);
-      const one = { connection, endpoint, waits: true, joined: false, before: before?.connection };
+      const one = { n, connection, endpoint, waits: true, joined: false, before: before?.connection };
       asked.set(n, one);
-      ids.get(connection)?.set(frameId(bytes, at), n);
-      settleArrivals();
-      arriving.push(one);
+      ids.get(connection)?.set(frameId(bytes, at), one);
+      turns.arrive(one, world.timeline.count);
     },
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
@@ -160,12 +187,10 @@ export function fair(world: World): Checker {
         if (one) serve(one);
       } else if (op === Op.reply || op === Op.error) {
         const own = ids.get(connection);
-        const n = own?.get(frameId(bytes, at));
-        const one = n === undefined ? undefined : asked.get(n);
-        if (one?.connection !== connection) return;
+        const one = own?.get(frameId(bytes, at));
+        if (!one) return;
         own!.delete(frameId(bytes, at));
-        leave(one);
-        asked.delete(n!);
+        end(one);
       }
     },
   };
