@@ -99,9 +99,12 @@ export function open(count: number, ctx: Context) {
 }
 `;
 
-/** What stands against a replica on the agent with few open files, once it is that. */
+/** What stands against a replica on the agent with few open files, or ended the rollout that wanted it there. */
 async function reasonOf({ sqwish }: Stage): Promise<string | undefined> {
   const { replicaSets } = await overviewOf(sqwish);
-  const placements = replicaSets.flatMap(({ placements }) => placements);
-  return placements.find(({ agent, reason }) => agent === victim && /open files/.test(reason ?? ""))?.reason;
+  const reasons = replicaSets.flatMap(({ placements, rollout }) => [
+    ...placements.filter(({ agent }) => agent === victim).map(({ reason }) => reason),
+    rollout?.reason?.includes(victim) ? rollout.reason : undefined,
+  ]);
+  return reasons.find((reason) => reason !== undefined && /open files/.test(reason));
 }
