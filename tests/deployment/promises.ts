@@ -91,9 +91,11 @@ function checkSet(
         revisions.get(agent.name)!.includes(report.revision)
       )
     ).length;
-  // Nor is one of "all" missing where there is no room for it.
-  const holds = (agent: AgentFacts) => before.get(agent.name)!.length > 0 || hasRoomFor(facts, agent, target);
-  const least = Math.min(wantedOf(false, holds), possible.filter(holds).length) -
+  // Nor is one of "all" missing where there is no room for it, whatever runs there of the revision before.
+  const takes = (agent: AgentFacts) => hasRoomFor(facts, agent, target);
+  const canRun = (agent: AgentFacts) => before.get(agent.name)!.includes(target.revision) || takes(agent);
+  const reachable = possible.filter((agent) => before.get(agent.name)!.length > 0 || takes(agent)).length;
+  const least = Math.min(wantedOf(false, canRun), reachable) -
     (isStuck ? 0 : rollout.maxUnavailable);
   promise(
     serving(after) >= Math.min(serving(before), least),
