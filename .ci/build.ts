@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Column, formatTable } from "../lib/cli/tables.ts";
+import { v8Flags } from "../lib/v8_flags.ts";
 
 export const programNames = ["manager", "agent", "client"] as const;
 export const defaultTargets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
@@ -104,9 +105,8 @@ async function compile(plan: Plan, program: string, folder: string): Promise<str
   const path = join(folder, plan.target.includes("windows") ? `${program}.exe` : program);
   const [executable, ...before] = plan.compiler;
   const args = [...before, "compile", "--quiet", "--bundle", "--minify", "--no-check", "-A"];
-  // With V8's own young generation, manager and runners (which are the agent's executable) hold twice the memory
-  // after a burst; no throughput was lost with this one.
-  if (program !== "client") args.push("--v8-flags=--max-semi-space-size=4");
+  // Runners are the agent's executable.
+  if (program !== "client") args.push(v8Flags);
   args.push("--target", plan.target, "--output", path, `${program}.ts`);
   await Deno.mkdir(folder, { recursive: true });
   const { success, stdout, stderr } = await new Deno.Command(executable, {

@@ -3,6 +3,7 @@
  * each wrote, and ends them all. Whatever happens, no child outlives `endAll()`.
  */
 import { join } from "node:path";
+import { v8Flags } from "../../lib/v8_flags.ts";
 
 /** The command line each program starts with; arguments are added behind. */
 export interface Programs {
@@ -34,10 +35,13 @@ const graceMs = 5000;
 /** How long the last words of an ended program are waited for: a child of its own may hold its outputs open. */
 const lastWordsMs = 500;
 
-/** Programs run by this very Deno from the repository's root. */
+/** Programs run by this very Deno from the repository's root, as they are compiled. */
 export function programsFromSource(root: string): Programs {
-  const run = (file: string) => [Deno.execPath(), "run", "--quiet", "-A", join(root, file)];
-  return { manager: run("manager.ts"), agent: run("agent.ts"), client: run("client.ts") };
+  const run = (file: string, ...flags: string[]) => [
+    ...[Deno.execPath(), "run", "--quiet", "-A", ...flags],
+    join(root, file),
+  ];
+  return { manager: run("manager.ts", v8Flags), agent: run("agent.ts", v8Flags), client: run("client.ts") };
 }
 
 /** Compiled programs in one folder, as `deno task build` leaves them. Throws when one is missing. */

@@ -59,6 +59,8 @@ export interface AgentRecord extends Readonly<KnownAgent> {
   readonly healthSinceMs: number;
   /** When its newest connection began, wall-clock; missing before the first since the manager's start. */
   readonly connectedAtMs?: number;
+  /** It was connected to this manager before. */
+  readonly isBack?: boolean;
   /** Missing when it was never lost. */
   readonly damping?: Damping;
   /** It gets requests only where no other can serve, and new replicas last. */
@@ -188,6 +190,7 @@ export class Agents {
       joinedAtMs: before?.joinedAtMs ?? wallMs,
       lastSeenAtMs: wallMs,
       connectedAtMs: wallMs,
+      isBack: before !== undefined && before.address !== "",
       healthSinceMs: nowMs,
       // Another machine under the same name begins anew.
       damping: same ? before?.damping : undefined,

@@ -10,6 +10,8 @@ import type { AgentHealth, RolloutView } from "../protocol/views.ts";
 export type ReportedReplica = ReplicaReport & {
   /** Monotonic time since which it has been ready without a break. */
   readySinceMs?: number;
+  /** It says so of what it was not told to run, or by the orders of an earlier connection: it gets no requests yet. */
+  unshown?: boolean;
 };
 
 export interface AgentFacts {
@@ -121,4 +123,5 @@ export interface Holding {
   state: ReplicaReport["state"] | "pending";
   reason?: string;
   readySinceMs?: number;
+  unshown?: boolean;
 }

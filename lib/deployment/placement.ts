@@ -89,17 +89,18 @@ function holdingOf(agent: AgentFacts, revision: number, report: ReportedReplica 
     state: report?.state ?? "pending",
     ...(report?.reason === undefined ? {} : { reason: report.reason }),
     ...(report?.readySinceMs === undefined ? {} : { readySinceMs: report.readySinceMs }),
+    ...(report?.unshown ? { unshown: true } : {}),
   };
 }
 
-/** Serves requests now. */
+/** Serves requests now, or will once its agent has said by which handle. */
 export function isServing(holding: Holding): boolean {
   return holding.state === "ready" && holding.agent.health === "ready";
 }
 
-/** Serves, and has for `minReadyMs`. */
+/** Gets requests, and could have for `minReadyMs`. */
 export function isAvailable(holding: Holding, minReadyMs: number, nowMs: number): boolean {
-  return isServing(holding) && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
+  return isServing(holding) && !holding.unshown && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
 }
 
 /** Where one more adds the least to the sum of load² / cores, then by name, so that equal facts give equal plans. */

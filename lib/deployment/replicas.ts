@@ -131,7 +131,7 @@ export function planReplicas(input: ReplicasInput): ReplicasPlan {
 export function keepServing(input: ReplicasInput): Holding[] {
   const serving = input.holdings.filter(({ state, agent }) => state === "ready" && !agent.draining);
   const wanted = input.replicas === "all" ? serving.length : input.replicas;
-  const kept = onePerAgent(serving, input.good?.revision).slice(0, wanted);
+  const kept = onePerAgent(serving, input.good?.revision).sort(shownFirst).slice(0, wanted);
   release(input.load, input.holdings, kept);
   return kept;
 }
@@ -204,7 +204,8 @@ function limitOf(limit: Limit | undefined, wanted: number, begun: number): numbe
 /** The one worth keeping on each agent: what serves before what does not, the good revision before the newest. */
 function onePerAgent(others: Holding[], goodRevision: number | undefined): Holding[] {
   const rank = (holding: Holding) =>
-    (isServing(holding) ? 0 : 2) + (holding.revision === goodRevision ? 0 : 1);
+    2 * (isServing(holding) ? Number(holding.unshown ?? false) : 2) +
+    (holding.revision === goodRevision ? 0 : 1);
   const best = new Map<string, Holding>();
   for (
     const holding of others.toSorted((left, right) =>
@@ -233,7 +234,9 @@ function keepWithinBounds(situation: Situation): void {
     if (rising.has(agent.name)) return 0;
     return takesNew(agent, specification, input.roomOn) ? 1 : 2;
   };
-  mayStay.sort((left, right) => preference(left) - preference(right) || order(left.agent, right.agent));
+  mayStay.sort((left, right) =>
+    shownFirst(left, right) || preference(left) - preference(right) || order(left.agent, right.agent)
+  );
 
   const missing = Math.max(0, reachable - available.length);
   const ready = mayStay.filter(isServing);
@@ -258,6 +261,11 @@ function keepWithinBounds(situation: Situation): void {
     .slice(0, Math.max(0, Math.min(needed - serving.length, room - keptRising.length)));
   situation.rising = keptRising;
   situation.others = [...serving, ...idle];
+}
+
+/** What gets no requests yet stands in for nothing that does. */
+function shownFirst(left: Holding, right: Holding): number {
+  return Number(left.unshown ?? false) - Number(right.unshown ?? false);
 }
 
 /** Two revisions share the requests. */
@@ -324,8 +332,9 @@ function makeRoom(situation: Situation, agent: AgentFacts): boolean {
   const leaving = situation.others.find((holding) => holding.agent.name === agent.name) ??
     situation.others.findLast((holding) => !isServing(holding)) ?? situation.others.at(-1);
   if (!leaving) return false;
-  const serving = available.length + situation.others.filter(isServing).length;
-  if (isServing(leaving) && serving - 1 < reachable - maxUnavailable) return false;
+  const serving = available.length + situation.others.filter((one) => isServing(one) && !one.unshown).length;
+  const left = leaving.unshown ? serving : serving - 1;
+  if (isServing(leaving) && left < reachable - maxUnavailable) return false;
   situation.others = situation.others.filter((holding) => holding !== leaving);
   return true;
 }

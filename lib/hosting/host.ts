@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { EndpointDescription, LogLine, ReplicaSpecification } from "../protocol/messages.ts";
 import type { Random } from "../random.ts";
+import { v8Flags } from "../v8_flags.ts";
 import { readOpenFiles, roomForRunners } from "./open_files.ts";
 import type { ProcessSample } from "./process_sample.ts";
 import { startRunnerProcess } from "./runner_process.ts";
@@ -104,12 +105,11 @@ export function runnerCommandFor(mainModule: string, user: RunnerUser | null = n
   return {
     path: Deno.execPath(),
     // Only what is cached and locked: a module must not make Deno fetch a package, nor change the lock file. That is
-    // by which packages are found: a fresh cache holds no lists of their versions. The small nursery halves what a
-    // runner takes.
+    // by which packages are found: a fresh cache holds no lists of their versions.
     args: [
       "run",
       "-A",
-      "--v8-flags=--max-semi-space-size=4",
+      v8Flags,
       "--no-prompt",
       "--cached-only",
       "--frozen",

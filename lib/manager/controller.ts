@@ -12,6 +12,7 @@ import {
   type Assignments,
   type DeploymentStep,
   type Move,
+  type ReportedReplica,
   type RolloutRecord,
   type SetFacts,
   stepDeployments,
@@ -176,7 +177,7 @@ export class Controller {
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
       sets: this.sets.map((set) => this.#setFacts(set)),
-      agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#ownReports(agent) })),
+      agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#shownReports(agent) })),
       assigned: this.#assignments,
       move: this.#move,
       placeAfterMs: known.every(hasJoined) ? undefined : this.#placeAfterMs,
@@ -323,9 +324,7 @@ export class Controller {
   #applyRoutes(): void {
     const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
       ...agent,
-      reports: this.#ownReports(agent).filter(({ replicaSet, revision, handle }) =>
-        this.#handles.get(handleKey(agent.name, replicaSet, revision)) === handle
-      ),
+      reports: this.#ownReports(agent).filter((report) => this.#isShown(agent.name, report)),
     }));
     // What serves now decides what exists: during a failed rollout that is the good revision.
     const current = this.sets.map((set) => set.current);
@@ -336,6 +335,20 @@ export class Controller {
       routedSplits(this.#sets.values(), this.#rollouts),
     );
     this.#options.publish(this.#routes);
+  }
+
+  /** For the plan. Who comes for the first time since this manager's start is believed: nobody has shown anything yet. */
+  #shownReports(agent: AgentRecord): ReportedReplica[] {
+    const isBelieved = !agent.isBack &&
+      agent.generation <= this.#options.bootEpoch * generationsPerStart;
+    return this.#ownReports(agent).map((report) =>
+      isBelieved || this.#isShown(agent.name, report) ? report : { ...report, unshown: true }
+    );
+  }
+
+  /** It speaks of what this manager told it to run: only such a replica gets requests. */
+  #isShown(agent: string, { replicaSet, revision, handle }: ReportedReplica): boolean {
+    return this.#handles.get(handleKey(agent, replicaSet, revision)) === handle;
   }
 
   /**

@@ -5,7 +5,7 @@
 import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
 import type { AgentRecord } from "../cluster/agents.ts";
-import { describeError } from "../errors.ts";
+import { describeError, SqwishError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter, readDiskWritten } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
@@ -81,9 +81,14 @@ export function createFront(options: FrontOptions): Front {
       await options.store.synced();
       return credentials;
     },
-    openAgent: (channel, hello) => openAgentSession(agentSession, channel, hello),
-    openClient: (channel, principal) =>
-      openClientSession(clientSession, channel, principal, ++clients.everCount),
+    openAgent(channel, hello) {
+      requireGoingOn(state);
+      return openAgentSession(agentSession, channel, hello);
+    },
+    openClient(channel, principal) {
+      requireGoingOn(state);
+      return openClientSession(clientSession, channel, principal, ++clients.everCount);
+    },
   };
   const invokeDoor = { log, port: invokePort(core, clock), signIn: signIn.signIn };
   return {
@@ -98,6 +103,11 @@ export function createFront(options: FrontOptions): Front {
       peers.close();
     },
   };
+}
+
+/** Whoever came in now would be told nothing and get no answers, and nobody would hear of it. They dial again. */
+function requireGoingOn({ stopping }: { stopping: boolean }): void {
+  if (stopping) throw new SqwishError("manager_lost", "This manager is stopping; try again in a moment");
 }
 
 /** The HTTP API over what is known now, and its live view. */

@@ -51,7 +51,10 @@ Deno.test("a compiled manager tells who may not join why", async () => {
   try {
     const refused = await cluster.client(["get", "agents"], { SQWISH_PASSWORD: "a wrong one" });
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /^client: The user name or password is wrong; sign in with `client login` \(unauthenticated\)\n$/);
+    assert.match(
+      refused.stderr,
+      /^client: The user name or password is wrong; sign in with `client login` \(unauthenticated\)\n$/,
+    );
   } finally {
     await cluster.close();
   }

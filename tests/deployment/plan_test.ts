@@ -217,6 +217,40 @@ Deno.test("`stepDeployments()` takes a returning agent's replica back as it is, 
   }
 });
 
+Deno.test("`stepDeployments()` takes nothing that serves away for what is back and gets no requests yet", () => {
+  for (const isRollout of [false, true]) {
+    const world = worldOf("one", "two");
+    world.deploy("a", 1);
+    world.settle();
+    world.lose("one");
+    world.nowMs += limits.lostGraceMs;
+    world.settle();
+    if (isRollout) world.deploy("a", 1);
+    world.return("one");
+    const one = world.machines.get("one")!;
+    one.reports = one.reports.map((report) => ({ ...report, unshown: true }));
+    const { assignments } = world.step();
+    assert.ok(assignments.get("two")!.some(({ revision }) => revision === 1), "what serves goes on");
+    assert.ok(assignments.get("one")!.every(({ revision }) => revision !== 1));
+  }
+});
+
+Deno.test("`stepDeployments()` makes no room by what serves, nor counts on what gets no requests yet", () => {
+  const world = worldOf("one", "two");
+  const rollout = { maxSurge: 0, maxUnavailable: 1, minReadyMs: 0, deadlineMs: 60_000 };
+  world.deploy("a", 2, { rollout });
+  world.settle();
+  world.assigned = new Map();
+  for (const machine of world.machines.values()) {
+    machine.reports = machine.reports.map((report) => ({ ...report, unshown: true }));
+  }
+  world.deploy("a", 2, { rollout });
+  world.step();
+  assert.equal(world.layout, "one: a@1; two: a@1");
+  world.step();
+  assert.equal(world.layout, "one: a@2; two: a@1", "once they are shown");
+});
+
 Deno.test("`stepDeployments()` leaves a suspect agent what it has and gives it nothing new", () => {
   const world = worldOf("one", "two");
   world.deploy("a", 2);

@@ -65,10 +65,10 @@ function checkSet(
   );
   // Of a cordoned agent only what it has counts: the target, and of others while a rollout is held. The last stage of a
   // canary may have ended in this step.
-  const wantedOf = (isHeld: boolean) =>
+  const wantedOf = (isHeld: boolean, counts: (agent: AgentFacts) => boolean = () => true) =>
     set.replicas === "all"
       ? agents.filter((agent) =>
-        fits(agent) && !agent.draining &&
+        counts(agent) && fits(agent) && !agent.draining &&
         (!agent.cordoned ||
           before.get(agent.name)!.some((revision) => isHeld || revision === target.revision))
       ).length
@@ -91,9 +91,12 @@ function checkSet(
         revisions.get(agent.name)!.includes(report.revision)
       )
     ).length;
-  const reachable =
-    possible.filter((agent) => before.get(agent.name)!.length > 0 || hasRoomFor(facts, agent, target)).length;
-  const least = Math.min(wantedOf(false), reachable) - (isStuck ? 0 : rollout.maxUnavailable);
+  // Nor is one of "all" missing where there is no room for it, whatever runs there of the revision before.
+  const takes = (agent: AgentFacts) => hasRoomFor(facts, agent, target);
+  const canRun = (agent: AgentFacts) => before.get(agent.name)!.includes(target.revision) || takes(agent);
+  const reachable = possible.filter((agent) => before.get(agent.name)!.length > 0 || takes(agent)).length;
+  const least = Math.min(wantedOf(false, canRun), reachable) -
+    (isStuck ? 0 : rollout.maxUnavailable);
   promise(
     serving(after) >= Math.min(serving(before), least),
     () => `from ${serving(before)} to ${serving(after)} serving, at least ${least} wanted\n${context()}`,

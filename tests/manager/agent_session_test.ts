@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
 import { encodeFrame, Flag, Op } from "../../lib/protocol/frame.ts";
+import type { Principal } from "../../lib/security/access.ts";
 import { RecordingSink } from "../scheduling/rig.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   agentHello,
   agentPrincipal,
+  clientHello,
   type ManagerRig,
   openRig,
   type Peer,
@@ -270,4 +272,54 @@ Deno.test("a manager that stops blames no agent for it", async () => {
   await settle();
   assert.deepEqual(rig.store.events.list({ kind: "agent_lost" }), []);
   rig.close();
+});
+
+Deno.test("what an agent brings back after its grace takes nobody's place before it is routed", async () => {
+  const rig = await openRig();
+  // Whoever has no account is sent away after a while.
+  await rig.accounts.add({
+    name: agentPrincipal.name,
+    role: "viewer",
+    endpoints: [],
+    password: "long enough",
+  });
+  rig.deploy("images", "export function resize() {}");
+  const first = await joined(rig);
+  await reportReady(first);
+  const { handle } = first.of("desired")[0].replicas[0];
+  const second = await joined(rig, { name: "pi-2", identity: "pi-2------------" });
+  first.channel.abandon("the line broke");
+  await settle();
+  const live = async () => {
+    for (let steps = 0; steps * limits.livenessTickMs <= limits.lostGraceMs; steps++) {
+      rig.clock.advance(limits.livenessTickMs);
+      second.send(telemetryOf(steps + 1));
+      await settle();
+    }
+  };
+  await live();
+  await reportReady(second);
+  await live();
+  assert.deepEqual(routedReplicas(rig).map(({ agent }) => agent), ["pi-2"]);
+  // By its name it would be preferred.
+  const back = await joined(rig, { replicas: [reportOf({ handle })] });
+  assert.deepEqual(back.of("desired").map(({ replicas }) => replicas), [[]]);
+  assert.deepEqual(routedReplicas(rig).map(({ agent }) => agent), ["pi-2"]);
+  rig.close();
+});
+
+Deno.test("a manager that stops lets nobody in, and they may dial again at once", async () => {
+  const rig = await openRig();
+  rig.front.close();
+  const ada: Principal = { name: "ada", role: "operator", endpoints: [] };
+  for (const [principal, hello] of [[agentPrincipal, agentHello()], [ada, clientHello()]] as const) {
+    const peer = rig.enter(principal);
+    peer.send(hello);
+    await eventually("the peer is sent away", () => peer.close !== null, 2000);
+    assert.equal(peer.of("welcome").length, 0);
+    assert.deepEqual(peer.of("bye").map(({ code }) => code), ["manager_lost"]);
+  }
+  assert.equal(rig.core.agents.list().length, 0);
+  rig.core.close();
+  rig.store.close();
 });

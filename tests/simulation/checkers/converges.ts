@@ -7,9 +7,25 @@ import type { StoredSet } from "../../../lib/store/deployments.ts";
 import type { Checker } from "../observer.ts";
 import type { World } from "../world.ts";
 
+/** By then an agent has heard what it was told, over any line that is not broken. */
+const hearsMs = 1000;
+
 export function converges(world: World): Checker {
   const name = "converges";
   const fail = (message: string) => world.fail(name, message);
+
+  /** What each agent was told to run, newest last; all before it that counted within the last `hearsMs`. */
+  const told = new Map<string, { replicas: string; untilMs: number }[]>();
+
+  /** It runs what it shall, or, where that is only just being said, what it was told before. */
+  function checkAgent(name: string, runs: string): void {
+    const shall = replicasOf(world.manager.core.controller.assignments(name));
+    if (runs === shall) return;
+    const lately = told.get(name)?.filter(({ untilMs }) => untilMs + hearsMs > world.timeline.nowMs) ?? [];
+    // Who was told something else than it shall run is not on its way there.
+    if (lately.at(-1)?.replicas === shall && lately.some(({ replicas }) => replicas === runs)) return;
+    fail(`${name} runs ${runs}, it was told to run ${shall}`);
+  }
 
   function checkSet(set: StoredSet): void {
     const { core } = world.manager;
@@ -74,6 +90,16 @@ export function converges(world: World): Checker {
 
   return {
     name,
+    managerSentMessage({ name: agent }, message) {
+      if (message.type !== "desired") return;
+      const { nowMs } = world.timeline;
+      const before = told.get(agent) ?? [];
+      if (before.length > 0) before.at(-1)!.untilMs = nowMs;
+      told.set(agent, [
+        ...before.filter(({ untilMs }) => untilMs + hearsMs > nowMs),
+        { replicas: replicasOf(message.replicas), untilMs: Infinity },
+      ]);
+    },
     converged() {
       const { core, store, isUp } = world.manager;
       if (!isUp) return fail("the manager is not up");
@@ -85,18 +111,16 @@ export function converges(world: World): Checker {
       }
       for (const set of store.deployments.loadAll()) checkSet(set);
       for (const { name: agent, agent: running } of world.agents) {
-        const told = core.controller.assignments(agent).map(({ replicaSet, revision }) =>
-          `${replicaSet} ${revision}`
-        );
-        const does = running?.hosting.reports().filter(({ state }) => state !== "stopping")
-          .map(({ replicaSet, revision }) => `${replicaSet} ${revision}`) ?? [];
-        if (told.sort().join() !== does.sort().join()) {
-          fail(`${agent} runs ${does}, it was told to run ${told}`);
-        }
+        const reports = running?.hosting.reports() ?? [];
+        checkAgent(agent, replicasOf(reports.filter(({ state }) => state !== "stopping")));
       }
       for (const { name: client, sqwish } of world.clients) {
         if (!sqwish?.connected) fail(`${client} is not connected`);
       }
     },
   };
+}
+
+function replicasOf(replicas: readonly { replicaSet: string; revision: number }[]): string {
+  return replicas.map(({ replicaSet, revision }) => `${replicaSet} ${revision}`).sort().join();
 }

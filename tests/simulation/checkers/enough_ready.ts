@@ -74,10 +74,6 @@ function eachStep(world: World, name: string, judge: (situation: Situation) => v
       // What its last connection was told may be out of date; what still counts of it is routed.
       if (type === "hello" && told.has(agent)) told.set(agent, new Set());
     },
-    eventRecorded({ kind, subject }) {
-      // Lost for so long that others take over: what it was told counts no more.
-      if (kind === "replicas_released") told.delete(subject);
-    },
     managerSentMessage({ name: agent }, message) {
       if (message.type !== "desired" || !world.manager.isUp) return;
       const { controller } = world.manager.core;
