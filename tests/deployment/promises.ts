@@ -138,7 +138,8 @@ function checkStarts(
       promise(mayStart && !isStuck, () => `${agent.name} may be given revision ${revision}\n${context()}`);
     }
   }
-  if (record?.state === "paused" && started > 0) {
+  // What is known to work may be given all the same, where what ran is gone or has never served.
+  if (record?.state === "paused" && started > 0 && set.good?.revision !== target.revision) {
     const ofTarget = (revisions: Map<string, number[]>) =>
       [...revisions.values()].flat().filter((revision) => revision === target.revision).length;
     promise(ofTarget(after) <= ofTarget(before), () => `what is paused does not go on\n${context()}`);
