@@ -36,7 +36,7 @@ export interface AgentFacts {
 
 /** A rollout with what a step must remember of it. Only the fields of `RolloutView` need storing. */
 export interface RolloutRecord extends Omit<RolloutView, "weight"> {
-  /** Monotonic time of the last progress. */
+  /** Monotonic time of the last progress; missing while it is paused. */
   progressAtMs?: number;
   /** The most new replicas that were available at once. */
   readyBest?: number;

@@ -107,7 +107,8 @@ function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord;
 
 /**
  * Progress is one more available replica than ever before. The time does not count while no agent works on a
- * replica: waiting for an agent to join is no fault of the revision. Nor does it while it is paused.
+ * replica: waiting for an agent to join is no fault of the revision. Nor does it while it is paused: then nothing is
+ * remembered, since the step in which it goes on may be the first after the one that held it.
  */
 function observeProgress(
   record: RolloutRecord,
@@ -119,10 +120,14 @@ function observeProgress(
   const ofTarget = holdings.filter(({ revision }) => revision === set.current.revision);
   const available = ofTarget.filter((holding) => isAvailable(holding, minReadyMs, nowMs)).length;
   const best = record.readyBest ?? 0;
-  const isWorking = record.state === "progressing" &&
-    ofTarget.some((holding) => isRising(holding, set, nowMs));
+  const readyBest = Math.max(best, available);
+  if (record.state === "paused") {
+    const { progressAtMs: _progress, ...held } = record;
+    return { ...held, readyBest };
+  }
+  const isWorking = ofTarget.some((holding) => isRising(holding, set, nowMs));
   if (available <= best && isWorking && record.progressAtMs !== undefined) return record;
-  return { ...record, progressAtMs: nowMs, readyBest: Math.max(best, available) };
+  return { ...record, progressAtMs: nowMs, readyBest };
 }
 
 /** On its way, on an agent that is well. */

@@ -186,6 +186,29 @@ Deno.test("a paused rollout stays where it is, and lost replicas are replaced by
   assert.equal(world.last!.rollouts.get("images")!.state, "done");
 });
 
+Deno.test("the time a rollout is paused does not count for its deadline, also where nothing happens meanwhile", () => {
+  const world = worldOf("one");
+  world.deploy("images", 1);
+  world.settle();
+  world.deploy("images", 1, {
+    rollout: { maxUnavailable: 0, maxSurge: 1, minReadyMs: 0, deadlineMs: 60_000 },
+  });
+  world.step();
+  assert.equal(world.layout, "one: images@1 images@2");
+  world.nowMs += 50_000;
+  world.pause("images");
+  world.step();
+  world.nowMs += 3_600_000;
+  world.pause("images");
+  const resumed = world.step();
+  assert.equal(resumed.rollouts.get("images")!.state, "progressing");
+  assert.equal(resumed.wakeAtMs, world.nowMs + 60_000);
+  world.nowMs += 59_999;
+  assert.equal(world.step().rollouts.get("images")!.state, "progressing");
+  world.nowMs += 1;
+  assert.match(world.step().rollouts.get("images")!.reason!, /^No progress for 60000 ms \(one: loading\)$/);
+});
+
 Deno.test("a paused rollout to all agents gives each open one a replica beside those on cordoned ones", () => {
   const world = worldOf("one", "two", "three");
   world.deploy("images", "all");

@@ -2,6 +2,7 @@
  * A rollout that goes on gets ahead: while a replica of it is on its way on a healthy agent, one more is available, or it
  * has failed, within its `deadlineMs`; while none is, it says what it waits for, or goes on once a canary's stage or
  * the judge's wait is over. So it ends in done, paused or rolled back; `converges` says that it does at the end.
+ * Nor does it fail by its deadline too early: one that was paused has all of it from when it goes on.
  */
 import type { AgentRecord } from "../../../lib/cluster/agents.ts";
 import { fitsPlacement } from "../../../lib/deployment/placement.ts";
@@ -27,6 +28,8 @@ export function rolloutsEnd(world: World): Checker {
   let watches = new Map<string, Watch>();
   /** Of each agent, what it last called ready. */
   const ready = new Map<string, Set<string>>();
+  /** By set, when a rollout of it went on last. On the manager's clock. */
+  const resumedAtMs = new Map<string, number>();
 
   function look(set: StoredSet, rollout: Readonly<RolloutRecord>, nowMs: number): void {
     const { controller, agents } = world.manager.core;
@@ -74,6 +77,20 @@ export function rolloutsEnd(world: World): Checker {
     managerStarted() {
       watches.clear();
       ready.clear();
+      resumedAtMs.clear();
+    },
+    /** A rollout may be paused and go on again between two looks. */
+    eventRecorded({ kind, subject, message }) {
+      const nowMs = world.manager.process!.clock.monotonicMs();
+      if (kind === "rollout_resumed") {
+        resumedAtMs.set(subject, nowMs);
+        watches.delete(subject);
+      }
+      const deadlineMs = Number(/No progress for (\d+) ms/.exec(message)?.[1] ?? 0);
+      const resumed = resumedAtMs.get(subject);
+      // As the plan adds it up: a difference may be a rounding error short of it.
+      if (kind !== "rollout_failed" || resumed === undefined || nowMs >= resumed + deadlineMs) return;
+      world.fail(name, `${message}; it went on ${Math.round(nowMs - resumed)} ms ago`);
     },
     /** A replica that was ready for less than a second counts, too: its time begins anew when it is started again. */
     managerGotMessage({ name: agent }, message) {
