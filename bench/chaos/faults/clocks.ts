@@ -28,7 +28,8 @@ export const clockFaults: Fault[] = [
     name: "manager-started-with-wrong-clock",
     title: "manager restarted while its clock is an hour and 50 years wrong, both ways",
     seen: "as when it is killed",
-    errors: ["manager_lost"],
+    // Agents and requests are all back at once; what can't be in time then is told so.
+    errors: ["manager_lost", "queue_full"],
     answeredMin: 0.5,
     prepare: (folder) =>
       jumping(folder, "manager", async ({ cluster }) => {

@@ -14,7 +14,8 @@ export const managerFaults: Fault[] = [
     name: "manager-killed-20-times",
     title: "manager killed 20 times in a row, under 10,000 requests",
     seen: "idempotent requests are all answered, each other one gets one outcome",
-    errors: ["manager_lost"],
+    // Agents and requests are all back at once; what can't be in time then is told so.
+    errors: ["manager_lost", "queue_full"],
     answeredMin: 0.5,
     // Whoever waited sends at once when the manager is back; the queue must hold that.
     stage: { queueMax: 10_000 },
@@ -33,7 +34,8 @@ export const managerFaults: Fault[] = [
     name: "manager-killed-with-20-agents",
     title: `manager killed and started again, ${agentsMany} agents`,
     seen: "as with few agents",
-    errors: ["manager_lost"],
+    // Agents and requests are all back at once; what can't be in time then is told so.
+    errors: ["manager_lost", "queue_full"],
     answeredMin: 0.7,
     stage: { agents: agentsMany, concurrency: 2 },
     async run(stage) {

@@ -78,7 +78,7 @@ export const processFaults: Fault[] = [
     name: "manager-killed",
     title: "manager killed and started again",
     seen: "idempotent requests are answered late; the others in flight get `manager_lost`",
-    errors: ["manager_lost"],
+    errors: ["manager_lost", "queue_full"],
     answeredMin: 0.7,
     async run(stage) {
       const atMs = Date.now();
