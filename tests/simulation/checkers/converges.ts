@@ -3,6 +3,7 @@
  * runs its revision on as many agents as it can, agents run what they were told and nothing else.
  */
 import { fitsPlacement } from "../../../lib/deployment/placement.ts";
+import type { Revision } from "../../../lib/protocol/revision.ts";
 import type { StoredSet } from "../../../lib/store/deployments.ts";
 import type { Checker } from "../observer.ts";
 import type { World } from "../world.ts";
@@ -17,6 +18,9 @@ export function converges(world: World): Checker {
   /** What each agent was told to run, newest last; all before it that counted within the last `hearsMs`. */
   const told = new Map<string, { replicas: string; untilMs: number }[]>();
 
+  /** When a replica of each set was last moved to another agent. */
+  const movedMs = new Map<string, number>();
+
   /** It runs what it shall, or, where that is only just being said, what it was told before. */
   function checkAgent(name: string, runs: string): void {
     const shall = replicasOf(world.manager.core.controller.assignments(name));
@@ -25,6 +29,25 @@ export function converges(world: World): Checker {
     // Who was told something else than it shall run is not on its way there.
     if (lately.at(-1)?.replicas === shall && lately.some(({ replicas }) => replicas === runs)) return;
     fail(`${name} runs ${runs}, it was told to run ${shall}`);
+  }
+
+  /**
+   * How many of those that have no ready replica may still wait for the one that they were told to run: by its policy
+   * where a rollout is held as it is, one where a move without surge has just taken the old one away.
+   */
+  function mayWait(set: StoredSet, target: Revision, free: readonly { name: string }[]): number {
+    const { maxSurge, maxUnavailable } = target.specification.rollout;
+    const isMoving = maxSurge === 0 && (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
+    const most = set.rollout?.state === "paused"
+      ? maxUnavailable
+      : isMoving
+      ? Math.min(1, maxUnavailable)
+      : 0;
+    const { controller } = world.manager.core;
+    const onTheWay = free.filter(({ name }) =>
+      controller.assignments(name).some(({ replicaSet }) => replicaSet === set.name)
+    );
+    return Math.min(most, onTheWay.length);
   }
 
   function checkSet(set: StoredSet): void {
@@ -74,7 +97,7 @@ export function converges(world: World): Checker {
     const free = able.filter((agent) =>
       !agent.cordoned && !runs.includes(agent) && !hasFailed(agent.reports)
     );
-    const missing = Math.min(least - runs.length, free.length);
+    const missing = Math.min(least - runs.length, free.length) - mayWait(set, target, free);
     if (missing > 0) {
       fail(
         `${set.name} lacks ${missing} of ${least} replicas of revision ${target.revision}, ${
@@ -90,6 +113,9 @@ export function converges(world: World): Checker {
 
   return {
     name,
+    eventRecorded({ kind, subject }) {
+      if (kind === "replica_moved") movedMs.set(subject, world.timeline.nowMs);
+    },
     managerSentMessage({ name: agent }, message) {
       if (message.type !== "desired") return;
       const { nowMs } = world.timeline;
