@@ -259,10 +259,10 @@ export class WebSocketChannel implements Channel, MessageSink {
   /** The buffer of the last batch, unless it is too small, or has long been far too large. */
   #roomFor(length: number): Uint8Array<ArrayBuffer> {
     const kept = this.#batch.length;
+    if (kept > quietBatchBytesMax && length < kept / 8) this.#quietWrites++;
+    else this.#quietWrites = 0;
     if (kept < length) return new Uint8Array(Math.max(length, 2 * kept));
-    if (kept <= quietBatchBytesMax || length > kept / 8) this.#quietWrites = 0;
-    else if (++this.#quietWrites >= quietWritesMax) return new Uint8Array(length);
-    return this.#batch;
+    return this.#quietWrites < quietWritesMax ? this.#batch : new Uint8Array(length);
   }
 
   #receive(chunk: Uint8Array): void {

@@ -63,6 +63,10 @@ export class Dispatcher {
   #requestNumber = 0;
   #outcome = emptyOutcome();
   #cancelHold: (() => void) | null = null;
+  #pumpedAtMs = 0;
+  readonly #canServe = (endpoint: string): boolean => this.#fleet.canServe(endpoint);
+  readonly #isTooLate = (pending: Pending): boolean =>
+    pending.isTooLate(this.#fleet.targets.get(pending.endpoint)!.roundTrip.meanMs, this.#pumpedAtMs);
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -111,7 +115,7 @@ export class Dispatcher {
     if (replica) return this.#run(pending, target!, replica, nowMs);
     this.#enqueue(pending, nowMs);
     // Those before it may all be of clients that do not read, and no reply may come that looks at the queue again.
-    if (this.#fleet.canServe(endpoint)) this.#pump(set);
+    if (!mayRun && this.#canServe(endpoint)) this.#pump(set);
   }
 
   /** The requester gives up: answered with `cancelled` at once. An id that isn't in flight is ignored. */
@@ -240,17 +244,14 @@ export class Dispatcher {
     // A sink that answers at once leads back here; the loop further up the stack then goes on.
     if (set.queue.size === 0 || set.pumping) return;
     set.pumping = true;
-    const nowMs = this.#clock.monotonicMs();
-    const canServe = (endpoint: string) => this.#fleet.canServe(endpoint);
-    const isTooLate = (pending: Pending) =>
-      pending.isTooLate(this.#fleet.targets.get(pending.endpoint)!.roundTrip.meanMs, nowMs);
+    const nowMs = this.#pumpedAtMs = this.#clock.monotonicMs();
     try {
       for (;;) {
-        const pending = set.queue.shift(canServe, isTooLate);
+        const pending = set.queue.shift(this.#canServe, this.#isTooLate);
         if (!pending) break;
         pending.node = null;
         const target = this.#fleet.targets.get(pending.endpoint)!;
-        if (isTooLate(pending)) this.#expireQueued(pending, nowMs);
+        if (pending.tooLate) this.#expireQueued(pending, nowMs);
         else this.#run(pending, target, chooseFor(target, nowMs, this.#random)!, nowMs);
       }
     } finally {

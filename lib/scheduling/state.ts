@@ -62,6 +62,8 @@ export class Pending extends WheelEntry {
   roundTrip: RoundTrip | null = null;
   /** Its id towards the agent. */
   runId = 0;
+  /** It was when its turn came. */
+  tooLate = false;
   /** Parts have gone out, so it can't be run again. */
   streaming = false;
 
@@ -132,7 +134,7 @@ export class Pending extends WheelEntry {
    * behind it, who would then be late as well, and so on.
    */
   isTooLate(runMs: number, nowMs: number): boolean {
-    return this.deadlineMs - nowMs <= Math.min(runMs, (this.deadlineMs - this.admittedMs) / 2);
+    return this.tooLate = this.deadlineMs - nowMs <= Math.min(runMs, (this.deadlineMs - this.admittedMs) / 2);
   }
 
   /** After a run whose outcome is unknown. `idempotent`: its endpoint says so; the request itself may, too. */
