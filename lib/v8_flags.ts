@@ -1,6 +1,6 @@
 /**
  * What manager, agents and runners run V8 with, compiled or from source. The young generation stays small: buffers
  * of bodies then end with the next of many cheap collections and their memory is used again while it is warm, instead
- * of gathering until a collection of everything. An idle program takes a quarter less.
+ * of gathering until a collection of everything (docs/performance.md).
  */
 export const v8Flags = "--v8-flags=--max-semi-space-size=1";
