@@ -89,32 +89,39 @@ export class History {
 
   /** Adds samples of one resolution; what is stored for the same time is merged with them. */
   write(resolutionMs: number, rows: readonly Sample[]): void {
-    const layout = layoutOf(resolutionMs);
-    const { span, spanMs } = layout;
-    const newest = this.#storage.newestSlot(span) ?? -Infinity;
-    const bySubject = Map.groupBy(
-      rows,
-      (row) => `${row.kind}/${row.subject}/${Math.floor(row.atMs / spanMs)}`,
-    );
-    const blocks = [...bySubject.values()].map((own) => {
-      const [{ subject, atMs }] = own;
-      const kind = own[0].kind as SampleKind;
-      const slot = Math.floor(atMs / spanMs);
-      const before = slot <= newest ? this.#readOwn(layout, kind, subject, slot) : [];
-      return { kind, subject, slot, bytes: packBlock(kind, slotsOf(layout, kind, [...before, ...own])) };
-    });
-    this.#storage.writeBlocks(span, blocks);
+    this.#save(resolutionMs, rows, (stored) => stored);
   }
 
   /** Writes samples over those of the same time, and leaves the others: what is rolled up twice counts once. */
-  replace(resolutionMs: number, kind: SampleKind, subject: string, rows: readonly Sample[]): void {
-    const layout = layoutOf(resolutionMs);
-    for (const [slot, own] of Map.groupBy(rows, (row) => Math.floor(row.atMs / layout.spanMs))) {
+  replace(resolutionMs: number, rows: readonly Sample[]): void {
+    this.#save(resolutionMs, rows, (stored, own) => {
       const times = new Set(own.map((row) => row.atMs));
-      const others = this.#readOwn(layout, kind, subject, slot).filter((row) => !times.has(row.atMs));
-      const bytes = packBlock(kind, slotsOf(layout, kind, [...others, ...own]));
-      this.#storage.writeBlocks(layout.span, [{ kind, subject, slot, bytes }]);
-    }
+      return stored.filter((row) => !times.has(row.atMs));
+    });
+  }
+
+  /** `kept`: what goes on to count of a block that is stored already, beside its `own` new rows. */
+  #save(
+    resolutionMs: number,
+    rows: readonly Sample[],
+    kept: (stored: readonly Sample[], own: readonly Sample[]) => readonly Sample[],
+  ): void {
+    const layout = layoutOf(resolutionMs);
+    const { span, spanMs } = layout;
+    const newest = this.#storage.newestSlot(span) ?? -Infinity;
+    const byBlock = Map.groupBy(
+      rows,
+      (row) => `${row.kind}/${row.subject}/${Math.floor(row.atMs / spanMs)}`,
+    );
+    const blocks = [...byBlock.values()].map((own) => {
+      const [{ subject, atMs }] = own;
+      const kind = own[0].kind as SampleKind;
+      const slot = Math.floor(atMs / spanMs);
+      const stored = slot <= newest ? this.#readOwn(layout, kind, subject, slot) : [];
+      const bytes = packBlock(kind, slotsOf(layout, kind, [...kept(stored, own), ...own]));
+      return { kind, subject, slot, bytes };
+    });
+    this.#storage.writeBlocks(span, blocks);
   }
 
   /** The samples that start within the range, by subject, then time. */

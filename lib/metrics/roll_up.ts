@@ -52,7 +52,10 @@ export class RollUp {
     const done = fromMs === rolledUpToMs ? subjectsDone : 0;
     const subjects = this.#history.allSubjects();
     const part = Math.max(partMin, Math.ceil(subjects.length / partsMax));
-    for (const { kind, subject } of subjects.slice(done, done + part)) this.#rollUp(kind, subject, fromMs);
+    // Written at once: for each write the names of all subjects are read.
+    const rows = subjects.slice(done, done + part)
+      .flatMap(({ kind, subject }) => this.#rollUp(kind, subject, fromMs));
+    this.#history.replace(limits.rolledUpMs, rows);
     if (done + part < subjects.length) return { rolledUpToMs: fromMs, subjectsDone: done + part };
     const toMs = hourEnd(fromMs);
     this.#history.prune(Math.min(toMs, nowMs - limits.sampleKeptMs), nowMs - limits.rolledUpKeptMs);
@@ -63,11 +66,9 @@ export class RollUp {
     this.#progress = progress;
   }
 
-  #rollUp(kind: SampleKind, subject: string, fromMs: number): void {
-    const { sampleMs, rolledUpMs } = limits;
+  #rollUp(kind: SampleKind, subject: string, fromMs: number): Sample[] {
     const range = { kind, subject, fromMs, toMs: hourEnd(fromMs), skipsDamaged: true };
-    const fine = this.#history.read({ resolutionMs: sampleMs, ...range });
-    this.#history.replace(rolledUpMs, kind, subject, rollUpRows(kind, fine));
+    return rollUpRows(kind, this.#history.read({ resolutionMs: limits.sampleMs, ...range }));
   }
 
   #known(nowMs: number): Progress {

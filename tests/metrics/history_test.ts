@@ -108,8 +108,8 @@ Deno.test("`replace()` writes over samples of the same time and leaves those of 
         atMs: startMs + at * limits.rolledUpMs,
         value: { n, e: 0, l: new Uint8Array() } satisfies EndpointValue,
       }));
-    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([0, 1], [1, 2], [12, 3]));
-    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([1, 20], [2, 30]));
+    history.replace(limits.rolledUpMs, rows([0, 1], [1, 2], [12, 3]));
+    history.replace(limits.rolledUpMs, rows([1, 20], [2, 30]));
     const all = history.read({ resolutionMs: limits.rolledUpMs, kind: "endpoint", ...always });
     assert.deepEqual(all, rows([0, 1], [1, 20], [2, 30], [12, 3]));
   });
