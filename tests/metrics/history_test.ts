@@ -64,6 +64,28 @@ Deno.test("an hour of many subjects is rolled up in parts, each once, also over 
   });
 });
 
+Deno.test("a wall clock that is set back by days stops no roll-up, and no view of what comes after", () => {
+  withRecording((recording) => {
+    recording.run(2 * 3600 + 60, () => recording.request());
+    recording.nowMs -= 3 * dayMs;
+    const fromMs = recording.nowMs - minuteMs;
+    recording.ingest.tick(recording.nowMs);
+    recording.run(2 * 3600, () => recording.request());
+    const subject = "images/resize";
+    const rolledUp = recording.history.read({
+      ...{ resolutionMs: limits.rolledUpMs, kind: "endpoint", subject, fromMs, toMs: recording.nowMs },
+    });
+    assert.equal(sum(rolledUp.map((row) => (row.value as EndpointValue).n)), 2 * 3600 - 60);
+    const view = recording.query({
+      series: "requests",
+      subject,
+      fromMs: startMs - 5 * dayMs,
+      toMs: recording.nowMs,
+    });
+    assert.deepEqual(view.byLabel.get(subject)!.slice(-2), [1, 1]);
+  });
+});
+
 Deno.test("an hour whose roll-up is not done yet is shown from what it will be made of", () => {
   withRecording((recording) => {
     recording.run(2 * 3600, (second) => recording.request({ endpoint: `set/f${second % 50}` }));
