@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { limits } from "../../lib/limits.ts";
+import { wasCalledBefore } from "../../lib/manager/endpoint_guard.ts";
 import { Ingest } from "../../lib/metrics/ingest.ts";
 import type { EndpointValue } from "../../lib/metrics/sample.ts";
 import { migrations } from "../../lib/store/migrations/all.ts";
@@ -111,6 +112,7 @@ Deno.test("a damaged block is an error to who looks at it, and stops nothing els
     samples.writeBlocks("minute", [{ kind: "endpoint", subject: "images/resize", ...damaged }]);
     samples.writeBlocks("minute", [{ kind: "agent", subject: "pi-1", ...damaged }]);
     assert.throws(() => counts(recording, limits.sampleMs), RangeError);
+    assert.equal(wasCalledBefore(recording.history, "images/resize", recording.nowMs), true);
     const failures: unknown[] = [];
     recording.restart(0, false);
     recording.ingest = new Ingest(recording.history, recording.nowMs, (cause) => failures.push(cause));
