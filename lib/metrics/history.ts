@@ -126,12 +126,8 @@ export class History {
 
   /** The samples that start within the range, by subject, then time. */
   read(range: SampleRange): Sample[] {
-    const { kind, subject } = range;
-    if (subject === undefined) {
-      return this.#storage.subjects(kind).flatMap((each) => this.#read(range, each.subject, each.id));
-    }
-    const id = this.#storage.subjectId(kind, subject);
-    return id === undefined ? [] : this.#read(range, subject, id);
+    return this.#subjects(range.kind, range.subject)
+      .flatMap((each) => this.#read(range, each.subject, each.id));
   }
 
   /** Each agent's newest sample that starts before `beforeMs`: the value that it still has then. */
@@ -141,8 +137,7 @@ export class History {
     const fromMs = newest === undefined ? beforeMs : (newest - heldSlots[layout.span]) * layout.spanMs;
     // Rows of earlier formats hold for as long as it may be, but not over newer ones that have none of the agent.
     const reachesEarlier = (newest === undefined ? 0 : fromMs) < (this.#earlierToMs(layout) ?? -Infinity);
-    return this.#storage.subjects("agent").flatMap((each) => {
-      if (subject !== undefined && each.subject !== subject) return [];
+    return this.#subjects("agent", subject).flatMap((each) => {
       const range = { resolutionMs, kind: "agent" as const, fromMs, toMs: beforeMs, skipsDamaged: true };
       const last = this.#read(range, each.subject, each.id).at(-1) ??
         (reachesEarlier ? this.#lastEarlier(layout, each, beforeMs) : undefined);
@@ -190,6 +185,13 @@ export class History {
       }
     }
     this.#storage.pruneSubjects(coarseBeforeMs - coarse.spanMs);
+  }
+
+  /** The one that is named, if anything is known of it, or all of the kind. */
+  #subjects(kind: SampleKind, subject: string | undefined): { id: number; subject: string }[] {
+    if (subject === undefined) return this.#storage.subjects(kind);
+    const id = this.#storage.subjectId(kind, subject);
+    return id === undefined ? [] : [{ id, subject }];
   }
 
   #read(range: SampleRange, subject: string, id: number): Sample[] {
