@@ -16,11 +16,11 @@ const advice = 'it was called within the last hour; deploy with --force, or "bre
 /** Whether a full endpoint name was called lately. */
 export type WasCalled = (endpoint: string) => boolean;
 
-/** By the history that is stored. */
+/** By the history that is stored; no damage in it stops a rollout. */
 export function wasCalledBefore(history: Pick<History, "read">, endpoint: string, nowMs: number): boolean {
   const fromMs = nowMs - limits.calledLatelyMs;
   const range = { resolutionMs: limits.sampleMs, kind: "endpoint" as const, subject: endpoint };
-  return history.read({ ...range, fromMs, toMs: nowMs }).length > 0;
+  return history.read({ ...range, fromMs, toMs: nowMs, skipsDamaged: true }).length > 0;
 }
 
 /** What a deployment would drop: endpoints that are known and called, and not among `functions`. */

@@ -74,8 +74,6 @@ function rolloutKey(replicaSet: string, rollout: { startedAtMs: number } | undef
 
 /** The deployment or the undo that came last before a rollout, in the event's words. */
 function causeOf(events: Store["events"], subject: string, startedAtMs: number): string | undefined {
-  const untilMs = startedAtMs + 1;
-  return ["deployed", "rollout_undone"]
-    .flatMap((kind) => events.list({ subject, kind, untilMs, limit: 1 }))
-    .sort((a, b) => b.id - a.id)[0]?.message;
+  const kinds = ["deployed", "rollout_undone"] as const;
+  return events.list({ subject, kinds, untilMs: startedAtMs + 1, limit: 1 })[0]?.message;
 }

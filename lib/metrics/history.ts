@@ -89,42 +89,45 @@ export class History {
 
   /** Adds samples of one resolution; what is stored for the same time is merged with them. */
   write(resolutionMs: number, rows: readonly Sample[]): void {
+    this.#save(resolutionMs, rows, (stored) => stored);
+  }
+
+  /** Writes samples over those of the same time, and leaves the others: what is rolled up twice counts once. */
+  replace(resolutionMs: number, rows: readonly Sample[]): void {
+    this.#save(resolutionMs, rows, (stored, own) => {
+      const times = new Set(own.map((row) => row.atMs));
+      return stored.filter((row) => !times.has(row.atMs));
+    });
+  }
+
+  /** `kept`: what goes on to count of a block that is stored already, beside its `own` new rows. */
+  #save(
+    resolutionMs: number,
+    rows: readonly Sample[],
+    kept: (stored: readonly Sample[], own: readonly Sample[]) => readonly Sample[],
+  ): void {
     const layout = layoutOf(resolutionMs);
     const { span, spanMs } = layout;
     const newest = this.#storage.newestSlot(span) ?? -Infinity;
-    const bySubject = Map.groupBy(
+    const byBlock = Map.groupBy(
       rows,
       (row) => `${row.kind}/${row.subject}/${Math.floor(row.atMs / spanMs)}`,
     );
-    const blocks = [...bySubject.values()].map((own) => {
+    const blocks = [...byBlock.values()].map((own) => {
       const [{ subject, atMs }] = own;
       const kind = own[0].kind as SampleKind;
       const slot = Math.floor(atMs / spanMs);
-      const before = slot <= newest ? this.#readOwn(layout, kind, subject, slot) : [];
-      return { kind, subject, slot, bytes: packBlock(kind, slotsOf(layout, kind, [...before, ...own])) };
+      const stored = slot <= newest ? this.#readOwn(layout, kind, subject, slot) : [];
+      const bytes = packBlock(kind, slotsOf(layout, kind, [...kept(stored, own), ...own]));
+      return { kind, subject, slot, bytes };
     });
     this.#storage.writeBlocks(span, blocks);
   }
 
-  /** Writes samples over those of the same time, and leaves the others: what is rolled up twice counts once. */
-  replace(resolutionMs: number, kind: SampleKind, subject: string, rows: readonly Sample[]): void {
-    const layout = layoutOf(resolutionMs);
-    for (const [slot, own] of Map.groupBy(rows, (row) => Math.floor(row.atMs / layout.spanMs))) {
-      const times = new Set(own.map((row) => row.atMs));
-      const others = this.#readOwn(layout, kind, subject, slot).filter((row) => !times.has(row.atMs));
-      const bytes = packBlock(kind, slotsOf(layout, kind, [...others, ...own]));
-      this.#storage.writeBlocks(layout.span, [{ kind, subject, slot, bytes }]);
-    }
-  }
-
   /** The samples that start within the range, by subject, then time. */
   read(range: SampleRange): Sample[] {
-    const { kind, subject } = range;
-    if (subject === undefined) {
-      return this.#storage.subjects(kind).flatMap((each) => this.#read(range, each.subject, each.id));
-    }
-    const id = this.#storage.subjectId(kind, subject);
-    return id === undefined ? [] : this.#read(range, subject, id);
+    return this.#subjects(range.kind, range.subject)
+      .flatMap((each) => this.#read(range, each.subject, each.id));
   }
 
   /** Each agent's newest sample that starts before `beforeMs`: the value that it still has then. */
@@ -134,8 +137,7 @@ export class History {
     const fromMs = newest === undefined ? beforeMs : (newest - heldSlots[layout.span]) * layout.spanMs;
     // Rows of earlier formats hold for as long as it may be, but not over newer ones that have none of the agent.
     const reachesEarlier = (newest === undefined ? 0 : fromMs) < (this.#earlierToMs(layout) ?? -Infinity);
-    return this.#storage.subjects("agent").flatMap((each) => {
-      if (subject !== undefined && each.subject !== subject) return [];
+    return this.#subjects("agent", subject).flatMap((each) => {
       const range = { resolutionMs, kind: "agent" as const, fromMs, toMs: beforeMs, skipsDamaged: true };
       const last = this.#read(range, each.subject, each.id).at(-1) ??
         (reachesEarlier ? this.#lastEarlier(layout, each, beforeMs) : undefined);
@@ -183,6 +185,13 @@ export class History {
       }
     }
     this.#storage.pruneSubjects(coarseBeforeMs - coarse.spanMs);
+  }
+
+  /** The one that is named, if anything is known of it, or all of the kind. */
+  #subjects(kind: SampleKind, subject: string | undefined): { id: number; subject: string }[] {
+    if (subject === undefined) return this.#storage.subjects(kind);
+    const id = this.#storage.subjectId(kind, subject);
+    return id === undefined ? [] : [{ id, subject }];
   }
 
   #read(range: SampleRange, subject: string, id: number): Sample[] {

@@ -1,7 +1,8 @@
 /**
  * Makes the 5 min samples of each hour that is over from its 10 s samples, a part of the subjects at a time, since the
  * manager has one thread; then drops what is too old. Driven by `sample_writer`, within its transactions.
- * Invariant: nothing but `finish()` changes what it knows, so that a transaction that fails leaves it as it was.
+ * Invariant: nothing that a transaction does changes what it knows before `finish()`, so that one that fails leaves it
+ * as it was.
  */
 import { limits } from "../limits.ts";
 import type { History } from "./history.ts";
@@ -52,7 +53,10 @@ export class RollUp {
     const done = fromMs === rolledUpToMs ? subjectsDone : 0;
     const subjects = this.#history.allSubjects();
     const part = Math.max(partMin, Math.ceil(subjects.length / partsMax));
-    for (const { kind, subject } of subjects.slice(done, done + part)) this.#rollUp(kind, subject, fromMs);
+    // Written at once: for each write the names of all subjects are read.
+    const rows = subjects.slice(done, done + part)
+      .flatMap(({ kind, subject }) => this.#rollUp(kind, subject, fromMs));
+    this.#history.replace(limits.rolledUpMs, rows);
     if (done + part < subjects.length) return { rolledUpToMs: fromMs, subjectsDone: done + part };
     const toMs = hourEnd(fromMs);
     this.#history.prune(Math.min(toMs, nowMs - limits.sampleKeptMs), nowMs - limits.rolledUpKeptMs);
@@ -63,15 +67,17 @@ export class RollUp {
     this.#progress = progress;
   }
 
-  #rollUp(kind: SampleKind, subject: string, fromMs: number): void {
-    const { sampleMs, rolledUpMs } = limits;
+  #rollUp(kind: SampleKind, subject: string, fromMs: number): Sample[] {
     const range = { kind, subject, fromMs, toMs: hourEnd(fromMs), skipsDamaged: true };
-    const fine = this.#history.read({ resolutionMs: sampleMs, ...range });
-    this.#history.replace(rolledUpMs, kind, subject, rollUpRows(kind, fine));
+    return rollUpRows(kind, this.#history.read({ resolutionMs: limits.sampleMs, ...range }));
   }
 
   #known(nowMs: number): Progress {
-    if (this.#progress) return this.#progress;
+    if (this.#progress && this.#progress.rolledUpToMs <= nowMs) return this.#progress;
+    if (this.#progress) {
+      // The wall clock was set back. It may be by years, so that it would not catch up; what is done again counts once.
+      return this.#progress = { rolledUpToMs: hourStart(nowMs), subjectsDone: 0 };
+    }
     // The hour of the newest 5 min samples may not have been finished, so it is done again.
     const newestMs = this.#history.rolledUpToMs() ?? hourStart(this.#history.oldestMs(0) ?? nowMs);
     return this.#progress = { rolledUpToMs: Math.min(newestMs, windowStart(nowMs)), subjectsDone: 0 };

@@ -18,8 +18,8 @@ export interface EventFilter {
   untilMs?: number;
   /** At least so grave. */
   level?: EventView["level"];
-  /** One, or several with commas between. */
-  kind?: string;
+  /** Any of these. */
+  kinds?: readonly string[];
   subject?: string;
 }
 
@@ -62,7 +62,7 @@ export class EventStore {
     if (filter.sinceMs !== undefined) conditions.push(gte(events.atMs, filter.sinceMs));
     if (filter.untilMs !== undefined) conditions.push(lt(events.atMs, filter.untilMs));
     if (filter.level !== undefined) conditions.push(inArray(events.level, levelsFrom(filter.level)));
-    if (filter.kind !== undefined) conditions.push(inArray(events.kind, filter.kind.split(",")));
+    if (filter.kinds !== undefined) conditions.push(inArray(events.kind, [...filter.kinds]));
     if (filter.subject !== undefined) conditions.push(eq(events.subject, filter.subject));
     const isFollowing = filter.afterId !== undefined;
     const rows = this.#database.orm.select().from(events).where(and(...conditions))

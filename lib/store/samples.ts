@@ -50,6 +50,7 @@ const seeksMax = 2000;
 export class SampleStore {
   readonly #database: Database;
   readonly #inserts;
+  readonly #findSubject;
 
   constructor(database: Database) {
     this.#database = database;
@@ -58,6 +59,9 @@ export class SampleStore {
         .values({ id: sql.placeholder("id"), block: sql.placeholder("block") })
         .onConflictDoUpdate({ target: tables[span].id, set: { block: sql`excluded.block` } }).prepare();
     this.#inserts = { minute: insertInto("minute"), hour: insertInto("hour") };
+    const { id, kind, subject } = sampleSubjects;
+    const isNamed = and(eq(kind, sql.placeholder("kind")), eq(subject, sql.placeholder("subject")));
+    this.#findSubject = database.orm.select({ id }).from(sampleSubjects).where(isNamed).prepare();
   }
 
   /** All writes and prunings of `work` in one commit. */
@@ -75,8 +79,7 @@ export class SampleStore {
 
   /** The id of one subject; undefined when nothing is known of it. */
   subjectId(kind: string, subject: string): number | undefined {
-    return this.#database.orm.select({ id: sampleSubjects.id }).from(sampleSubjects)
-      .where(and(eq(sampleSubjects.kind, kind), eq(sampleSubjects.subject, subject))).get()?.id;
+    return this.#findSubject.get({ kind, subject })?.id;
   }
 
   /** Writes any number of blocks in one transaction, each in place of the one with its subject and slot. */

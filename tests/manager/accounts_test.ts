@@ -104,5 +104,5 @@ Deno.test("over the API a token's lifetime is one that ends in a date, and makin
     const created = await create({ role: "agent", lifetimeMs: 60_000, once: true });
     assert.equal(created.status, 200);
     assert.equal(parseToken((await created.json()).token).role, "agent");
-    assert.equal(store.events.list({ kind: "token_created" }).length, 1);
+    assert.equal(store.events.list({ kinds: ["token_created"] }).length, 1);
   }));

@@ -189,7 +189,7 @@ Deno.test("telemetry is answered, and its absence makes an agent suspect and the
   await settle();
   assert.equal(rig.core.agents.get("pi-1")!.health, "lost");
   assert.equal(peer.close!.code, 1006);
-  assert.equal(rig.store.events.list({ kind: "agent_lost" }).length, 1);
+  assert.equal(rig.store.events.list({ kinds: ["agent_lost"] }).length, 1);
   rig.close();
 });
 
@@ -255,7 +255,7 @@ Deno.test("a store that takes nothing more keeps no agent out", async () => {
   const peer = await joined(rig);
   await reportReady(peer);
   assert.equal(routedReplicas(rig).length, 1);
-  assert.equal(rig.store.events.list({ kind: "rollout_unsaved" }).length, 1);
+  assert.equal(rig.store.events.list({ kinds: ["rollout_unsaved"] }).length, 1);
   peer.channel.close();
   await settle();
   assert.equal(rig.core.agents.get("pi-1")!.health, "lost");
@@ -270,7 +270,7 @@ Deno.test("a manager that stops blames no agent for it", async () => {
   assert.equal(rig.store.agents.find("pi-1")!.lastSeenMs, rig.clock.nowMs());
   peer.channel.abandon("the listener closed");
   await settle();
-  assert.deepEqual(rig.store.events.list({ kind: "agent_lost" }), []);
+  assert.deepEqual(rig.store.events.list({ kinds: ["agent_lost"] }), []);
   rig.close();
 });
 

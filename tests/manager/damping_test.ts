@@ -196,7 +196,7 @@ Deno.test("a damped agent is shown as such: event, problem, overview, `/metrics`
   assert.ok(cluster.problems.includes("Agent pi-2 is damped: it was lost again and again"));
   assert.equal(await metric("sqwish_agent_damped"), "1");
   assert.equal(await metric("sqwish_agent_flap_penalty"), String(agents[1].flapPenalty));
-  const [{ level, message }] = attic.rig.store.events.list({ kind: "agent_damped" });
+  const [{ level, message }] = attic.rig.store.events.list({ kinds: ["agent_damped"] });
   assert.equal(level, "warn");
   assert.match(
     message,

@@ -135,7 +135,7 @@ Deno.test("an agent that is gone for good can be removed, one that is connected 
   assert.equal(first.status, 200);
   await first.body?.cancel();
   assert.deepEqual(rig.core.agents.list(), []);
-  assert.equal(rig.store.events.list({ kind: "agent_removed" }).length, 1);
+  assert.equal(rig.store.events.list({ kinds: ["agent_removed"] }).length, 1);
   const second = await remove();
   assert.equal(second.status, 404);
   await second.body?.cancel();
@@ -170,7 +170,7 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
   assert.deepEqual((await (await removing).json()).accounts.sort(), own.sort());
   assert.deepEqual(rig.store.users.list("machine").map(({ name }) => name).sort(), [other, renamed].sort());
   assert.equal(rig.store.agents.find("pi-9"), undefined);
-  assert.match(rig.store.events.list({ kind: "agent_removed" })[0].message, /it can't sign in again/);
+  assert.match(rig.store.events.list({ kinds: ["agent_removed"] })[0].message, /it can't sign in again/);
   assert.equal(peer.close, null);
   rig.close();
 });
@@ -200,7 +200,7 @@ Deno.test("an agent whose removal the disk does not take is still there, with it
   assert.equal(rig.core.agents.list().length, 1);
   assert.notEqual(rig.store.agents.find("pi-9"), undefined);
   assert.equal(rig.store.users.list("machine").length, 1);
-  assert.deepEqual(rig.store.events.list({ kind: "agent_removed" }), []);
+  assert.deepEqual(rig.store.events.list({ kinds: ["agent_removed"] }), []);
   rig.close();
 });
 

@@ -51,7 +51,7 @@ Deno.test("a rollout that was done on a full disk is stored before the next one 
   deployments.setGood = full;
   await becomeReady(rig, peer);
   assert.equal(rig.core.controller.rollout("images")!.state, "done");
-  assert.equal(rig.store.events.list({ kind: "rollout_unsaved" }).length, 1);
+  assert.equal(rig.store.events.list({ kinds: ["rollout_unsaved"] }).length, 1);
   assert.equal(deployments.find("images")!.good?.revision, 1);
 
   deployments.setGood = setGood;

@@ -208,7 +208,7 @@ Deno.test("a lock after failures is told once, however often the address tries o
     assert.equal(response.headers.get("retry-after"), "60");
     await response.body?.cancel();
   }
-  assert.equal(rig.store.events.list({ kind: "sign_in_locked" }).length, 1);
+  assert.equal(rig.store.events.list({ kinds: ["sign_in_locked"] }).length, 1);
   const other = await rig.http("GET", "/v1/session", { user: "admin", password, address: "10.9.9.8" });
   assert.equal(other.status, 200);
   await other.body?.cancel();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { limits } from "../../lib/limits.ts";
+import { wasCalledBefore } from "../../lib/manager/endpoint_guard.ts";
 import { Ingest } from "../../lib/metrics/ingest.ts";
 import type { EndpointValue } from "../../lib/metrics/sample.ts";
 import { migrations } from "../../lib/store/migrations/all.ts";
@@ -64,6 +65,28 @@ Deno.test("an hour of many subjects is rolled up in parts, each once, also over 
   });
 });
 
+Deno.test("a wall clock that is set back by days stops no roll-up, and no view of what comes after", () => {
+  withRecording((recording) => {
+    recording.run(2 * 3600 + 60, () => recording.request());
+    recording.nowMs -= 3 * dayMs;
+    const fromMs = recording.nowMs - minuteMs;
+    recording.ingest.tick(recording.nowMs);
+    recording.run(2 * 3600, () => recording.request());
+    const subject = "images/resize";
+    const rolledUp = recording.history.read({
+      ...{ resolutionMs: limits.rolledUpMs, kind: "endpoint", subject, fromMs, toMs: recording.nowMs },
+    });
+    assert.equal(sum(rolledUp.map((row) => (row.value as EndpointValue).n)), 2 * 3600 - 60);
+    const view = recording.query({
+      series: "requests",
+      subject,
+      fromMs: startMs - 5 * dayMs,
+      toMs: recording.nowMs,
+    });
+    assert.deepEqual(view.byLabel.get(subject)!.slice(-2), [1, 1]);
+  });
+});
+
 Deno.test("an hour whose roll-up is not done yet is shown from what it will be made of", () => {
   withRecording((recording) => {
     recording.run(2 * 3600, (second) => recording.request({ endpoint: `set/f${second % 50}` }));
@@ -89,6 +112,7 @@ Deno.test("a damaged block is an error to who looks at it, and stops nothing els
     samples.writeBlocks("minute", [{ kind: "endpoint", subject: "images/resize", ...damaged }]);
     samples.writeBlocks("minute", [{ kind: "agent", subject: "pi-1", ...damaged }]);
     assert.throws(() => counts(recording, limits.sampleMs), RangeError);
+    assert.equal(wasCalledBefore(recording.history, "images/resize", recording.nowMs), true);
     const failures: unknown[] = [];
     recording.restart(0, false);
     recording.ingest = new Ingest(recording.history, recording.nowMs, (cause) => failures.push(cause));
@@ -108,8 +132,8 @@ Deno.test("`replace()` writes over samples of the same time and leaves those of 
         atMs: startMs + at * limits.rolledUpMs,
         value: { n, e: 0, l: new Uint8Array() } satisfies EndpointValue,
       }));
-    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([0, 1], [1, 2], [12, 3]));
-    history.replace(limits.rolledUpMs, "endpoint", "a/b", rows([1, 20], [2, 30]));
+    history.replace(limits.rolledUpMs, rows([0, 1], [1, 2], [12, 3]));
+    history.replace(limits.rolledUpMs, rows([1, 20], [2, 30]));
     const all = history.read({ resolutionMs: limits.rolledUpMs, kind: "endpoint", ...always });
     assert.deepEqual(all, rows([0, 1], [1, 20], [2, 30], [12, 3]));
   });

@@ -50,7 +50,7 @@ Deno.test("`list()` filters by time, kind and subject together", () => {
   withEvents(100, (events) => {
     append(events, 6, "attic");
     append(events, 6, "shed");
-    const found = events.list({ sinceMs: nowMs + 2, kind: "agent_joined", subject: "shed" });
+    const found = events.list({ sinceMs: nowMs + 2, kinds: ["agent_joined"], subject: "shed" });
     assert.deepEqual(found.map((event) => event.id), [9, 11]);
   });
 });

@@ -106,7 +106,7 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       untilMs: queryNumber(c, "untilMs"),
       level: queryWord(c, "level", eventLevels),
       subject: c.req.query("subject"),
-      kind: kindOf(c),
+      kinds: kindsOf(c),
     });
     return c.json({ events });
   });
@@ -130,10 +130,10 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
 }
 
 /** One kind, or several with commas between. Throws `invalid_request` with near misses for what is no kind of event. */
-function kindOf(c: ApiContext): string | undefined {
+function kindsOf(c: ApiContext): EventKind[] | undefined {
   const names = c.req.query("kind");
   if (names === undefined || names === "") return undefined;
-  return names.split(",").map(requireKind).join();
+  return names.split(",").map(requireKind);
 }
 
 function requireKind(name: string): EventKind {
