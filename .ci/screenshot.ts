@@ -81,7 +81,7 @@ async function keepBusy(cluster: DemoCluster, signal: AbortSignal): Promise<void
     );
     running.add(work);
     work.then(() => running.delete(work));
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await pause(1000);
   }
   await Promise.all(running);
 }

@@ -3,39 +3,13 @@
  * and by keyboard, and a time in the past is told from the present.
  */
 import assert from "node:assert/strict";
-import type { Browser, Page } from "playwright-core";
-import { launchBrowser, openPage, signIn } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { type BrowserRig, launchBrowser, withPage } from "../support/browser.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import type { PastRolloutView } from "../../lib/protocol/views.ts";
 
-interface Rig {
-  cluster: Cluster;
-  browser: Browser;
-}
-
 const json = { "content-type": "application/json" };
-
-async function withUser(
-  { cluster, browser }: Rig,
-  user: { name: string; password: string },
-  hash: string,
-  use: (page: Page) => Promise<void>,
-): Promise<void> {
-  const { page, complaints, close } = await openPage(browser);
-  try {
-    await page.goto(`${cluster.url}/${hash}`);
-    await signIn(page, user.name, user.password);
-    await page.locator(".shell").waitFor();
-    await use(page);
-    assert.deepEqual(complaints.filter((text) => !/status of 401 .*\/v1\/session\)/.test(text)), []);
-  } finally {
-    await close();
-  }
-}
-
-const asAdmin = (rig: Rig, hash: string, use: (page: Page) => Promise<void>) =>
-  withUser(rig, { name: "admin", password: rig.cluster.adminPassword }, hash, use);
 
 /** Deploys `hello` with one module of this text; a canary stays with a tenth of the requests. */
 async function deploy(cluster: Cluster, version: string, canary: boolean): Promise<void> {
@@ -73,8 +47,8 @@ async function invoke(cluster: Cluster, times: number): Promise<void> {
   }
 }
 
-async function showsRollouts(rig: Rig): Promise<void> {
-  await asAdmin(rig, "#/rollouts", async (page) => {
+async function showsRollouts(rig: BrowserRig): Promise<void> {
+  await withPage(rig, { hash: "#/rollouts" }, async (page) => {
     const rows = page.locator(".rollout-table tbody tr");
     await rows.filter({ hasText: "r1 → r2" }).getByText("progressing").waitFor();
     await rows.filter({ hasText: "1.0.0" }).getByText("admin deployed hello 1.0.0 as revision 1").waitFor();
@@ -100,20 +74,20 @@ async function showsRollouts(rig: Rig): Promise<void> {
   assert.equal(undone.state, "replaced");
 }
 
-async function offersByRole(rig: Rig): Promise<void> {
+async function offersByRole(rig: BrowserRig): Promise<void> {
   const user = { name: "guest", password: "only-for-looking" };
   const body = JSON.stringify({ ...user, role: "viewer" });
   assert.ok((await rig.cluster.http("/v1/users", { method: "POST", headers: json, body })).status < 300);
   await deploy(rig.cluster, "1.2.0", true);
-  await withUser(rig, user, "#/rollouts", async (page) => {
+  await withPage(rig, { user: user.name, password: user.password, hash: "#/rollouts" }, async (page) => {
     await page.locator(".under-way").getByText("r1 → r3").waitFor();
     assert.equal(await page.getByRole("button", { name: /Pause|Undo/ }).count(), 0);
   });
 }
 
-async function sorts(rig: Rig): Promise<void> {
+async function sorts(rig: BrowserRig): Promise<void> {
   const firstName = (page: Page) => page.locator(".endpoint-table tbody tr th").first().textContent();
-  await asAdmin(rig, "#/endpoints", async (page) => {
+  await withPage(rig, { hash: "#/endpoints" }, async (page) => {
     await page.locator(".endpoint-table tbody tr").nth(1).waitFor();
     assert.match(await firstName(page) ?? "", /hello\/bye/);
     await page.getByRole("button", { name: "Total" }).focus();
@@ -140,10 +114,10 @@ async function sorts(rig: Rig): Promise<void> {
 }
 
 /** One request in five minutes is one point of a percentile: there is no line, and it must be seen all the same. */
-async function showsASinglePoint(rig: Rig): Promise<void> {
+async function showsASinglePoint(rig: BrowserRig): Promise<void> {
   const called = await rig.cluster.http("/v1/invoke/hello/bye", { method: "POST", headers: json, body: "1" });
   assert.ok(called.status < 300, called.text);
-  await asAdmin(rig, "#/endpoints/hello/bye", async (page) => {
+  await withPage(rig, { hash: "#/endpoints/hello/bye" }, async (page) => {
     const canvas = page.locator('figure[aria-label="Latency"] canvas');
     await canvas.waitFor();
     // The percentiles of one request are the same, so the line that is drawn last covers the others.
@@ -166,7 +140,7 @@ async function showsASinglePoint(rig: Rig): Promise<void> {
 }
 
 /** Kills an agent, and looks at the time before, in which it was well. */
-async function looksBack(rig: Rig): Promise<void> {
+async function looksBack(rig: BrowserRig): Promise<void> {
   const { cluster } = rig;
   const { cluster: { atMs: toMs } } = await eventually("both agents are well", async () => {
     const overview = await cluster.overview();
@@ -175,7 +149,7 @@ async function looksBack(rig: Rig): Promise<void> {
   cluster.agents.get("agent-2")!.signal("SIGKILL");
   const [only] = (await rolloutsOf(cluster)).slice(-1);
   const past = `from=${only.startedAtMs - 30_000}&to=${toMs}`;
-  await asAdmin(rig, "#/agents", async (page) => {
+  await withPage(rig, { hash: "#/agents" }, async (page) => {
     await page.locator(".agent[data-health=lost]", { hasText: "agent-2" }).waitFor();
     const cells = page.locator(".agent[data-health=lost] .meter-value");
     assert.deepEqual(await cells.allTextContents(), ["–", "–"], "what it said last is not what it does now");
