@@ -1,5 +1,7 @@
 /** Changes to what shall run: who may change what, and what `undo` goes back to. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { parseReplicaSetFile } from "../../lib/deployment/specification.ts";
 import { specificationOf } from "../store/support.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
 import { addresses, agentHello, type ManagerRig, openRig, settle } from "./rig.ts";
@@ -113,6 +115,34 @@ Deno.test("over the API a change is checked whole before anything is stored", as
   }
   assert.deepEqual(rig.store.deployments.loadAll(), []);
   rig.close();
+});
+
+Deno.test("a set that the file takes over has as many replicas as the file says, whatever a client scaled it to", async () => {
+  const folder = await Deno.makeTempDir();
+  const rig = await openRig();
+  try {
+    await Deno.writeTextFile(join(folder, "resize.ts"), "export function resize() {}");
+    const readFile = async (version: string) => {
+      const set = { name: "images", version, modules: ["./resize.ts"], replicas: 2 };
+      const parsed = parseReplicaSetFile(JSON.stringify(set));
+      assert.ok(parsed.ok);
+      assert.deepEqual((await rig.deployments.applyFile([parsed.replicaSet], folder)).errors, []);
+    };
+    const stored = () => rig.store.deployments.find("images")!;
+    // Taken over as it is, and with a new revision.
+    for (const [version, revisions] of [["1", 1], ["2", 2]] as const) {
+      await readFile("1");
+      rig.store.deployments.setOwner("images", "api");
+      rig.deployments.scale("images", 5, "ada");
+      assert.equal(stored().replicasOverride, 5);
+      await readFile(version);
+      assert.deepEqual([stored().owner, stored().replicasOverride], ["file", undefined]);
+      assert.equal(stored().current.revision, revisions);
+    }
+  } finally {
+    rig.close();
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {
