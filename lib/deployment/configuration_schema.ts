@@ -8,12 +8,7 @@ import { limits } from "../limits.ts";
 import { didYouMean } from "../near_miss.ts";
 import { eventKindOf, eventNames } from "../protocol/event_kinds.ts";
 import { nameSchema } from "../protocol/messages.ts";
-import {
-  canaryStepsDefault,
-  type LabelRule,
-  replicasDefault,
-  rollbackDefault,
-} from "../protocol/revision.ts";
+import { canaryStepsDefault, type LabelRule, rollbackDefault } from "../protocol/revision.ts";
 
 const day = 24 * 3600_000;
 
@@ -209,7 +204,7 @@ const replicaSetEntries = {
       [wholeNumber(0, 1000), v.literal("all"), bounds],
       mustBe('a whole number from 0 to 1000, "all", or an object with min and max'),
     ),
-    replicasDefault,
+    1,
   ),
   placement: v.optional(placement, {}),
   spread: v.optional(labelName),

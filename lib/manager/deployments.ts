@@ -2,6 +2,7 @@
  * Changes to what shall run: deployments by clients and by the configuration file, scale, undo, delete. Each is
  * checked whole before anything is stored, stored in one transaction, and then left to the controller.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import { differences } from "../deployment/difference.ts";
@@ -16,7 +17,7 @@ import {
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
-import { type ReplicaCount, replicasDefault, type RevisionSpecification } from "../protocol/revision.ts";
+import type { ReplicaCount, RevisionSpecification } from "../protocol/revision.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
 import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
@@ -50,9 +51,14 @@ export class Deployments {
     const parsed = parseReplicaSet(request.replicaSet);
     if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
     const { name } = parsed.replicaSet;
-    this.#requireNotOfFile(store.find(name), name, "deployed by a client");
-    const kept = keptReplicas(request, store.find(name));
-    const wanted = kept === undefined ? parsed.replicaSet : { ...parsed.replicaSet, replicas: kept };
+    const known = store.find(name);
+    this.#requireNotOfFile(known, name, "deployed by a client");
+    const says = parsed.replicaSet.replicas;
+    // A deployment that does not say how many goes on with what the set's specification says now.
+    const kept = request.replicaSet.replicas === undefined
+      ? known?.current.specification.replicas
+      : undefined;
+    const wanted = { ...parsed.replicaSet, replicas: kept ?? says };
     const settings = request.force ? withConsent(wanted) : wanted;
     const built = await this.#inTurn(() =>
       buildSet(this.#options.build, settings, request.modules.map(sourceOf))
@@ -66,19 +72,19 @@ export class Deployments {
         `A cluster holds at most ${limits.replicaSetsMax} replicaSets; delete some first`,
       );
     }
-    const keeps = keepsOf(request, specification, before);
+    const keeps = request.rescale ? {} : keepsOf(says, specification, before);
     if (
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
     ) {
-      if (request.rescale && !request.dryRun && before.replicasOverride !== undefined) {
-        this.scale(name, "auto", by);
-      }
+      const endsScale = request.rescale && before.replicasOverride !== undefined;
+      if (endsScale && !request.dryRun) this.scale(name, "auto", by);
       return {
         replicaSet: name,
         revision: before.current.revision,
         changed: false,
         ...keeps,
+        ...(endsScale ? { rescaled: specification.replicas } : {}),
         ...(request.dryRun ? { changes: [] } : {}),
       };
     }
@@ -275,25 +281,16 @@ export class Deployments {
   }
 }
 
-/** A deployment that does not say how many: what the set's specification says now, if there is a set. */
-function keptReplicas(
-  { replicaSet }: DeployRequest,
-  before: StoredSet | undefined,
-): ReplicaCount | undefined {
-  return replicaSet.replicas === undefined ? before?.current.specification.replicas : undefined;
-}
-
-/** How many the set goes on with, unless the deployment says so itself. */
+/** How many the set goes on with, where that is not what the deployment `says`. */
 function keepsOf(
-  { replicaSet, rescale }: DeployRequest,
-  specification: RevisionSpecification,
+  says: ReplicaCount,
+  { replicas }: RevisionSpecification,
   before: StoredSet | undefined,
 ): Pick<DeployView, "keeps"> {
-  if (!before || rescale) return {};
-  const says = (replicas: unknown) => JSON.stringify(replicas);
-  const isRescaled = says(before.current.specification.replicas) !== says(specification.replicas);
-  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? specification.replicas;
-  return says(keeps) === says(replicaSet.replicas ?? replicasDefault) ? {} : { keeps };
+  if (!before) return {};
+  const isRescaled = !isDeepStrictEqual(before.current.specification.replicas, replicas);
+  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? replicas;
+  return isDeepStrictEqual(keeps, says) ? {} : { keeps };
 }
 
 function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {

@@ -16,9 +16,6 @@ export type LabelRule = string | string[] | { in?: string[]; not?: string[] };
  */
 export type ReplicaCount = number | "all" | { min: number; max: number; idleMs?: number };
 
-/** Of a new set whose specification says nothing of it. */
-export const replicasDefault = 1;
-
 /** When a new revision is undone for how it answers, measured against the one before (docs/rollouts.md). */
 export interface RollbackPolicy {
   /** How much larger its share of failed requests may be, 0 to 1. */

@@ -333,6 +333,8 @@ export interface DeployView {
   changed: boolean;
   /** How many the set goes on with, where the deployment itself says something else or nothing. */
   keeps?: ReplicaCount;
+  /** Nothing but a `scale` ends: how many are wanted then. */
+  rescaled?: ReplicaCount;
   /** Of a dry run: what would change, and why it would be refused, if it would. */
   changes?: ChangeView[];
   refusal?: string;

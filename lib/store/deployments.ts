@@ -60,8 +60,8 @@ export class DeploymentStore {
   /**
    * Stores a revision with its modules as the set's current one, making the set when it is new, and drops what is
    * too old: all in one transaction, on the disk at return. `files` holds at least the modules not stored before,
-   * by SHA-256. A `scale` stays in force unless the specification's own number has changed, or `rescale` says so.
-   * Throws `internal` when a module's bytes are missing.
+   * by SHA-256. A `scale` stays in force unless the specification's own number has changed, `rescale` says so, or the
+   * set is the file's now, which alone says how many. Throws `internal` when a module's bytes are missing.
    */
   addRevision(
     specification: RevisionSpecification,
@@ -74,7 +74,7 @@ export class DeploymentStore {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before && (rescale ||
+      const isRescaled = before && (rescale || owner === "file" ||
         JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas));
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
@@ -138,9 +138,10 @@ export class DeploymentStore {
     this.#database.transaction(() => this.#updateSet(name, { scaledTo: replicas }));
   }
 
-  /** Says who may change the set from now on. Throws `not_found`. */
+  /** Says who may change the set from now on; the file ends a `scale` by a client. Throws `not_found`. */
   setOwner(name: string, owner: SetOwner): void {
-    this.#database.transaction(() => this.#updateSet(name, { owner }), "durable");
+    const change = owner === "file" ? { owner, replicasOverride: null } : { owner };
+    this.#database.transaction(() => this.#updateSet(name, change), "durable");
   }
 
   /** Keeps the set's newest rollout, and notes it among all. Throws `not_found` when there is no such set. */

@@ -178,13 +178,19 @@ Deno.test("`deploy -f` reads everything from a file, relative to it, and options
   });
 });
 
-Deno.test("`deploy` of what has not changed follows nothing", async () => {
+Deno.test("`deploy` of what has not changed follows nothing, and tells of a scale that ends with it", async () => {
   await inFolder({ "resize.ts": module }, async (folder) => {
     const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
-    const { code, out } = await runClient(argv, {
-      answers: { "POST /v1/replicasets": { replicaSet: "images", revision: 2, changed: false } },
-    });
+    const same = { replicaSet: "images", revision: 2, changed: false };
+    const { code, out } = await runClient(argv, { answers: { "POST /v1/replicasets": same } });
     assert.deepEqual([code, out], [0, "images: nothing has changed since revision 2\n"]);
+    const scaled = await runClient([...argv, "--replicas", "3"], {
+      answers: { "POST /v1/replicasets": { ...same, rescaled: 3 } },
+    });
+    assert.equal(
+      scaled.out,
+      "images: nothing has changed since revision 2, but the scale ends: 3 replicas wanted\n",
+    );
   });
 });
 

@@ -1,5 +1,8 @@
 /** Changes to what shall run: who may change what, and what `undo` goes back to. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { parseReplicaSetFile } from "../../lib/deployment/specification.ts";
+import type { ReplicaCount } from "../../lib/protocol/revision.ts";
 import { specificationOf } from "../store/support.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
 import { addresses, agentHello, type ManagerRig, openRig, settle } from "./rig.ts";
@@ -115,6 +118,34 @@ Deno.test("over the API a change is checked whole before anything is stored", as
   rig.close();
 });
 
+Deno.test("a set that the file takes over has as many replicas as the file says, whatever a client scaled it to", async () => {
+  const folder = await Deno.makeTempDir();
+  const rig = await openRig();
+  try {
+    await Deno.writeTextFile(join(folder, "resize.ts"), "export function resize() {}");
+    const readFile = async (version: string) => {
+      const set = { name: "images", version, modules: ["./resize.ts"], replicas: 2 };
+      const parsed = parseReplicaSetFile(JSON.stringify(set));
+      assert.ok(parsed.ok);
+      assert.deepEqual((await rig.deployments.applyFile([parsed.replicaSet], folder)).errors, []);
+    };
+    const stored = () => rig.store.deployments.find("images")!;
+    // Taken over as it is, and with a new revision.
+    for (const [version, revisions] of [["1", 1], ["2", 2]] as const) {
+      await readFile("1");
+      rig.store.deployments.setOwner("images", "api");
+      rig.deployments.scale("images", 5, "ada");
+      assert.equal(stored().replicasOverride, 5);
+      await readFile(version);
+      assert.deepEqual([stored().owner, stored().replicasOverride], ["file", undefined]);
+      assert.equal(stored().current.revision, revisions);
+    }
+  } finally {
+    rig.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {
   const rig = await openRig();
   const password = "long enough";
@@ -207,7 +238,11 @@ Deno.test("an agent whose removal the disk does not take is still there, with it
 Deno.test("a deployment that does not say how many keeps what the set has, and says so; one that is told ends a `scale`", async () => {
   const rig = await openRig();
   const modules = [{ path: "resize.ts", entry: true, base64: btoa("export function resize() {}") }];
-  const deploy = (version: string, replicas?: number, more: { rescale?: boolean; dryRun?: boolean } = {}) => {
+  const deploy = (
+    version: string,
+    replicas?: ReplicaCount,
+    more: { rescale?: boolean; dryRun?: boolean } = {},
+  ) => {
     const count = replicas === undefined ? {} : { replicas };
     return rig.deployments.deploy(
       { replicaSet: { name: "images", version, ...count }, modules, ...more },
@@ -227,7 +262,11 @@ Deno.test("a deployment that does not say how many keeps what the set has, and s
   assert.deepEqual([dry.keeps, dry.changes?.map(({ path }) => path)], [5, ["version"]]);
   assert.deepEqual([(await deploy("6", 3, { rescale: true })).keeps, inForce()], [undefined, [3, undefined]]);
   rig.deployments.scale("images", 7, "ada");
-  const same = await deploy("6", 3, { rescale: true });
-  assert.deepEqual([same.changed, same.keeps, inForce()], [false, undefined, [3, undefined]]);
+  const ends = { replicaSet: "images", revision: 5, changed: false, rescaled: 3 };
+  assert.deepEqual(await deploy("6", 3, { rescale: true, dryRun: true }), { ...ends, changes: [] });
+  assert.deepEqual(inForce(), [3, 7]);
+  assert.deepEqual([await deploy("6", 3, { rescale: true }), inForce()], [ends, [3, undefined]]);
+  assert.equal((await deploy("6", 3, { rescale: true })).rescaled, undefined, "nothing to end");
+  assert.equal((await deploy("7", { max: 6, min: 1 })).keeps, undefined, "in whatever order it is said");
   rig.close();
 });

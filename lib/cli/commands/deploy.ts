@@ -74,7 +74,9 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     const { revision, changed } = deployed;
     if (options.dryRun && changed) return tellDryRun(context, deployed);
     if (!changed) {
-      context.terminal.writeOut(`${name}: nothing has changed since revision ${revision}\n`);
+      const { rescaled } = deployed;
+      const scale = rescaled === undefined ? "" : `, but the scale ends: ${describeCount(rescaled)} wanted`;
+      context.terminal.writeOut(`${name}: nothing has changed since revision ${revision}${scale}\n`);
       tellKept(context, deployed);
       return;
     }
