@@ -49,12 +49,19 @@ export function renderFaults(records: Records): string {
     "lost",
     "doubled",
   ];
-  const { date, machine } = records[done[0]?.name] ?? {};
-  const foot = machine
-    ? `<sub>Times: median (worst). ${date}, ${machine.cpu}, ${machine.cores} cores, ` +
-      `${machine.memoryGb} GB, Linux ${machine.kernel}; Sqwish ${machine.versions.Sqwish}.</sub>`
-    : "";
-  return `${table(head, rows)}\n\n${foot}`;
+  return `${table(head, rows)}\n\n${footOf(done.map(({ name }) => records[name]))}`;
+}
+
+/** Faults are measured again one by one: a date, and a machine, of one of them is not that of all. */
+function footOf(records: readonly FaultRecord[]): string {
+  if (records.length === 0) return "";
+  const dates = records.map(({ date }) => date).sort();
+  const [first, last] = [dates[0], dates.at(-1)!];
+  const machines = records.map(({ machine: { cpu, cores, memoryGb, kernel, versions } }) =>
+    `${cpu}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}; Sqwish ${versions.Sqwish}`
+  );
+  return `<sub>Times: median (worst). ${first === last ? first : `${first} to ${last}`}. ` +
+    `${[...new Set(machines)].join("; or ")}.</sub>`;
 }
 
 function row(title: string, seen: string, rounds: readonly Round[]): string[] {

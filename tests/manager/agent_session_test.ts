@@ -9,31 +9,14 @@ import {
   agentHello,
   agentPrincipal,
   clientHello,
+  joined,
   type ManagerRig,
   openRig,
-  type Peer,
   reportOf,
+  reportReady,
   settle,
   telemetryOf,
 } from "./rig.ts";
-
-async function joined(rig: ManagerRig, change: Parameters<typeof agentHello>[0] = {}): Promise<Peer> {
-  const peer = rig.enter(agentPrincipal);
-  peer.send(agentHello(change));
-  await settle();
-  assert.equal(peer.of("welcome").length, 1);
-  return peer;
-}
-
-/** Reports as loaded and ready all that the agent was last told to run. */
-async function reportReady(peer: Peer): Promise<void> {
-  const { generation, replicas } = peer.of("desired").at(-1)!;
-  const reports = replicas.map(({ handle, replicaSet, revision }) =>
-    reportOf({ handle, replicaSet, revision })
-  );
-  peer.send({ type: "state", generation, replicas: reports });
-  await settle();
-}
 
 function invoke(rig: ManagerRig, options: { idempotent?: boolean } = {}): RecordingSink {
   const sink = new RecordingSink();
@@ -277,12 +260,7 @@ Deno.test("a manager that stops blames no agent for it", async () => {
 Deno.test("what an agent brings back after its grace takes nobody's place before it is routed", async () => {
   const rig = await openRig();
   // Whoever has no account is sent away after a while.
-  await rig.accounts.add({
-    name: agentPrincipal.name,
-    role: "viewer",
-    endpoints: [],
-    password: "long enough",
-  });
+  await rig.signUp(agentPrincipal.name, "viewer");
   rig.deploy("images", "export function resize() {}");
   const first = await joined(rig);
   await reportReady(first);

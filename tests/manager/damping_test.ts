@@ -5,18 +5,17 @@ import { encodeFrame, type Frame, Op } from "../../lib/protocol/frame.ts";
 import type { OverviewView } from "../../lib/protocol/views.ts";
 import { RecordingSink } from "../scheduling/rig.ts";
 import {
-  agentHello,
   agentPrincipal,
+  joined,
   type ManagerRig,
   openRig,
   type Peer,
-  reportOf,
+  reportReady,
   settle,
   telemetryOf,
 } from "./rig.ts";
 
 const stepMs = limits.livenessTickMs;
-const password = "long enough";
 
 /** A manager with agents that answer after 500 ms, and a client that asks twice a second for what may run only once. */
 class Attic {
@@ -32,24 +31,22 @@ class Attic {
     const rig = await openRig();
     // Whoever has no account is sent away after a while.
     for (const name of ["ada", agentPrincipal.name]) {
-      await rig.accounts.add({ name, role: "viewer", endpoints: [], password });
+      await rig.signUp(name, "viewer");
     }
     rig.deploy("images", "export function resize() {}");
     rig.deployments.scale("images", names.length, "ada");
     const attic = new Attic(rig);
     for (const name of names) await attic.join(name);
     await attic.live(2 * limits.lostGraceMs);
-    for (const name of names) await attic.#report(name);
+    for (const peer of attic.peers.values()) await reportReady(peer);
     return attic;
   }
 
   async join(name: string): Promise<void> {
-    const peer = this.rig.enter(agentPrincipal);
+    const peer = await joined(this.rig, { name, identity: name.padEnd(16, "-") });
     this.peers.set(name, peer);
     this.#running.set(peer, []);
-    peer.send(agentHello({ name, identity: name.padEnd(16, "-") }));
-    await settle();
-    await this.#report(name);
+    await reportReady(peer);
   }
 
   async cut(name: string): Promise<void> {
@@ -92,7 +89,7 @@ class Attic {
   }
 
   async overview(): Promise<OverviewView> {
-    return await (await this.rig.http("GET", "/v1/overview", { user: "ada", password })).json();
+    return await (await this.rig.http("GET", "/v1/overview", { user: "ada" })).json();
   }
 
   #ask(): void {
@@ -101,15 +98,6 @@ class Attic {
     const frame = encodeFrame({ op: Op.request, id: 1, name: "images/resize", a: 20_000 });
     const requester = { id: "ada", describe: "ada", sink, mayInvoke: () => true };
     this.rig.core.dispatcher.admit(requester, frame, 0, frame.length);
-  }
-
-  /** All that it was told to run is ready. */
-  async #report(name: string): Promise<void> {
-    const peer = this.peers.get(name)!;
-    const { generation, replicas } = peer.of("desired").at(-1)!;
-    const reports = replicas.map(({ handle, revision }) => reportOf({ handle, revision }));
-    peer.send({ type: "state", generation, replicas: reports });
-    await settle();
   }
 }
 
@@ -173,7 +161,7 @@ Deno.test("a lone agent that flaps serves whenever it is there, damped or not", 
 Deno.test("a damped agent is shown as such: event, problem, overview, `/metrics`", async () => {
   const attic = await Attic.open("pi-1", "pi-2");
   const metric = async (name: string) => {
-    const text = await (await attic.rig.http("GET", "/metrics", { user: "ada", password })).text();
+    const text = await (await attic.rig.http("GET", "/metrics", { user: "ada" })).text();
     return text.split("\n").find((line) => line.startsWith(`${name}{agent="pi-2"}`))?.split(" ").at(-1);
   };
   assert.deepEqual([await metric("sqwish_agent_damped"), await metric("sqwish_agent_flap_penalty")], [

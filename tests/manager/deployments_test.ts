@@ -18,6 +18,24 @@ function fail(rig: ManagerRig, revision: number): void {
   });
 }
 
+/** An agent that the store remembers, and that isn't connected. */
+const gone = {
+  ...{ name: "pi-9", identity: "x".repeat(16), labels: {}, cordoned: false, draining: false },
+  ...{ joinedAtMs: 0, lastSeenAtMs: 0 },
+};
+
+/** With an operator, and a token by which machines get accounts of their own. */
+async function rigWithToken() {
+  const rig = await openRig();
+  await rig.signUp("ada", "operator");
+  const { fingerprint } = rig.identity;
+  await rig.accounts.createToken({ role: "agent", once: false, addresses, fingerprint });
+  const [{ name }] = rig.store.users.list("token");
+  const enroll = (machine: string) =>
+    rig.accounts.enroll({ name, role: "agent", endpoints: [] }, machine, () => {});
+  return { rig, enroll };
+}
+
 Deno.test("`undo()` goes back to the last good revision, over those that failed", async () => {
   const rig = await openRig();
   rig.deploy("images", "export function resize() {}");
@@ -77,8 +95,7 @@ Deno.test("what belongs to the configuration file is changed there and nowhere e
 
 Deno.test("over the API a change is checked whole before anything is stored", async (t) => {
   const rig = await openRig();
-  const password = "long enough";
-  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
+  await rig.signUp("ada", "operator");
   const module = { path: "main.ts", entry: true, base64: btoa("export function add() {}") };
   const replicaSet = { name: "sums", version: "1" };
   const bad: [string, string, string, unknown, RegExp][] = [
@@ -108,7 +125,7 @@ Deno.test("over the API a change is checked whole before anything is stored", as
   ];
   for (const [name, method, path, body, says] of bad) {
     await t.step(name, async () => {
-      const response = await rig.http(method, path, { user: "ada", password, body });
+      const response = await rig.http(method, path, { user: "ada", body });
       const { error } = await response.json();
       assert.equal(response.status, 400, error.message);
       assert.match(`${error.message} ${(error.details.errors ?? []).join(" ")}`.trim(), says);
@@ -148,20 +165,9 @@ Deno.test("a set that the file takes over has as many replicas as the file says,
 
 Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {
   const rig = await openRig();
-  const password = "long enough";
-  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  rig.core.agents.restore([
-    {
-      name: "pi-9",
-      identity: "x".repeat(16),
-      labels: {},
-      cordoned: false,
-      draining: false,
-      joinedAtMs: 0,
-      lastSeenAtMs: 0,
-    },
-  ]);
-  const remove = () => rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  await rig.signUp("ada", "operator");
+  rig.core.agents.restore([gone]);
+  const remove = () => rig.http("DELETE", "/v1/agents/pi-9", { user: "ada" });
   const first = await remove();
   assert.equal(first.status, 200);
   await first.body?.cancel();
@@ -174,30 +180,17 @@ Deno.test("an agent that is gone for good can be removed, one that is connected 
 });
 
 Deno.test("a removed agent's own accounts go with it, in one transaction, and nobody else's", async () => {
-  const rig = await openRig();
-  const password = "long enough";
-  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  await rig.accounts.createToken({
-    role: "agent",
-    once: false,
-    addresses,
-    fingerprint: rig.identity.fingerprint,
-  });
-  const [{ name: token }] = rig.store.users.list("token");
-  const by = { name: token, role: "agent" as const, endpoints: [] };
-  const enroll = (machine: string) => rig.accounts.enroll(by, machine, () => {});
+  const { rig, enroll } = await rigWithToken();
   // The machine was set up anew once; another one's name begins like its own, and a third one was renamed.
   const own = [await enroll("pi-9"), await enroll("pi-9")].map(({ user }) => user);
   const [other, renamed] = [await enroll("pi-9-shed"), await enroll("pi-9")].map(({ user }) => user);
   const peer = rig.enter({ name: renamed, role: "agent", endpoints: [] });
   peer.send(agentHello({ name: "attic" }));
   await settle();
-  const gone = { identity: "x".repeat(16), labels: {} };
-  rig.store.agents.observeJoin({ name: "pi-9", ...gone }, 0);
-  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
-  rig.core.agents.restore([{ name: "pi-9", ...gone, ...flags }]);
+  rig.store.agents.observeJoin(gone, 0);
+  rig.core.agents.restore([gone]);
 
-  const removing = rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  const removing = rig.http("DELETE", "/v1/agents/pi-9", { user: "ada" });
   assert.deepEqual((await (await removing).json()).accounts.sort(), own.sort());
   assert.deepEqual(rig.store.users.list("machine").map(({ name }) => name).sort(), [other, renamed].sort());
   assert.equal(rig.store.agents.find("pi-9"), undefined);
@@ -207,25 +200,14 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
 });
 
 Deno.test("an agent whose removal the disk does not take is still there, with its account", async () => {
-  const rig = await openRig();
-  const password = "long enough";
-  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  await rig.accounts.createToken({
-    role: "agent",
-    once: false,
-    addresses,
-    fingerprint: rig.identity.fingerprint,
-  });
-  const [{ name: token }] = rig.store.users.list("token");
-  await rig.accounts.enroll({ name: token, role: "agent", endpoints: [] }, "pi-9", () => {});
-  const gone = { name: "pi-9", identity: "x".repeat(16), labels: {} };
+  const { rig, enroll } = await rigWithToken();
+  await enroll("pi-9");
   rig.store.agents.observeJoin(gone, 0);
-  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
-  rig.core.agents.restore([{ ...gone, ...flags }]);
+  rig.core.agents.restore([gone]);
   rig.store.users.remove = () => {
     throw new Error("database or disk is full");
   };
-  const response = await rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  const response = await rig.http("DELETE", "/v1/agents/pi-9", { user: "ada" });
   assert.equal(response.status, 500);
   await response.body?.cancel();
   assert.equal(rig.core.agents.list().length, 1);

@@ -3,31 +3,17 @@ import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
 import type { EventView, OverviewView, PastRolloutView, RevisionView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import {
-  agentHello,
-  agentPrincipal,
-  type ManagerRig,
-  openRig,
-  type Peer,
-  reportOf,
-  settle,
-  telemetryOf,
-} from "./rig.ts";
-
-const password = "long enough";
+import { joined, type ManagerRig, openRig, type Peer, reportOf, settle, telemetryOf } from "./rig.ts";
 
 async function rigWithAgent(): Promise<{ rig: ManagerRig; peer: Peer }> {
   const rig = await openRig();
-  await rig.accounts.add({ name: "ada", role: "viewer", endpoints: [], password });
+  await rig.signUp("ada", "viewer");
   rig.deploy("images", "export function resize() {}");
-  const peer = rig.enter(agentPrincipal);
-  peer.send(agentHello());
-  await settle();
-  return { rig, peer };
+  return { rig, peer: await joined(rig) };
 }
 
 async function read<T>(rig: ManagerRig, path: string): Promise<T> {
-  const response = await rig.http("GET", path, { user: "ada", password });
+  const response = await rig.http("GET", path, { user: "ada" });
   assert.equal(response.status, 200, path);
   return await response.json();
 }
@@ -75,9 +61,7 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   assert.deepEqual([host, agentCpuCores, agentMemoryBytes, slots], [undefined, undefined, undefined, 0]);
   assert.equal(connectedAtMs, undefined);
 
-  const returned = rig.enter(agentPrincipal);
-  returned.send(agentHello());
-  await settle();
+  await joined(rig);
   const [again] = (await overview()).agents;
   assert.equal(again.connectedAtMs, rig.clock.nowMs(), "counts from this connection");
   assert.equal(again.joinedAtMs, rig.clock.nowMs() - 500, "counts from the first one ever");
@@ -125,15 +109,15 @@ Deno.test("reads find one thing by its name, or say which ones are near", async 
   );
   assert.equal(revisions.length, 1);
   assert.deepEqual(await read(rig, "/v1/revisions?replicaSet=none"), { revisions: [] });
-  const response = await rig.http("GET", "/v1/replicasets/image", { user: "ada", password });
+  const response = await rig.http("GET", "/v1/replicasets/image", { user: "ada" });
   assert.equal(response.status, 404);
   assert.match((await response.json()).error.message, /did you mean images\?/);
   const { events } = await read<{ events: unknown[] }>(rig, "/v1/events?kind=agent_lost,rolled_back");
   assert.deepEqual(events, []);
-  const unknown = await rig.http("GET", "/v1/events?kind=agent_lots", { user: "ada", password });
+  const unknown = await rig.http("GET", "/v1/events?kind=agent_lots", { user: "ada" });
   assert.match((await unknown.json()).error.message, /is "agent_lots", did you mean `agent_lost`\?$/);
   for (const query of ["limit=x", "limit=-1", "afterId=NaN"]) {
-    const refused = await rig.http("GET", `/v1/events?${query}`, { user: "ada", password });
+    const refused = await rig.http("GET", `/v1/events?${query}`, { user: "ada" });
     assert.equal(refused.status, 400, query);
     await refused.body?.cancel();
   }
@@ -166,14 +150,13 @@ Deno.test("an overview of 50 agents and 200 endpoints takes a small part of the 
     rig.store.deployments.setReplicasOverride(name, "all");
   }
   rig.core.controller.reload();
-  const peers = Array.from({ length: 50 }, (_, index) => {
-    const peer = rig.enter(agentPrincipal);
-    peer.send(
-      agentHello({ name: `agent-${index}`, identity: `identity-of-${index}-000`, memoryBytes: 2 ** 36 }),
-    );
-    return peer;
-  });
-  await settle();
+  const peers = await Promise.all(
+    Array.from(
+      { length: 50 },
+      (_, index) =>
+        joined(rig, { name: `agent-${index}`, identity: `identity-of-${index}-000`, memoryBytes: 2 ** 36 }),
+    ),
+  );
   for (const peer of peers) {
     const { generation, replicas } = peer.of("desired").at(-1)!;
     const endpoints = ["a", "b", "c", "d", "e"].map((name) => ({ name, stream: false }));

@@ -1,5 +1,6 @@
 /** A whole manager without a network: its core, store and API in memory, a clock by hand, and peers on memory channels. */
 import { Hono } from "hono";
+import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createLog } from "../../lib/log.ts";
 import { Accounts } from "../../lib/manager/accounts.ts";
@@ -29,12 +30,14 @@ import {
   type Telemetry,
 } from "../../lib/protocol/messages.ts";
 import { createSystemRandom } from "../../lib/random.ts";
-import type { Principal } from "../../lib/security/access.ts";
+import type { Principal, Role } from "../../lib/security/access.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { specificationOf } from "../store/support.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 export const addresses = ["attic.local:7443"];
+/** Of every account that `signUp()` adds, and said by its requests. */
+const password = "long enough";
 
 /** The other end of a connection to the manager, and all that came to it. */
 export class Peer {
@@ -88,6 +91,8 @@ export interface ManagerRig {
   /** A peer that has been authenticated and has not said hello. */
   enter(principal: Principal): Peer;
   http(method: string, path: string, options?: HttpOptions): Promise<Response>;
+  /** Adds an account; its requests over HTTP need only its name. */
+  signUp(name: string, role: Role): Promise<void>;
   /** Stores one revision as if it had been deployed. */
   deploy(name: string, source: string): { revision: number; sha256: string };
   close(): void;
@@ -138,6 +143,9 @@ export async function openRig(): Promise<ManagerRig> {
       return new Peer(left);
     },
     http: (method, path, options) => ask(front, method, path, options),
+    async signUp(name, role) {
+      await accounts.add({ name, role, endpoints: [], password });
+    },
     deploy(name, source) {
       const { specification, files, sha256 } = specificationOf(name, source);
       const created = { owner: "api", createdBy: "test", nowMs: clock.nowMs() } as const;
@@ -159,7 +167,9 @@ async function ask(
   ...[method, path, options = {}]: Parameters<ManagerRig["http"]>
 ): Promise<Response> {
   const headers = new Headers(options.headers);
-  if (options.user !== undefined) headers.set("authorization", basic(options.user, options.password ?? ""));
+  if (options.user !== undefined) {
+    headers.set("authorization", basic(options.user, options.password ?? password));
+  }
   const body = options.body === undefined ? null : JSON.stringify(options.body);
   const request = new Request(`https://manager.test${path}`, { method, headers, body });
   return await front.handle(request, options.address ?? "192.168.1.99");
@@ -186,6 +196,25 @@ export function agentHello(change: Partial<AgentHello> = {}): AgentHello {
     replicas: [],
     ...change,
   };
+}
+
+/** An agent that has been let in and has nothing to run yet, or was told what it shall. */
+export async function joined(rig: ManagerRig, change: Partial<AgentHello> = {}): Promise<Peer> {
+  const peer = rig.enter(agentPrincipal);
+  peer.send(agentHello(change));
+  await settle();
+  assert.equal(peer.of("welcome").length, 1);
+  return peer;
+}
+
+/** Reports as loaded and ready all that the agent was last told to run. */
+export async function reportReady(peer: Peer): Promise<void> {
+  const { generation, replicas } = peer.of("desired").at(-1)!;
+  const reports = replicas.map(({ handle, replicaSet, revision }) =>
+    reportOf({ handle, replicaSet, revision })
+  );
+  peer.send({ type: "state", generation, replicas: reports });
+  await settle();
 }
 
 export const clientHello = (enroll = false): MessageToManager => (

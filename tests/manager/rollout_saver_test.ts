@@ -1,15 +1,6 @@
 /** Rollouts that a full disk does not take: they are decided all the same, and stored before the next one begins. */
 import assert from "node:assert/strict";
-import {
-  agentHello,
-  agentPrincipal,
-  type ManagerRig,
-  openRig,
-  type Peer,
-  reportOf,
-  settle,
-  telemetryOf,
-} from "./rig.ts";
+import { joined, type ManagerRig, openRig, type Peer, reportReady, settle, telemetryOf } from "./rig.ts";
 
 function full(): never {
   throw new Error("database or disk is full");
@@ -17,13 +8,7 @@ function full(): never {
 
 /** The agent loads whatever it was last told to, and time passes until it counts. */
 async function becomeReady(rig: ManagerRig, peer: Peer): Promise<void> {
-  const { generation, replicas } = peer.of("desired").at(-1)!;
-  peer.send({
-    type: "state",
-    generation,
-    replicas: replicas.map(({ handle, replicaSet, revision }) => reportOf({ handle, replicaSet, revision })),
-  });
-  await settle();
+  await reportReady(peer);
   // It reports meanwhile, so that it stays well.
   for (let second = 1; second <= 2; second++) {
     rig.clock.advance(1000);
@@ -40,8 +25,7 @@ function deploy(rig: ManagerRig, revision: number): Promise<void> {
 Deno.test("a rollout that was done on a full disk is stored before the next one begins", async () => {
   const rig = await openRig();
   const { deployments } = rig.store;
-  const peer = rig.enter(agentPrincipal);
-  peer.send(agentHello());
+  const peer = await joined(rig);
   await deploy(rig, 1);
   await becomeReady(rig, peer);
   assert.equal(deployments.find("images")!.good?.revision, 1);

@@ -2,25 +2,8 @@ import assert from "node:assert/strict";
 import { agentHealthTone, agentKind } from "../../../lib/cli/views.ts";
 import { explainAgent } from "../../../lib/cli/why/explain.ts";
 import type { AgentView, EventView } from "../../../lib/protocol/views.ts";
+import { agentView as agent } from "./views.ts";
 
-const agent = (change: Partial<AgentView> = {}): AgentView => ({
-  name: "pi-1",
-  health: "ready",
-  cordoned: false,
-  draining: false,
-  address: "",
-  version: "1",
-  labels: {},
-  cores: 4,
-  slots: 4,
-  outstanding: 0,
-  agentCpuCores: 0,
-  agentMemoryBytes: 0,
-  replicas: [],
-  joinedAtMs: 0,
-  lastSeenAtMs: 0,
-  ...change,
-});
 const damped = { damped: { untilMs: Date.UTC(2026, 10, 30, 6, 0, 7) }, flapPenalty: 3.41 };
 const health = (view: AgentView) => agentKind.columns.find(({ title }) => title === "HEALTH")!.text(view);
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type EndpointFacts, explainEndpoint } from "../../../lib/cli/why/explain_endpoint.ts";
 import type { AgentView, ReplicaView, RequestView } from "../../../lib/protocol/views.ts";
+import { agentView } from "./views.ts";
 
 const nowMs = 1_800_000_000_000;
 const spanMs = 15 * 60_000;
@@ -20,24 +21,8 @@ const replica = (agent: string): ReplicaView => ({
   restarts: 0,
 });
 
-const agent = (name: string, change: Partial<AgentView["host"]> = {}): AgentView => ({
-  name,
-  health: "ready",
-  cordoned: false,
-  draining: false,
-  address: "",
-  version: "1",
-  labels: {},
-  cores: 4,
-  slots: 4,
-  outstanding: 0,
-  host: { cpu: 0.2, load1: 0, memoryUsedBytes: 1, memoryTotalBytes: 4, ...change },
-  agentCpuCores: 0,
-  agentMemoryBytes: 0,
-  replicas: [],
-  joinedAtMs: 0,
-  lastSeenAtMs: 0,
-});
+const agent = (name: string, change: Partial<AgentView["host"]> = {}): AgentView =>
+  agentView({ name, host: { cpu: 0.2, load1: 0, memoryUsedBytes: 1, memoryTotalBytes: 4, ...change } });
 
 function request(change: Partial<RequestView>): RequestView {
   const { queueMs = 1, runMs = 1, networkMs = 1 } = change;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { explainAgent, explainReplicaSet } from "../../../lib/cli/why/explain.ts";
-import type { AgentView, ReplicaSetView, ReplicaView } from "../../../lib/protocol/views.ts";
+import type { ReplicaSetView, ReplicaView } from "../../../lib/protocol/views.ts";
+import { agentView } from "./views.ts";
 
 const replica: ReplicaView = {
   replicaSet: "images",
@@ -30,22 +31,7 @@ const set: ReplicaSetView = {
   placements: [replica],
 };
 
-const agent: AgentView = {
-  name: "pi-1",
-  health: "ready",
-  cordoned: false,
-  draining: false,
-  address: "10.0.0.2:4711",
-  version: "1",
-  labels: {},
-  cores: 1,
-  slots: 0,
-  outstanding: 0,
-  replicas: [replica],
-  joinedAtMs: 0,
-  connectedAtMs: 0,
-  lastSeenAtMs: 5000,
-};
+const agent = agentView({ replicas: [replica], connectedAtMs: 0, lastSeenAtMs: 5000 });
 
 Deno.test("a set tells how far it is, what stands in its way, and how many wait, of one as of many", () => {
   assert.deepEqual(explainReplicaSet(set, []), [
