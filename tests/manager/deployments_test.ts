@@ -173,7 +173,8 @@ Deno.test("an agent that is gone for good can be removed, one that is connected 
   rig.close();
 });
 
-Deno.test("a removed agent's own accounts go with it, in one transaction, and nobody else's", async () => {
+/** A manager that knows an agent `pi-9` which is gone; machines enrol with a token, and ada may remove agents. */
+async function withGoneAgent() {
   const rig = await openRig();
   const password = "long enough";
   await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
@@ -185,20 +186,26 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
   });
   const [{ name: token }] = rig.store.users.list("token");
   const by = { name: token, role: "agent" as const, endpoints: [] };
-  const enroll = (machine: string) => rig.accounts.enroll(by, machine, () => {});
+  const gone = { name: "pi-9", identity: "x".repeat(16), labels: {} };
+  rig.store.agents.observeJoin(gone, 0);
+  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
+  rig.core.agents.restore([{ ...gone, ...flags }]);
+  return {
+    rig,
+    enroll: async (machine: string) => (await rig.accounts.enroll(by, machine, () => {})).user,
+    remove: () => rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password }),
+  };
+}
+
+Deno.test("a removed agent's own accounts go with it, in one transaction, and nobody else's", async () => {
+  const { rig, enroll, remove } = await withGoneAgent();
   // The machine was set up anew once; another one's name begins like its own, and a third one was renamed.
-  const own = [await enroll("pi-9"), await enroll("pi-9")].map(({ user }) => user);
-  const [other, renamed] = [await enroll("pi-9-shed"), await enroll("pi-9")].map(({ user }) => user);
+  const own = [await enroll("pi-9"), await enroll("pi-9")];
+  const [other, renamed] = [await enroll("pi-9-shed"), await enroll("pi-9")];
   const peer = rig.enter({ name: renamed, role: "agent", endpoints: [] });
   peer.send(agentHello({ name: "attic" }));
   await settle();
-  const gone = { identity: "x".repeat(16), labels: {} };
-  rig.store.agents.observeJoin({ name: "pi-9", ...gone }, 0);
-  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
-  rig.core.agents.restore([{ name: "pi-9", ...gone, ...flags }]);
-
-  const removing = rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
-  assert.deepEqual((await (await removing).json()).accounts.sort(), own.sort());
+  assert.deepEqual((await (await remove()).json()).accounts.sort(), own.sort());
   assert.deepEqual(rig.store.users.list("machine").map(({ name }) => name).sort(), [other, renamed].sort());
   assert.equal(rig.store.agents.find("pi-9"), undefined);
   assert.match(rig.store.events.list({ kind: "agent_removed" })[0].message, /it can't sign in again/);
@@ -207,25 +214,12 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
 });
 
 Deno.test("an agent whose removal the disk does not take is still there, with its account", async () => {
-  const rig = await openRig();
-  const password = "long enough";
-  await rig.accounts.add({ name: "ada", role: "operator", endpoints: [], password });
-  await rig.accounts.createToken({
-    role: "agent",
-    once: false,
-    addresses,
-    fingerprint: rig.identity.fingerprint,
-  });
-  const [{ name: token }] = rig.store.users.list("token");
-  await rig.accounts.enroll({ name: token, role: "agent", endpoints: [] }, "pi-9", () => {});
-  const gone = { name: "pi-9", identity: "x".repeat(16), labels: {} };
-  rig.store.agents.observeJoin(gone, 0);
-  const flags = { cordoned: false, draining: false, joinedAtMs: 0, lastSeenAtMs: 0 };
-  rig.core.agents.restore([{ ...gone, ...flags }]);
+  const { rig, enroll, remove } = await withGoneAgent();
+  await enroll("pi-9");
   rig.store.users.remove = () => {
     throw new Error("database or disk is full");
   };
-  const response = await rig.http("DELETE", "/v1/agents/pi-9", { user: "ada", password });
+  const response = await remove();
   assert.equal(response.status, 500);
   await response.body?.cancel();
   assert.equal(rig.core.agents.list().length, 1);
