@@ -7,6 +7,7 @@
 import type { Clock } from "../clock.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { notFound } from "../near_miss.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { AgentHello, ReplicaReport, State, Telemetry } from "../protocol/messages.ts";
 import type { AgentHealth } from "../protocol/views.ts";
@@ -296,17 +297,22 @@ export class Agents {
     Object.assign(this.#known(name), { cordoned, draining });
   }
 
-  /** Forgets a lost agent for good. Throws `not_found`, or `conflict` while it is connected. */
-  forget(name: string): void {
+  /** Throws `not_found` with near misses, or `conflict` while it is connected. */
+  requireGone(name: string): void {
     if (this.#known(name).connection) {
       throw new SqwishError("conflict", `Agent ${name} is connected; stop it before it is removed`);
     }
+  }
+
+  /** Forgets an agent that is gone for good. Throws as `requireGone()`. */
+  forget(name: string): void {
+    this.requireGone(name);
     this.#records.delete(name);
   }
 
   #known(name: string): MutableRecord {
     const record = this.#records.get(name);
-    if (!record) throw new SqwishError("not_found", `There is no agent named ${name}`);
+    if (!record) throw notFound("agent", name, this.list().map((known) => known.name));
     return record;
   }
 

@@ -9,7 +9,7 @@ import {
   type Revision,
   type RolloutPolicy,
 } from "../protocol/revision.ts";
-import type { DeploymentEvent, RolloutRecord } from "./facts.ts";
+import { type DeploymentEvent, isOpen, type RolloutRecord } from "./facts.ts";
 
 /** The stages of a policy; none when it is no canary. */
 export function canarySteps(policy: RolloutPolicy): readonly CanaryStep[] {
@@ -21,8 +21,7 @@ export function currentStep(
   record: Pick<RolloutRecord, "state" | "step">,
   policy: RolloutPolicy,
 ): CanaryStep | undefined {
-  const isUnderWay = record.state === "progressing" || record.state === "paused";
-  return isUnderWay && record.step !== undefined ? canarySteps(policy)[record.step] : undefined;
+  return isOpen(record.state) && record.step !== undefined ? canarySteps(policy)[record.step] : undefined;
 }
 
 /** The record as the stage's replicas are available (or not): holds for the stage's time, then goes on to the next. */

@@ -44,6 +44,11 @@ export interface RolloutRecord extends Omit<RolloutView, "weight"> {
   stepSinceMs?: number;
 }
 
+/** A rollout in this state goes on, now or once a person lets it. */
+export function isOpen(state: RolloutView["state"]): boolean {
+  return state === "progressing" || state === "paused";
+}
+
 export interface SetFacts {
   name: string;
   current: Revision;

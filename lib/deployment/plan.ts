@@ -6,16 +6,17 @@
  */
 import { limits } from "../limits.ts";
 import type { Revision } from "../protocol/revision.ts";
-import type {
-  AgentFacts,
-  Assignment,
-  DeploymentEvent,
-  DeploymentFacts,
-  DeploymentStep,
-  Holding,
-  Move,
-  RolloutRecord,
-  SetFacts,
+import {
+  type AgentFacts,
+  type Assignment,
+  type DeploymentEvent,
+  type DeploymentFacts,
+  type DeploymentStep,
+  type Holding,
+  isOpen,
+  type Move,
+  type RolloutRecord,
+  type SetFacts,
 } from "./facts.ts";
 import { isPresent, readHoldings } from "./placement.ts";
 import { chooseMove, isUnderWay, type SettledSet, steadyAtMs } from "./rebalance.ts";
@@ -120,7 +121,7 @@ function stepSet(set: SetFacts, holdings: Holding[], shared: Shared): SetStep {
   const { target, good, limit } = rollout;
   const roomOn = ledger.roomFor(set.name);
   const isMoving = shared.move?.replicaSet === set.name && shared.move.revision === target.revision &&
-    rollout.record?.state !== "progressing" && rollout.record?.state !== "paused";
+    !(rollout.record && isOpen(rollout.record.state));
   const input: ReplicasInput = {
     target,
     ...(set.good ? { good: set.good } : {}),

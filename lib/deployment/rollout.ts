@@ -5,7 +5,7 @@
  */
 import type { Revision } from "../protocol/revision.ts";
 import { advanceCanary, canarySteps, currentStep } from "./canary.ts";
-import type { DeploymentEvent, Holding, RolloutRecord, SetFacts } from "./facts.ts";
+import { type DeploymentEvent, type Holding, isOpen, type RolloutRecord, type SetFacts } from "./facts.ts";
 import { isAvailable } from "./placement.ts";
 import type { Limit, ReplicasPlan } from "./replicas.ts";
 import { counted } from "../words.ts";
@@ -34,7 +34,7 @@ export function stepRollout(set: SetFacts, holdings: Holding[], times: Times): R
   if (record && record.state !== "failed" && set.objection !== undefined && fallbackOf(set)) {
     return fail(set, record, set.objection, times, events);
   }
-  if (record?.state !== "progressing" && record?.state !== "paused") return settle(set, record, events);
+  if (!record || !isOpen(record.state)) return settle(set, record, events);
   const observed = observeProgress(record, set, holdings, times.nowMs);
   const ofTarget = holdings.filter(({ revision }) => revision === set.current.revision);
   const waiting = ofTarget.filter((holding) => isRising(holding, set, times.nowMs));
@@ -60,7 +60,7 @@ export function concludeRollout(
   plan: Pick<ReplicasPlan, "available" | "total" | "settled" | "atLimit">,
   times: Times,
 ): { record: RolloutRecord; events: DeploymentEvent[]; dueAtMs?: number } {
-  if (record.state !== "progressing" && record.state !== "paused") return { record, events: [] };
+  if (!isOpen(record.state)) return { record, events: [] };
   const seen = { ...record, ready: plan.available, total: plan.total };
   if (record.state === "paused" || !plan.settled) {
     const policy = set.current.specification.rollout;
@@ -156,10 +156,6 @@ function fail(
   return { record: failed, target, stuck, events: [...events, event] };
 }
 
-/**
- * What is gone back to: the last good revision; when the current one had been taken for good and then turned out bad,
- * the one before it.
- */
 /** What shall run: the current revision, or the one before it once that has failed. */
 export function revisionInForce(
   set: Pick<SetFacts, "current" | "good" | "previous"> & { rollout?: Pick<RolloutRecord, "state"> },
@@ -167,6 +163,10 @@ export function revisionInForce(
   return set.rollout?.state === "failed" ? fallbackOf(set) ?? set.current : set.current;
 }
 
+/**
+ * What is gone back to: the last good revision; when the current one had been taken for good and then turned out bad,
+ * the one before it.
+ */
 function fallbackOf(
   { current, good, previous }: Pick<SetFacts, "current" | "good" | "previous">,
 ): Revision | undefined {

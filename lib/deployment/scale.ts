@@ -7,6 +7,7 @@
 import { limits } from "../limits.ts";
 import type { ReplicaCount } from "../protocol/revision.ts";
 import type { RolloutView } from "../protocol/views.ts";
+import { isOpen } from "./facts.ts";
 
 export type Bounds = Extract<ReplicaCount, object>;
 
@@ -41,8 +42,7 @@ export function wantedNow(set: ScaledSet): number | "all" {
 /** Also between a deployment and the first step of its rollout. */
 function isRollingOut({ rollout, current, good }: ScaledSet): boolean {
   if (!rollout) return good?.revision !== current.revision;
-  return rollout.toRevision !== current.revision || rollout.state === "progressing" ||
-    rollout.state === "paused";
+  return rollout.toRevision !== current.revision || isOpen(rollout.state);
 }
 
 export interface SetLoad {

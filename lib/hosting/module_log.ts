@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
 import type { LogLine } from "../protocol/messages.ts";
+import { counted } from "../words.ts";
 import type { ContextLog } from "./context.ts";
 
 type Level = LogLine["level"];
@@ -61,8 +62,8 @@ export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
   }
 
   function tellDropped(): void {
-    const lines = dropped === 1 ? "log line was" : "log lines were";
-    writeLine("warn", `${dropped} ${lines} dropped: more than ${linesPerSecond} per second`);
+    const lines = counted(dropped, "log line was", "log lines were");
+    writeLine("warn", `${lines} dropped: more than ${linesPerSecond} per second`);
     dropped = 0;
   }
 

@@ -95,11 +95,7 @@ export function createChanges(options: ChangesOptions): Changes {
 /** Forgets an agent that is gone, with the accounts that it was given, which are returned. All of it or nothing. */
 function removeAgent(options: ChangesOptions, agent: string, by: string): string[] {
   const { accounts, agents, agentStore, record } = options;
-  const known = agents.get(agent);
-  if (!known) throw notFound("agent", agent, agents.list().map(({ name }) => name));
-  if (known.connection) {
-    throw new SqwishError("conflict", `Agent ${agent} is connected; stop it before it is removed`);
-  }
+  agents.requireGone(agent);
   const removed = options.transaction(() => {
     agentStore.remove(agent);
     const gone = accounts.removeOfAgent(agent, options.isConnected);

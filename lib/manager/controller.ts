@@ -7,6 +7,7 @@ import type { AgentRecord, Agents } from "../cluster/agents.ts";
 import { buildRoutes, emptyRoutes, type RoutingAgent, type RoutingTable } from "../cluster/routing.ts";
 import type { Clock } from "../clock.ts";
 import { routedSplits } from "../deployment/canary.ts";
+import { isOpen } from "../deployment/facts.ts";
 import {
   type Assignment,
   type Assignments,
@@ -132,7 +133,7 @@ export class Controller {
       const known = this.#rollouts.get(name);
       if (!known || known.toRevision !== rollout?.toRevision || known.state === rollout.state) continue;
       // Only people pause a rollout and let it go on; everything else is said by a step.
-      if (isUnderWay(known.state) && isUnderWay(rollout.state)) {
+      if (isOpen(known.state) && isOpen(rollout.state)) {
         this.#rollouts.set(name, { ...known, state: rollout.state });
       }
     }
@@ -362,10 +363,6 @@ export class Controller {
       this.#findRevision(replicaSet, revision) !== undefined
     );
   }
-}
-
-function isUnderWay(state: RolloutRecord["state"]): boolean {
-  return state === "progressing" || state === "paused";
 }
 
 /** False for an agent that only the store remembers: what it runs is not known before it has joined again. */

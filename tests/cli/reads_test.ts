@@ -254,7 +254,8 @@ Deno.test("`events` prints the oldest first, and `-f` goes on with new ones only
 });
 
 Deno.test("`why ENDPOINT` tells the verdict, and names near misses of an endpoint that isn't there", async () => {
-  const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [endpoint], events: [] };
+  const known = { ...endpoint, totalsSinceMs: -1_000_000 };
+  const overview = { cluster, agents: [agent], replicaSets: [set], endpoints: [known], events: [] };
   const why = {
     "GET /v1/overview": overview,
     "GET /v1/requests?endpoint=images%2Fresize&lastMs=900000&limit=50": {

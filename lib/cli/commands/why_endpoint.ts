@@ -29,5 +29,5 @@ export async function whyEndpoint(sqwish: Sqwish, name: string, signal: AbortSig
     limit: String(requestsRead),
   });
   const requests = await readJson<RequestsView>(sqwish, `/v1/requests?${query}`, signal);
-  return explainEndpoint({ endpoint, set, agents, requests, spanMs, nowMs: cluster.atMs });
+  return explainEndpoint({ endpoint, set, agents, requests, nowMs: cluster.atMs });
 }

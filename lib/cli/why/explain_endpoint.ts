@@ -17,9 +17,7 @@ export interface EndpointFacts {
   endpoint: EndpointView;
   set: ReplicaSetView;
   agents: readonly AgentView[];
-  /** Of `spanMs`. */
   requests: RequestsView;
-  spanMs: number;
   /** By the manager's clock. */
   nowMs: number;
 }
@@ -31,8 +29,6 @@ const slowMsMin = 100;
 /** With fewer slow requests one agent may have had them all by chance. */
 const requestsForAgent = 5;
 const busyShare = 0.9;
-/** The manager is asked twice. */
-const betweenAnswersMs = 1000;
 const hotC = 80;
 
 export function explainEndpoint(facts: EndpointFacts): string[] {
@@ -189,9 +185,9 @@ function explainFailures(facts: EndpointFacts): string[] {
 }
 
 /** What the counts are of: a manager knows nothing of the time before its start. */
-function within({ spanMs, nowMs, requests }: EndpointFacts): string {
+function within({ endpoint, nowMs, requests }: EndpointFacts): string {
   const knownMs = Math.max(0, nowMs - requests.sinceMs);
-  return knownMs < spanMs - betweenAnswersMs
+  return requests.sinceMs <= endpoint.totalsSinceMs
     ? `since the manager started ${formatMs(knownMs)} ago`
     : `in the last ${Math.round(knownMs / 60_000)} min`;
 }

@@ -76,7 +76,7 @@ function facts(slowest: RequestView[], change: Partial<EndpointFacts["set"]> = {
     },
     agents: [agent("pi-1"), agent("pi-2")],
     requests: { slowest, failed: [], answered: 480, failures: [], sinceMs: nowMs - spanMs },
-    ...{ spanMs, nowMs },
+    nowMs,
   };
 }
 
@@ -138,6 +138,7 @@ Deno.test("what sleeps is woken by the next request, and what is scaled to none 
 
 Deno.test("of the time before the manager's start nothing is said", () => {
   const fresh = facts([]);
+  fresh.endpoint.totalsSinceMs = nowMs - 40_000;
   fresh.requests = { ...fresh.requests, answered: 0, sinceMs: nowMs - 40_000 };
   assert.equal(
     explainEndpoint(fresh)[0],
