@@ -8,7 +8,7 @@ import { SqwishError } from "../errors.ts";
 import type { DeploymentStore } from "../store/deployments.ts";
 import { buildSets, type BuiltSet } from "./build_sets.ts";
 import { readConfiguration } from "./configuration_file.ts";
-import { findDroppedFunctions, type WasCalled } from "./endpoint_guard.ts";
+import { findDropped, type WasCalled } from "./endpoint_guard.ts";
 
 export interface ConfigurationDiff {
   /** The changes, set by set. */
@@ -66,6 +66,6 @@ async function refusalsOf(
   ));
   const [{ result }] = await build({ baseFolder: "/", sets: [{ sources }] });
   if (!result.ok) return [];
-  const refusal = findDroppedFunctions({ name, before: result.functions, functions, wasCalled });
+  const refusal = findDropped({ name, before: result.functions, functions, wasCalled });
   return refusal === undefined ? [] : [refusal];
 }

@@ -128,7 +128,11 @@ export function createCore(options: CoreOptions): Core {
     coldStartMs: (name) => scaler.coldStartMs(name),
     judged: (name) => revisions.figures(name),
     logs,
-    dropped: (name, functions) => findDropped({ name, functions, routes, wasCalled: lately }),
+    dropped(name, functions) {
+      const known = [...routes.sets.get(name)?.endpoints.values() ?? []];
+      const before = known.map(({ description }) => description.name);
+      return findDropped({ name, before, functions, wasCalled: lately });
+    },
     telling,
     close() {
       stopWatching();

@@ -261,7 +261,7 @@ export class Deployments {
 
   #delete(name: string, message: string): void {
     this.#options.store.transaction(() => {
-      this.#options.store.deployments.deleteSet(name);
+      this.#options.store.deployments.deleteSet(name, this.#options.clock.nowMs());
       this.#options.record("info", "replica_set_deleted", name, message);
     }, "durable");
   }

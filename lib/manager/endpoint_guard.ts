@@ -23,22 +23,8 @@ export function wasCalledBefore(history: Pick<History, "read">, endpoint: string
   return history.read({ ...range, fromMs, toMs: nowMs, skipsDamaged: true }).length > 0;
 }
 
-/** What a deployment would drop: endpoints that are known and called, and not among `functions`. */
+/** What a deployment would drop: functions that are there `before`, called, and not among `functions`. */
 export function findDropped(
-  { name, routes, functions, wasCalled }: {
-    name: string;
-    routes: RoutingTable;
-    functions: readonly string[];
-    wasCalled: WasCalled;
-  },
-): string | undefined {
-  const before = [...routes.sets.get(name)?.endpoints.values() ?? []].map(({ description }) => description);
-  const after = before.filter((endpoint) => functions.includes(endpoint.name));
-  return inWords(name, findBreaks(before, after, (endpoint) => wasCalled(`${name}/${endpoint}`)));
-}
-
-/** The same for what is only stored: `before` are the functions of what runs. */
-export function findDroppedFunctions(
   { name, before, functions, wasCalled }: {
     name: string;
     before: readonly string[];

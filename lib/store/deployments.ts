@@ -163,7 +163,7 @@ export class DeploymentStore {
   }
 
   /** Removes a set with everything only it needed; whether there was one. */
-  deleteSet(name: string): boolean {
+  deleteSet(name: string, nowMs: number): boolean {
     return this.#database.transaction(() => {
       if (
         Number(this.#database.orm.delete(replicaSets).where(eq(replicaSets.name, name)).run().changes) === 0
@@ -171,7 +171,7 @@ export class DeploymentStore {
         return false;
       }
       this.#pruneModules();
-      this.rollouts.setDeleted(name);
+      this.rollouts.setDeleted(name, nowMs);
       return true;
     }, "durable");
   }

@@ -2,7 +2,7 @@
  * Rollouts under way and over, by the time they began: written with each change of a set's rollout, read for people.
  * Invariant: of a set at most the newest is open; one that was not over when the next began is "replaced".
  */
-import { and, desc, eq, inArray, lt, ne, notInArray, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, lt, lte, ne, or, type SQL, sql } from "drizzle-orm";
 import { limits } from "../limits.ts";
 import type { PastRolloutView } from "../protocol/views.ts";
 import type { RolloutRecord } from "./deployments.ts";
@@ -46,8 +46,8 @@ export class RolloutHistory {
   }
 
   /** Ends what was under way of a set that is deleted. */
-  setDeleted(replicaSet: string): void {
-    this.#end(replicaSet, { reason: "The replicaSet was deleted" });
+  setDeleted(replicaSet: string, nowMs: number): void {
+    this.#end(replicaSet, { reason: "The replicaSet was deleted", endedAtMs: nowMs });
   }
 
   /** The newest first. */
@@ -79,24 +79,17 @@ export class RolloutHistory {
     return found?.version ?? "";
   }
 
-  /** A set keeps its newest; all go with the events that tell of them. */
+  /** A set keeps its newest; all go with the events that tell of them. What a set's rollout is now stays, however old. */
   #prune(replicaSet: string, nowMs: number): void {
     const { orm } = this.#database;
-    const newest = orm.select({ startedAtMs: rolloutHistory.startedAtMs }).from(rolloutHistory)
-      .where(eq(rolloutHistory.replicaSet, replicaSet)).orderBy(desc(rolloutHistory.startedAtMs))
-      .limit(this.#keptMax).all().map((row) => row.startedAtMs);
-    if (newest.length === this.#keptMax) {
-      orm.delete(rolloutHistory).where(
-        and(eq(rolloutHistory.replicaSet, replicaSet), notInArray(rolloutHistory.startedAtMs, newest)),
-      ).run();
-    }
-    // The newest of a set that still exists stays, however old.
-    orm.delete(rolloutHistory).where(
-      and(
-        lt(rolloutHistory.startedAtMs, nowMs - limits.eventsKeptMs),
-        sql`(${rolloutHistory.replicaSet}, ${rolloutHistory.startedAtMs}) NOT IN
-          (SELECT replica_set, started_at_ms FROM rollouts)`,
-      ),
-    ).run();
+    const { startedAtMs } = rolloutHistory;
+    const isOfSet = eq(rolloutHistory.replicaSet, replicaSet);
+    const newestGone = orm.select({ startedAtMs }).from(rolloutHistory).where(isOfSet)
+      .orderBy(desc(startedAtMs)).limit(1).offset(this.#keptMax).get();
+    const isBeyond = newestGone && and(isOfSet, lte(startedAtMs, newestGone.startedAtMs));
+    const isPast = sql`(${rolloutHistory.replicaSet}, ${startedAtMs}) NOT IN
+      (SELECT replica_set, started_at_ms FROM rollouts)`;
+    orm.delete(rolloutHistory)
+      .where(and(isPast, or(isBeyond, lt(startedAtMs, nowMs - limits.eventsKeptMs)))).run();
   }
 }

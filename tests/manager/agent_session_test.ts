@@ -79,7 +79,7 @@ Deno.test("a replica is routed once it has shown itself ready, by the handle of 
 Deno.test("an agent that comes back with a revision of a set that was deleted and made anew runs the new one", async () => {
   const rig = await openRig();
   rig.deploy("images", "export function resize() {}");
-  rig.store.deployments.deleteSet("images");
+  rig.store.deployments.deleteSet("images", rig.clock.nowMs());
   rig.deploy("images", "export function resize() { return 2; }");
   const peer = await joined(rig, { replicas: [reportOf({ revision: 1 })] });
   assert.deepEqual(peer.of("desired").at(-1)!.replicas.map(({ revision }) => revision), [2]);

@@ -91,11 +91,11 @@ Deno.test("a module that two sets share stays until both are gone", () => {
   withDeployments((deployments) => {
     const sha256 = deploy(deployments, "images", "shared");
     deploy(deployments, "thumbnails", "shared");
-    assert.equal(deployments.deleteSet("images"), true);
+    assert.equal(deployments.deleteSet("images", nowMs), true);
     assert.ok(deployments.module(sha256));
-    assert.equal(deployments.deleteSet("thumbnails"), true);
+    assert.equal(deployments.deleteSet("thumbnails", nowMs), true);
     assert.equal(deployments.module(sha256), undefined);
-    assert.equal(deployments.deleteSet("thumbnails"), false);
+    assert.equal(deployments.deleteSet("thumbnails", nowMs), false);
   });
 });
 
@@ -110,7 +110,7 @@ Deno.test("a set deployed again after its deletion goes on counting", () => {
       state: "progressing",
       startedAtMs: nowMs,
     });
-    deployments.deleteSet("images");
+    deployments.deleteSet("images", nowMs);
     deploy(deployments, "images", "three");
     const set = deployments.find("images");
     assert.equal(set?.current.revision, 3);

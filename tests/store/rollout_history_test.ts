@@ -69,9 +69,9 @@ Deno.test("a deleted set's rollouts stay, and none of them is under way", () => 
   withStore((deployments) => {
     deploy(deployments, "images", "1.0.0");
     deployments.saveRollout(rollout());
-    deployments.deleteSet("images");
-    const [only] = deployments.rollouts.list({ limit: 9 });
-    assert.deepEqual([only.state, only.reason], ["replaced", "The replicaSet was deleted"]);
+    deployments.deleteSet("images", nowMs + 5);
+    const [{ state, reason, endedAtMs }] = deployments.rollouts.list({ limit: 9 });
+    assert.deepEqual([state, reason, endedAtMs], ["replaced", "The replicaSet was deleted", nowMs + 5]);
   });
 });
 
@@ -90,6 +90,25 @@ Deno.test("a set's oldest go when there are too many, and all but the newest whe
     history.save(rollout({ startedAtMs: nowMs + limits.eventsKeptMs + 4 }));
     assert.deepEqual(starts(), [limits.eventsKeptMs + 4, 4]);
     assert.equal(history.list({ replicaSet: "texts", limit: 9 }).length, 1, "it is the set's newest");
+  });
+});
+
+Deno.test("what a set's rollout is now is kept, also when the clock was set back behind all that are", () => {
+  withStore((deployments, database) => {
+    deploy(deployments, "images", "1.0.0");
+    const history = new RolloutHistory(database, 3);
+    for (let index = 0; index < 3; index++) {
+      history.save(rollout({ startedAtMs: nowMs + index, state: "done" }));
+    }
+    const current = rollout({ startedAtMs: nowMs - 10 });
+    deployments.saveRollout(current);
+    history.save(current);
+    assert.deepEqual(history.list({ limit: 9 }).map(({ startedAtMs }) => startedAtMs - nowMs), [
+      2,
+      1,
+      0,
+      -10,
+    ]);
   });
 });
 

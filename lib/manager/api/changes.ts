@@ -18,7 +18,7 @@ export interface Changes {
   cordon(agent: string, cordoned: boolean, by: Principal): void;
   /** Cordons an agent and moves what it runs to others; what would be left without a place, in words. */
   drain(agent: string, by: Principal): { warnings: string[] };
-  /** Forgets an agent that is gone for good; `accounts` are those it can't sign in with any more. */
+  /** Forgets an agent that is gone for good. `accounts`: what it can't sign in with any more. */
   removeAgent(agent: string, by: Principal): { accounts: string[] };
   addUser(
     user: { name: string; role: Role; endpoints: string[]; password?: string },
