@@ -75,15 +75,14 @@ export function memoryOf(pids: readonly number[]): Memory {
 
 /** The children of a process, theirs, and so on. */
 export function descendantsOf(pid: number): number[] {
-  const found: number[] = [];
-  for (const thread of threadsOf(pid)) {
-    for (
-      const child of read(`/proc/${pid}/task/${thread}/children`).split(" ").filter((text) => text !== "")
-    ) {
-      found.push(Number(child), ...descendantsOf(Number(child)));
-    }
-  }
-  return found;
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+export function childrenOf(pid: number): number[] {
+  return threadsOf(pid).flatMap((thread) => {
+    const pids = read(`/proc/${pid}/task/${thread}/children`).split(" ");
+    return pids.filter((text) => text !== "").map(Number);
+  });
 }
 
 function threadsOf(pid: number): string[] {

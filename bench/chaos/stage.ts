@@ -13,8 +13,9 @@ import {
 } from "../../tests/support/cluster.ts";
 import { deployed, patienceMs, setOf } from "../../tests/support/deploying.ts";
 import { eventually } from "../../tests/support/eventually.ts";
-import { countRuns } from "./ledger.ts";
+import { childrenOf } from "../measure.ts";
 import { type LoadOptions, type Sent, SteadyLoad } from "../steady_load.ts";
+import { countRuns } from "./ledger.ts";
 
 export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "advertise" | "managerFolder"> {
   /** 3 when absent. */
@@ -113,16 +114,6 @@ export class Stage {
   }
 }
 
-/** Direct children of a process. */
-export function childrenOf(pid: number): number[] {
-  const tasks = [...Deno.readDirSync(`/proc/${pid}/task`)];
-  return tasks.flatMap(({ name }) =>
-    Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).split(" ").filter((text) => text !== "").map(
-      Number,
-    )
-  );
-}
-
 /** The letter that `/proc` has for the state of a process: "T" for a stopped one; "" for none. */
 export function stateOf(pid: number): string {
   try {
@@ -150,12 +141,6 @@ export async function stopFor(pids: readonly number[], ms: number): Promise<void
   } finally {
     for (const pid of pids) Deno.kill(pid, "SIGCONT");
   }
-}
-
-/** Resident memory of a process, in bytes. */
-export function residentBytes(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) * 1024;
 }
 
 /** The programs to do it to: `dist/<this machine's target>`, or the folder that SQWISH_BINARIES names. */

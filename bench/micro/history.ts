@@ -4,9 +4,6 @@
  * and how long the dashboard's questions to it take.
  *
  *   deno run -A bench/micro/history.ts [agents] [endpoints] [hours]
- *
- * The kernel counts a page of a file when it is first made dirty, and again once it was written out in between, as
- * happens within a minute of real time. So that a minute here costs as much, all is synced after each.
  */
 import { DatabaseSync } from "node:sqlite";
 import { History } from "../../lib/metrics/history.ts";
@@ -18,9 +15,9 @@ import { limits } from "../../lib/limits.ts";
 import { encodeMessage, type Telemetry } from "../../lib/protocol/messages.ts";
 import { createSeededRandom } from "../../lib/random.ts";
 import type { RequestOutcome } from "../../lib/request_outcome.ts";
-import { checkpoint } from "../../lib/store/checkpoint.ts";
-import { databasePath, fileBytes, logPath } from "../../lib/store/data_folder.ts";
+import { databasePath } from "../../lib/store/data_folder.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
+import { databaseBytes, endMinute } from "./disk.ts";
 
 const [agentCount = 5, endpointCount = 20, hours = 48] = Deno.args.map(Number);
 const random = createSeededRandom(1);
@@ -89,11 +86,6 @@ function runUs(at: number): number {
   return (at + 1) * 1000 * (0.5 + random.next() + random.next() ** 8 * 5);
 }
 
-function sync(path: string): void {
-  using file = Deno.openSync(path, { write: true });
-  file.syncDataSync();
-}
-
 interface Found {
   perHour: number;
   sizeBytes: number;
@@ -105,7 +97,6 @@ interface Found {
 function run(busy: boolean, hoursRun: number, asks: boolean): Found {
   const path = `${folder}/${busy ? "busy" : "idle"}`;
   const store = openStore({ folder: path, serving: true });
-  const database = databasePath(path);
   const history = new History(store.samples);
   let nowMs = 1_800_000_000_000;
   const ingest = new Ingest(history, nowMs);
@@ -123,10 +114,7 @@ function run(busy: boolean, hoursRun: number, asks: boolean): Found {
     ingest.tick(nowMs);
     if (!isMinute) return;
     flushMs.push(performance.now() - before);
-    sync(logPath(database));
-    if (store.log().bytes < limits.storeLogBytesMax) return;
-    checkpoint(database);
-    sync(database);
+    endMinute(store, path);
   };
   // The first half fills the tables, so that what is dropped for its age is counted too.
   const seconds = hoursRun * 3600;
@@ -137,9 +125,9 @@ function run(busy: boolean, hoursRun: number, asks: boolean): Found {
   }
   const perHour = (readDiskWritten()! - written) / (hoursRun / 2);
   if (asks) ask(store, history, ingest, nowMs);
-  const sizeBytes = fileBytes(database) + fileBytes(logPath(database));
+  const sizeBytes = databaseBytes(path);
   store.close();
-  if (asks) tellGrowth(database, hoursRun);
+  if (asks) tellGrowth(databasePath(path), hoursRun);
   return { perHour, sizeBytes, flushMs: flushMs.sort((left, right) => left - right) };
 }
 

@@ -3,22 +3,18 @@
  * more than is kept, for hours that are moved by hand. Prints bytes written per hour, as the kernel counts them.
  *
  *   deno run -A bench/micro/module_logs.ts [sets] [hours]
- *
- * All is synced after each minute, as in `history.ts`.
  */
 import { limits } from "../../lib/limits.ts";
 import { ModuleLogs } from "../../lib/manager/module_logs.ts";
 import { readDiskWritten } from "../../lib/metrics/process_meter.ts";
 import type { LogLine } from "../../lib/protocol/messages.ts";
-import { checkpoint } from "../../lib/store/checkpoint.ts";
-import { databasePath, fileBytes, logPath } from "../../lib/store/data_folder.ts";
 import { openStore } from "../../lib/store/store.ts";
+import { databaseBytes, endMinute } from "./disk.ts";
 
 const [sets = 5, hours = 2] = Deno.args.map(Number);
 const folder = await Deno.makeTempDir({ prefix: "sqwish-logs-", dir: Deno.env.get("BENCH_DIR") });
 const store = openStore({ folder, serving: true });
 const logs = new ModuleLogs(store.logs, 1);
-const database = databasePath(folder);
 let printed = 0;
 
 /** Of a minute only as many lines as are kept: those before them are gone by then. */
@@ -32,18 +28,10 @@ function chatter(replicaSet: string): LogLine[] {
   }));
 }
 
-function sync(path: string): void {
-  using file = Deno.openSync(path, { write: true });
-  file.syncDataSync();
-}
-
 function minute(): void {
   for (let set = 0; set < sets; set++) logs.push("agent-1", chatter(`set-${set}`), () => true);
   logs.flush();
-  sync(logPath(database));
-  if (store.log().bytes < limits.storeLogBytesMax) return;
-  checkpoint(database);
-  sync(database);
+  endMinute(store, folder);
 }
 
 try {
@@ -52,7 +40,7 @@ try {
   const before = readDiskWritten()!;
   for (let at = 0; at < hours * 60; at++) minute();
   const perHour = (readDiskWritten()! - before) / hours / 2 ** 20;
-  const size = (fileBytes(database) + fileBytes(logPath(database))) / 2 ** 20;
+  const size = databaseBytes(folder) / 2 ** 20;
   console.log(`${sets} sets that print more than is kept: ${perHour.toFixed(2)} MiB written per hour`);
   console.log(`  database: ${size.toFixed(2)} MiB`);
 } finally {

@@ -2,11 +2,12 @@
 import { overviewOf } from "../../../tests/support/deploying.ts";
 import { eventually } from "../../../tests/support/eventually.ts";
 import { type Done, type Fault, pause } from "../fault.ts";
+import { memoryOf } from "../../measure.ts";
 import { median } from "../../statistics.ts";
+import type { Sent } from "../../steady_load.ts";
 import { filesMax, type JoinJob, startJoining } from "../joiner.ts";
-import { kill, residentBytes, type Stage } from "../stage.ts";
+import { kill, type Stage } from "../stage.ts";
 
-const MiB = 1024 * 1024;
 /** What a manager may take for a full queue and its clients. */
 const moreMibMax = 64;
 
@@ -77,14 +78,18 @@ export const overloadFaults: Fault[] = [
 
 async function flooded(stage: Stage, seconds: number, timeoutMs: number): Promise<Done> {
   const atMs = Date.now();
-  const before = residentBytes(stage.cluster.manager.pid);
+  const before = managerMib(stage);
   let most = before;
-  const timer = setInterval(() => most = Math.max(most, residentBytes(stage.cluster.manager.pid)), 200);
   // A connection of its own: the queue is fair between clients.
   const flood = stage.load({ perSecond: 10 * capacityPerSecond, timeoutMs }, await stage.cluster.connect());
-  await pause(seconds * 1000);
-  const sent = await flood.stop();
-  clearInterval(timer);
+  const timer = setInterval(() => most = Math.max(most, managerMib(stage)), 200);
+  let sent: Sent[];
+  try {
+    await pause(seconds * 1000);
+    sent = await flood.stop();
+  } finally {
+    clearInterval(timer);
+  }
   const refusedMs: number[] = [];
   let [admitted, inTime] = [0, 0];
   for (const { sentAtMs, outcome } of sent) {
@@ -100,8 +105,8 @@ async function flooded(stage: Stage, seconds: number, timeoutMs: number): Promis
     inTime,
     refused: refusedMs.length,
     refusedMedianMs: median(refusedMs),
-    managerMibBefore: Math.round(before / MiB),
-    managerMibMost: Math.round(most / MiB),
+    managerMibBefore: Math.round(before),
+    managerMibMost: Math.round(most),
   };
   const { refusedMedianMs, managerMibBefore, managerMibMost } = figures;
   const isWell = inTime >= answeredPerSecondMin * seconds && refusedMs.length > sent.length / 2 &&
@@ -110,6 +115,10 @@ async function flooded(stage: Stage, seconds: number, timeoutMs: number): Promis
     throw new Error(`the flood must be answered, refused at once and bounded: ${JSON.stringify(figures)}`);
   }
   return { atMs, figures };
+}
+
+function managerMib({ cluster }: Stage): number {
+  return memoryOf([cluster.manager.pid]).rssMb;
 }
 
 interface Joined {
@@ -142,14 +151,14 @@ async function withJoined(
 }
 
 function idle(stage: Stage): Promise<Done> {
-  const before = residentBytes(stage.cluster.manager.pid);
+  const before = managerMib(stage);
   return withJoined(
     stage,
     4500,
     50,
     ({ tookMs: firstInMs }) =>
       withJoined(stage, 500, 500, async ({ tookMs: atOnceInMs }) => {
-        const kibPerClient = (residentBytes(stage.cluster.manager.pid) - before) / 1024 / 5000;
+        const kibPerClient = (managerMib(stage) - before) * 1024 / 5000;
         const atMs = Date.now();
         await kill(stage.cluster.agents.get("agent-2")!);
         const noticed = await stage.event("agent_lost", "agent-2", atMs);
