@@ -279,17 +279,16 @@ function createAgentCharts(app, name) {
     },
     { series: "temperature", title: "Temperature", note: "", format: formatTemperature, topMin: 60 },
   ];
-  return kinds.map(({ series, ...options }) => {
-    const chart = createChart({
-      ...options,
+  return kinds.map((kind) =>
+    createChart({
+      ...kind,
       kind: "lines",
       colourOf: () => palette.of("agent", name),
-      empty: series === "temperature" ? "This machine does not tell its temperature." : "Nothing yet.",
+      empty: kind.series === "temperature" ? "This machine does not tell its temperature." : "Nothing yet.",
       feed,
-      bind: () => feed.bind(series, name, () => chart.update()),
-    });
-    return chart;
-  });
+      subject: name,
+    })
+  );
 }
 
 /** What history knows of it at the end of a time in the past. @param {AgentView} agent @returns {[string, string][]} */

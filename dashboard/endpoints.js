@@ -163,14 +163,7 @@ const rate = { kind: "stack", format: formatNumber, topMin: 1, note: "per second
  * @returns {(series: string, options: any) => ReturnType<typeof createChart>}
  */
 function chartsOf({ feed }, endpoint) {
-  return (series, options) => {
-    const made = createChart({
-      ...options,
-      feed,
-      bind: () => feed.bind(series, endpoint, () => made.update()),
-    });
-    return made;
-  };
+  return (series, options) => createChart({ ...options, feed, series, subject: endpoint });
 }
 
 /**

@@ -83,14 +83,7 @@ export function createOverview(app) {
 function createCharts(app) {
   const { feed, palette } = app;
   /** @type {(series: string, options: any) => ReturnType<typeof createChart>} */
-  const chart = (series, options) => {
-    const made = createChart({
-      ...options,
-      feed,
-      bind: () => feed.bind(series, undefined, () => made.update()),
-    });
-    return made;
-  };
+  const chart = (series, options) => createChart({ ...options, feed, series });
   const rate = {
     note: "per second, by endpoint",
     kind: "stack",

@@ -262,7 +262,8 @@ function createDetails(app, name) {
     colourOf: () => palette.of("replicaSet", name),
     empty: "Nothing yet.",
     feed,
-    bind: () => feed.bind("queue", name, () => queue.update()),
+    series: "queue",
+    subject: name,
   });
   const rows = h("ul", { class: "revisions" });
   const all = h("a", { href: `${linkTo("rollouts")}?filter=${encodeURIComponent(name)}` }, "its rollouts");
