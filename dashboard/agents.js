@@ -21,6 +21,7 @@ import {
   createReplicaChips,
   createStatus,
   emptyState,
+  hostOf,
   linkTo,
   nameTag,
   notRecorded,
@@ -44,11 +45,6 @@ const orders = [
   { key: "requests", title: "By requests", by: ({ outstanding }) => outstanding },
   { key: "replicas", title: "By replicas", by: ({ replicas }) => replicas.length },
 ];
-
-/** What a lost agent said last is not what it does now. @param {AgentView} agent */
-function hostOf({ health, host }) {
-  return health === "lost" ? undefined : host;
-}
 
 /**
  * @param {App} app
@@ -249,6 +245,7 @@ export function createAgent(app, name) {
     },
     close() {
       for (const chart of charts) chart.close();
+      placements.close();
     },
   };
 }

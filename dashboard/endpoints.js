@@ -143,7 +143,7 @@ export function createEndpoint(app, endpoint) {
       const { replicaSets } = overview;
       showFacts(facts, app.feed.isPast() ? pastFacts(view) : endpointFacts(view, replicaSets));
       for (const chart of charts) chart.update();
-      requests.update();
+      if (!app.feed.isPast()) requests.update();
       if (!tryOut && app.may.invoke(endpoint)) now.append((tryOut = createTryOut(view)).element);
     },
     close() {
