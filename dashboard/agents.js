@@ -21,6 +21,7 @@ import {
   createReplicaChips,
   createStatus,
   emptyState,
+  hostOf,
   linkTo,
   nameTag,
   notRecorded,
@@ -44,11 +45,6 @@ const orders = [
   { key: "requests", title: "By requests", by: ({ outstanding }) => outstanding },
   { key: "replicas", title: "By replicas", by: ({ replicas }) => replicas.length },
 ];
-
-/** What a lost agent said last is not what it does now. @param {AgentView} agent */
-function hostOf({ health, host }) {
-  return health === "lost" ? undefined : host;
-}
 
 /**
  * @param {App} app
@@ -249,6 +245,7 @@ export function createAgent(app, name) {
     },
     close() {
       for (const chart of charts) chart.close();
+      placements.close();
     },
   };
 }
@@ -279,17 +276,16 @@ function createAgentCharts(app, name) {
     },
     { series: "temperature", title: "Temperature", note: "", format: formatTemperature, topMin: 60 },
   ];
-  return kinds.map(({ series, ...options }) => {
-    const chart = createChart({
-      ...options,
+  return kinds.map((kind) =>
+    createChart({
+      ...kind,
       kind: "lines",
       colourOf: () => palette.of("agent", name),
-      empty: series === "temperature" ? "This machine does not tell its temperature." : "Nothing yet.",
+      empty: kind.series === "temperature" ? "This machine does not tell its temperature." : "Nothing yet.",
       feed,
-      bind: () => feed.bind(series, name, () => chart.update()),
-    });
-    return chart;
-  });
+      subject: name,
+    })
+  );
 }
 
 /** What history knows of it at the end of a time in the past. @param {AgentView} agent @returns {[string, string][]} */

@@ -32,8 +32,9 @@ import {
  * @property {"bytes" | "things"} [unit] splits the value axis at powers of two, or at whole numbers
  * @property {number} topMin the smallest top of the value axis, so that an idle cluster does not look busy
  * @property {string} empty said in place of a picture that has no data
- * @property {() => import("./feed.js").Binding} bind
  * @property {import("./feed.js").Feed} feed
+ * @property {string} series as `GET /v1/metrics` names it
+ * @property {string} [subject] of the series; all when left out
  */
 
 /** uPlot is a classic script: it is there before any module runs. */
@@ -68,7 +69,7 @@ export function createChart(options) {
   );
   const element = h("figure", { class: "card chart", "aria-label": options.title }, head, plot, empty, list);
 
-  const binding = options.bind();
+  const binding = options.feed.bind(options.series, options.subject, () => later(update));
   /** @type {InstanceType<typeof uPlot> | null} */
   let picture = null;
   /** @type {Column[]} */

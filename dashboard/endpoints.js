@@ -143,7 +143,7 @@ export function createEndpoint(app, endpoint) {
       const { replicaSets } = overview;
       showFacts(facts, app.feed.isPast() ? pastFacts(view) : endpointFacts(view, replicaSets));
       for (const chart of charts) chart.update();
-      requests.update();
+      if (!app.feed.isPast()) requests.update();
       if (!tryOut && app.may.invoke(endpoint)) now.append((tryOut = createTryOut(view)).element);
     },
     close() {
@@ -163,14 +163,7 @@ const rate = { kind: "stack", format: formatNumber, topMin: 1, note: "per second
  * @returns {(series: string, options: any) => ReturnType<typeof createChart>}
  */
 function chartsOf({ feed }, endpoint) {
-  return (series, options) => {
-    const made = createChart({
-      ...options,
-      feed,
-      bind: () => feed.bind(series, endpoint, () => made.update()),
-    });
-    return made;
-  };
+  return (series, options) => createChart({ ...options, feed, series, subject: endpoint });
 }
 
 /**

@@ -3,7 +3,9 @@
 import { getEvents } from "./api.js";
 import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { formatShortAge, formatTime } from "./format.js";
+import { addressValue, setAddressValues } from "./address.js";
 import { emptyState, levelOf } from "./parts.js";
+import { createWordFilter } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
@@ -13,11 +15,11 @@ import { emptyState, levelOf } from "./parts.js";
 const fetchedMax = 500;
 const shownMax = 300;
 
-/** @type {{ title: string, levels: string[] }[]} */
+/** @type {{ level: string, title: string, levels: string[] }[]} `level` in the address */
 const filters = [
-  { title: "All", levels: ["info", "warn", "error"] },
-  { title: "Warnings and errors", levels: ["warn", "error"] },
-  { title: "Errors", levels: ["error"] },
+  { level: "", title: "All", levels: ["info", "warn", "error"] },
+  { level: "warn", title: "Warnings and errors", levels: ["warn", "error"] },
+  { level: "error", title: "Errors", levels: ["error"] },
 ];
 
 /**
@@ -102,37 +104,32 @@ export function createEvents(app) {
 }
 
 /**
- * Level and words to choose by. Calls `changed` when either is another.
+ * Level and words to choose by, both kept in the address. Calls `changed` when either is another.
  * @param {() => void} changed
  */
 function createFilter(changed) {
-  let levels = filters[0].levels;
-  let words = "";
-  const input = () => {
-    words = search.value.trim().toLowerCase();
-    changed();
-  };
-  const search = h("input", { type: "search", placeholder: "Filter by name or words", on: { input } });
-  search.setAttribute("aria-label", "Filter events");
+  let chosen = filters.find(({ level }) => level === addressValue("level")) ?? filters[0];
+  const words = createWordFilter("Filter events", changed);
   const choices = filters.map((filter) => {
     const change = () => {
-      levels = filter.levels;
+      chosen = filter;
+      setAddressValues({ level: filter.level });
       changed();
     };
     const choice = h("input", {
       type: "radio",
       name: "level",
-      checked: filter === filters[0],
+      checked: filter === chosen,
       on: { change },
     });
     return h("label", {}, choice, h("span", {}, filter.title));
   });
   const segments = h("fieldset", { class: "segments", "aria-label": "Level" }, ...choices);
   return {
-    element: h("div", { class: "toolbar" }, segments, search),
+    element: h("div", { class: "toolbar" }, segments, words.element),
     /** @param {EventView} event */
     matches({ level, kind, subject, message }) {
-      return levels.includes(level) && `${kind} ${subject} ${message}`.toLowerCase().includes(words);
+      return chosen.levels.includes(level) && words.matches(`${kind} ${subject} ${message}`);
     },
   };
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** What the modules of one replicaSet print, newest at the bottom, followed while the person is there to read. */
+import { addressValue, setAddressValues } from "./address.js";
 import { getLogs } from "./api.js";
 import { h, setAttribute, setVisible } from "./dom.js";
 import { formatTime } from "./format.js";
@@ -86,18 +87,19 @@ const levelTitles = ["All levels", "Info and worse", "Warnings and errors", "Err
  * @returns {import("./parts.js").View}
  */
 export function createLogsPage(app, name) {
-  const linked = new URLSearchParams(location.hash.split("?")[1] ?? "");
   const filters = {
-    agent: linked.get("agent") ?? "",
-    level: linked.get("level") ?? "",
-    contains: linked.get("contains") ?? "",
-    requestId: linked.get("request") ?? "",
+    agent: addressValue("agent") ?? "",
+    level: addressValue("level") ?? "",
+    contains: addressValue("contains") ?? "",
+    requestId: addressValue("request") ?? "",
   };
   const change = () => {
     filters.agent = agent.value;
     filters.level = level.value;
     filters.contains = words.value.trim();
     filters.requestId = request.value.trim();
+    const { requestId, ...others } = filters;
+    setAddressValues({ ...others, request: requestId });
     restart();
   };
   const set = h("select", { "aria-label": "ReplicaSet", on: { change: () => open(set.value) } });
@@ -114,7 +116,7 @@ export function createLogsPage(app, name) {
   level.value = filters.level;
   words.value = filters.contains;
   request.value = filters.requestId;
-  const body = h("div");
+  const body = h("div", { class: "live-only" });
   const none = emptyState(
     "Nothing to read",
     "No replicaSet is deployed. What its modules print shows up here.",
@@ -148,6 +150,7 @@ export function createLogsPage(app, name) {
       }
       setVisible(none, set.value === "");
       setVisible(toolbar, set.childElementCount > 0);
+      if (app.feed.isPast()) return;
       if (!logs) restart();
       logs?.update();
     },

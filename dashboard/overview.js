@@ -13,9 +13,19 @@ import {
   formatTime,
   plural,
 } from "./format.js";
-import { agentState, createMeter, createPips, createStatus, levelOf, linkTo, nameTag } from "./parts.js";
+import {
+  agentState,
+  createMeter,
+  createPips,
+  createStatus,
+  hostOf,
+  levelOf,
+  linkTo,
+  nameTag,
+} from "./parts.js";
 import { createManagerCard } from "./manager_card.js";
 import { createRolloutBar } from "./replicasets.js";
+import { isUnderWay } from "./rollout_facts.js";
 import { byName, createTiles } from "./tiles.js";
 
 /**
@@ -83,14 +93,7 @@ export function createOverview(app) {
 function createCharts(app) {
   const { feed, palette } = app;
   /** @type {(series: string, options: any) => ReturnType<typeof createChart>} */
-  const chart = (series, options) => {
-    const made = createChart({
-      ...options,
-      feed,
-      bind: () => feed.bind(series, undefined, () => made.update()),
-    });
-    return made;
-  };
+  const chart = (series, options) => createChart({ ...options, feed, series });
   const rate = {
     note: "per second, by endpoint",
     kind: "stack",
@@ -168,7 +171,7 @@ function createHealthLine() {
     /** @param {OverviewView} overview @param {import("./feed.js").Feed} feed */
     update({ cluster, agents, endpoints, replicaSets }, feed) {
       const ready = agents.filter(({ health }) => health === "ready").length;
-      const rollouts = replicaSets.filter(({ rollout }) => rollout?.state === "progressing").length;
+      const rollouts = replicaSets.filter(({ rollout }) => isUnderWay(rollout)).length;
       const opening = feed.isPast()
         ? `At ${formatTime(feed.atMs(), feed.nowMs())}`
         : { ok: "All is well.", degraded: "Needs a look.", down: "Not serving." }[cluster.health];
@@ -226,9 +229,8 @@ function createAgentRow(app, agent) {
     element: h("li", {}, tag, status.element, cpu.element, memory.element, heat, pips.element),
     /** @param {AgentView} now */
     update(now) {
-      // What a lost agent said last is not what it does now.
       const isGone = now.health === "lost";
-      const host = isGone ? undefined : now.host;
+      const host = hostOf(now);
       const state = agentState(now);
       status.update(state, now.cordoned && state === "ready" ? "cordoned" : state);
       cpu.update(host?.cpu, formatShare(host?.cpu));
@@ -267,7 +269,7 @@ function createActivity(app) {
     /** @param {OverviewView} overview */
     update({ replicaSets, events }) {
       // Of a past time there are none: `replicaSets` of then have no rollout.
-      rolloutList.update(replicaSets.filter(({ rollout }) => rollout?.state === "progressing"));
+      rolloutList.update(replicaSets.filter(({ rollout }) => isUnderWay(rollout)));
       const past = app.feed.pastEvents();
       const shown = (past ?? [...events].sort((a, b) => b.id - a.id)).slice(
         0,

@@ -60,6 +60,11 @@ export function agentState({ health, damped }) {
   return health === "ready" && damped ? "damped" : health;
 }
 
+/** What a lost agent said last is not what it does now. @param {AgentView} agent */
+export function hostOf({ health, host }) {
+  return health === "lost" ? undefined : host;
+}
+
 /** A state as a coloured dot and its word: never by colour alone. */
 export function createStatus() {
   const word = h("span");

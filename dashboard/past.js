@@ -183,7 +183,7 @@ function pastEndpoint(view, { metrics }) {
 }
 
 /**
- * The revision that its rollouts say was in force; none when it did not exist yet.
+ * The revision that its rollouts say was in force, 0 when none does; no set when it did not exist yet.
  * @param {ReplicaSetView} set
  * @param {PastFacts} facts
  * @param {number} atMs
@@ -196,7 +196,7 @@ function pastSet(set, { metrics, rollouts }, atMs) {
   const [newest, ...older] = begun;
   const isFailed = newest?.state === "failed" && (newest.endedAtMs ?? Infinity) <= atMs;
   const inForce = isFailed ? older.find(({ toRevision }) => toRevision === newest.fromRevision) : newest;
-  const revision = isFailed ? newest.fromRevision : newest?.toRevision ?? 0;
+  const revision = isFailed ? newest.fromRevision : newest?.toRevision ?? own.at(-1)?.fromRevision ?? 0;
   const unknown = /** @type {any} */ (undefined);
   return [{
     ...set,

@@ -22,7 +22,8 @@ export function createPast(changed) {
   /** @param {number} fromMs @param {number} toMs */
   async function load(fromMs, toMs) {
     const own = key;
-    askedAt = performance.now();
+    // One question at a time: a manager that is slow to answer gets no second one.
+    askedAt = Infinity;
     try {
       const [events, rollouts, ...views] = await Promise.all([
         getEventsBetween(0, toMs + 1, eventsMax, { kind: pastKinds.join(",") }),
@@ -37,7 +38,8 @@ export function createPast(changed) {
       };
       changed();
     } catch {
-      // The mark beside the title says when the manager is away; the next look tries again.
+      // The mark beside the title says when the manager is away; a later look tries again.
+      if (own === key) askedAt = performance.now();
     }
   }
 
@@ -57,10 +59,6 @@ export function createPast(changed) {
       }
       if (!facts && performance.now() - askedAt > retryMs) load(fromMs, toMs);
       return facts && describePast(now, facts, toMs);
-    },
-    forget() {
-      key = "";
-      facts = null;
     },
   };
 }

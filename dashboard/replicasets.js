@@ -8,6 +8,7 @@ import { formatAge, formatNumber, plural } from "./format.js";
 import { createLogs } from "./logs.js";
 import { createStatus, emptyState, levelOf, linkTo, nameTag, notRecorded } from "./parts.js";
 import { createPlacements } from "./placements.js";
+import { isUnderWay, wayOf } from "./rollout_facts.js";
 import { createWordFilter } from "./table.js";
 
 /**
@@ -17,7 +18,7 @@ import { createWordFilter } from "./table.js";
  * @typedef {import("../lib/protocol/views.ts").RolloutView} RolloutView
  */
 
-export const fileOwned = "It belongs to the configuration file; change it there";
+const fileOwned = "It belongs to the configuration file; change it there";
 
 /** A rollout as a bar that fills with ready replicas, in words beside it. */
 export function createRolloutBar() {
@@ -36,12 +37,11 @@ export function createRolloutBar() {
     update(rollout) {
       setVisible(element, rollout !== undefined);
       if (!rollout) return;
-      const { fromRevision, toRevision, ready, total, state, reason, weight } = rollout;
+      const { ready, total, state, reason, weight } = rollout;
       setAttribute(element, "data-level", levelOf(state));
       setAttribute(track, "aria-valuenow", ready);
       setAttribute(track, "aria-valuemax", total);
       setStyle(bar, "transform", `scaleX(${total > 0 ? Math.min(1, ready / total) : 0})`);
-      const way = fromRevision > 0 ? `r${fromRevision} → r${toRevision}` : `r${toRevision}`;
       const stage = weight === undefined ? "" : `, ${weight} % of the requests`;
       const held = state === "paused" ? "paused, " : "";
       const outcome = state === "done"
@@ -49,7 +49,7 @@ export function createRolloutBar() {
         : state === "failed"
         ? "failed"
         : `${held}${ready} of ${total} ready${stage}`;
-      setText(words, `${way}, ${outcome}${reason ? `: ${reason}` : ""}`);
+      setText(words, `${wayOf(rollout)}, ${outcome}${reason ? `: ${reason}` : ""}`);
     },
   };
 }
@@ -129,14 +129,10 @@ function createSetCard(app, set, shownMax) {
     max: shownMax,
   });
   const more = h("a", { class: "more", href: linkTo("replicasets", set.name) });
-  const buttons = [
-    h("button", { type: "button", on: { click: () => askScale(current) } }, "Scale"),
-    h("button", { type: "button", on: { click: () => askUndo(current) } }, "Undo"),
-  ];
-  const holdButton = h("button", { type: "button", on: { click: () => askHold(current) } });
-  const actions = app.may.operate && h("div", { class: "actions" }, holdButton, ...buttons);
+  const scale = h("button", { type: "button", on: { click: () => askScale(current) } }, "Scale");
+  const actions = createActions(app, scale);
   const name = h("h2", {}, nameTag(app, "replicaSet", set.name, linkTo("replicasets", set.name)));
-  const head = h("div", { class: "set-head" }, name, version, status.element, actions);
+  const head = h("div", { class: "set-head" }, name, version, status.element, actions.element);
   const line = h("div", { class: "set-line" }, owner, load);
   const endpointList = keyedList(endpoints, (/** @type {string} */ endpoint) => endpoint, (endpoint) => ({
     element: h("li", { class: "chip" }, nameTag(app, "endpoint", endpoint, linkTo("endpoints", endpoint))),
@@ -151,11 +147,8 @@ function createSetCard(app, set, shownMax) {
       current = now;
       const isPast = app.feed.isPast();
       const complete = now.ready >= now.wanted;
-      setText(version, `${now.version} · r${now.revision}`);
-      for (const button of buttons) {
-        setAttribute(button, "disabled", now.owner === "file");
-        setAttribute(button, "title", now.owner === "file" ? fileOwned : null);
-      }
+      setText(version, now.revision > 0 ? `${now.version} · r${now.revision}` : now.version);
+      actions.update(now);
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");
       if (isPast) status.update(notRecorded, `replicas ${notRecorded}`);
       else {
@@ -167,9 +160,6 @@ function createSetCard(app, set, shownMax) {
       const running = isPast ? "" : `${formatNumber(now.outstanding)} running, `;
       setText(load, `${running}${formatNumber(now.queued)} queued`);
       rollout.update(now.rollout?.state === "done" ? undefined : now.rollout);
-      const { state } = now.rollout ?? {};
-      setVisible(holdButton, state === "progressing" || state === "paused");
-      setText(holdButton, state === "paused" ? "Resume" : "Pause");
       setText(pending, now.pendingReason ?? "");
       setVisible(pending, Boolean(now.pendingReason));
       placements.update(now.placements);
@@ -182,8 +172,36 @@ function createSetCard(app, set, shownMax) {
   };
 }
 
+/**
+ * Pause or resume, and undo, for those who may.
+ * @param {App} app
+ * @param {HTMLButtonElement[]} more what else can be done with a set that the file does not own
+ */
+export function createActions(app, ...more) {
+  /** @type {ReplicaSetView | undefined} */
+  let set;
+  const hold = h("button", { type: "button", on: { click: () => set && askHold(set) } });
+  const undo = h("button", { type: "button", on: { click: () => set && askUndo(set) } }, "Undo");
+  const element = h("div", { class: "actions" }, ...(app.may.operate ? [hold, ...more, undo] : []));
+  return {
+    element,
+    /** @param {ReplicaSetView | undefined} now */
+    update(now) {
+      set = now;
+      const isFixed = now?.owner === "file";
+      setVisible(element, now !== undefined && app.may.operate);
+      setVisible(hold, isUnderWay(now?.rollout));
+      setText(hold, now?.rollout?.state === "paused" ? "Resume" : "Pause");
+      for (const button of [...more, undo]) {
+        setAttribute(button, "disabled", isFixed);
+        setAttribute(button, "title", isFixed ? fileOwned : null);
+      }
+    },
+  };
+}
+
 /** @param {ReplicaSetView} set */
-export function askHold({ name, rollout }) {
+function askHold({ name, rollout }) {
   const verb = rollout?.state === "paused" ? "resume" : "pause";
   ask({
     title: verb === "pause" ? `Pause the rollout of ${name}?` : `Go on with the rollout of ${name}?`,
@@ -232,7 +250,7 @@ function askScale(set) {
  * @param {ReplicaSetView} set
  * @param {RevisionView} [target] the revision before when left out
  */
-export function askUndo(set, target) {
+function askUndo(set, target) {
   const where = target ? `revision ${target.revision} (${target.version})` : "the revision before";
   ask({
     title: `Go back to ${where}?`,
@@ -262,7 +280,8 @@ function createDetails(app, name) {
     colourOf: () => palette.of("replicaSet", name),
     empty: "Nothing yet.",
     feed,
-    bind: () => feed.bind("queue", name, () => queue.update()),
+    series: "queue",
+    subject: name,
   });
   const rows = h("ul", { class: "revisions" });
   const all = h("a", { href: `${linkTo("rollouts")}?filter=${encodeURIComponent(name)}` }, "its rollouts");
@@ -290,7 +309,7 @@ function createDetails(app, name) {
     update(now) {
       set = now;
       queue.update();
-      if (now) logs?.update();
+      if (now && !feed.isPast()) logs?.update();
       const revision = now?.revision ?? 0;
       if (revision !== loadedRevision) load();
       loadedRevision = revision;

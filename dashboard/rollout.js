@@ -7,8 +7,8 @@ import { createEventLine } from "./events.js";
 import { formatAge, formatCount, formatDuration, formatMs, formatShare, formatTime } from "./format.js";
 import { stepsOf } from "./past.js";
 import { createStatus, emptyState, linkTo, nameTag, showFacts } from "./parts.js";
-import { createRolloutBar } from "./replicasets.js";
-import { createActions, createPoll, isUnderWay, tookMs, wayOf } from "./rollouts.js";
+import { createActions, createRolloutBar } from "./replicasets.js";
+import { createPoll, isUnderWay, judgedAfterMs, tookMs, wayOf } from "./rollout_facts.js";
 import { createTable } from "./table.js";
 
 /**
@@ -17,8 +17,6 @@ import { createTable } from "./table.js";
  * @typedef {import("../lib/protocol/views.ts").EventView} EventView
  */
 
-/** Answers may still undo one that is done for this long. */
-const judgedAfterMs = 600_000;
 /**
  * @param {App} app
  * @param {string} name `replicaSet/startedAtMs`
@@ -42,12 +40,12 @@ export function createRollout(app, name) {
   /** @type {PastRolloutView | undefined} */
   let rollout;
   let isKnown = false;
-  const poll = createPoll(replicaSet, (answer) => {
+  const poll = createPoll(replicaSet, async (answer) => {
     isKnown = true;
     rollout = answer.find(({ startedAtMs }) => startedAtMs === Number(started));
     if (rollout) {
       judged.show(rollout);
-      steps.load(rollout);
+      await steps.load(rollout);
     }
   });
   setVisible(body, false);
@@ -73,7 +71,10 @@ export function createRollout(app, name) {
       setVisible(reason, rollout.reason !== undefined);
       showFacts(facts, rolloutFacts(rollout, app.feed.nowMs()));
     },
-    close: () => charts.close(),
+    close() {
+      judged.close();
+      charts.close();
+    },
   };
 }
 
@@ -115,9 +116,7 @@ function createSteps(app, replicaSet) {
       if (isOver && state === loadedState) return;
       const events = await getEventsBetween(startedAtMs - 5000, endedAtMs + judgedAfterMs, 300, {
         subject: replicaSet,
-      })
-        .catch(() => null);
-      if (!events) return;
+      });
       loadedState = state;
       const own = stepsOf(events, rollout);
       list.update(own);
@@ -159,7 +158,7 @@ function createJudged(app) {
       table.update(judged);
       const none = fromRevision === 0
         ? "There is no revision before it to compare with."
-        : state === "progressing" || state === "paused"
+        : isUnderWay({ state })
         ? "It has answered nothing yet."
         : state === "failed"
         ? "It is undone; what it failed by is said above."
@@ -167,6 +166,7 @@ function createJudged(app) {
       setText(note, none);
       setVisible(note, judged.length === 0);
     },
+    close: table.close,
   };
 }
 

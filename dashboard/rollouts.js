@@ -1,20 +1,18 @@
 // @ts-check
 /** From one revision to the next: all rollouts that are kept, those under way on top. One of them is rollout.js. */
-import { getRollouts } from "./api.js";
 import { h, keyedList, setText, setVisible } from "./dom.js";
 import { formatDuration, formatTime } from "./format.js";
 import { createStatus, emptyState, linkTo, nameTag } from "./parts.js";
-import { askHold, askUndo, createRolloutBar, fileOwned } from "./replicasets.js";
+import { createActions, createRolloutBar } from "./replicasets.js";
+import { createPoll, isUnderWay, tookMs, wayOf } from "./rollout_facts.js";
 import { createTable, createWordFilter } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
- * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
  * @typedef {import("../lib/protocol/views.ts").PastRolloutView} PastRolloutView
  * @typedef {import("../lib/protocol/views.ts").ReplicaSetView} ReplicaSetView
  */
 
-const pollMs = 3000;
 /** A finished one is shown with what came just before and after it. */
 const aroundMs = 120_000;
 
@@ -24,49 +22,11 @@ function nameOf({ replicaSet, startedAtMs }) {
 }
 
 /** Its page; of one that is long over, with the charts at that time. @param {PastRolloutView} rollout @param {number} nowMs */
-export function linkToRollout(rollout, nowMs) {
+function linkToRollout(rollout, nowMs) {
   const { startedAtMs, endedAtMs } = rollout;
   const link = linkTo("rollouts", nameOf(rollout));
   if (endedAtMs === undefined || nowMs - endedAtMs < aroundMs) return link;
   return `${link}?from=${startedAtMs - aroundMs}&to=${endedAtMs + aroundMs}`;
-}
-
-/** @param {{ fromRevision: number, toRevision: number }} rollout */
-export function wayOf({ fromRevision, toRevision }) {
-  return fromRevision > 0 ? `r${fromRevision} → r${toRevision}` : `r${toRevision}`;
-}
-
-/** @param {PastRolloutView} rollout */
-export function isUnderWay({ state }) {
-  return state === "progressing" || state === "paused";
-}
-
-/**
- * Asks for rollouts now and then. `show` is called with each answer.
- * @param {string | undefined} replicaSet
- * @param {(rollouts: PastRolloutView[]) => void} show
- */
-export function createPoll(replicaSet, show) {
-  let polledAt = -Infinity;
-  /** @type {string} what the overview says of them; another word of it is worth asking at once */
-  let known = "";
-  return {
-    /** @param {OverviewView} overview */
-    async update({ replicaSets }) {
-      const now = replicaSets.map(({ rollout }) =>
-        `${rollout?.startedAtMs} ${rollout?.state} ${rollout?.step}`
-      )
-        .join();
-      if (now === known && performance.now() - polledAt < pollMs) return;
-      known = now;
-      polledAt = performance.now();
-      try {
-        show(await getRollouts(replicaSet));
-      } catch {
-        // The mark beside the title says when the manager is away; the next round tries again.
-      }
-    },
-  };
 }
 
 /**
@@ -111,9 +71,7 @@ export function createRollouts(app) {
     table.update(matching);
     setVisible(none, isKnown && until.length === 0);
     setVisible(noMatch, until.length > 0 && matching.length === 0);
-    const moving = sets.filter(({ rollout }) =>
-      rollout?.state === "progressing" || rollout?.state === "paused"
-    );
+    const moving = sets.filter(({ rollout }) => isUnderWay(rollout));
     cards.update(app.feed.isPast() ? [] : moving);
   }
 
@@ -153,34 +111,6 @@ function createUnderWay(app, set) {
       actions.update(now);
     },
   };
-}
-
-/** Pause or resume, and undo, for those who may. @param {App} app */
-export function createActions(app) {
-  /** @type {ReplicaSetView | undefined} */
-  let set;
-  const hold = h("button", { type: "button", on: { click: () => set && askHold(set) } });
-  const undo = h("button", { type: "button", on: { click: () => set && askUndo(set) } }, "Undo");
-  const element = h("div", { class: "actions" }, ...(app.may.operate ? [hold, undo] : []));
-  return {
-    element,
-    /** @param {ReplicaSetView | undefined} now */
-    update(now) {
-      set = now;
-      const state = now?.rollout?.state;
-      setVisible(element, now !== undefined && app.may.operate);
-      setVisible(hold, state === "progressing" || state === "paused");
-      setText(hold, state === "paused" ? "Resume" : "Pause");
-      undo.disabled = now?.owner === "file";
-      undo.title = now?.owner === "file" ? fileOwned : "";
-    },
-  };
-}
-
-/** @param {PastRolloutView} rollout @param {number} nowMs */
-export function tookMs({ startedAtMs, endedAtMs, state }, nowMs) {
-  if (endedAtMs !== undefined) return Math.max(0, endedAtMs - startedAtMs);
-  return state === "replaced" ? undefined : Math.max(0, nowMs - startedAtMs);
 }
 
 /** @param {App} app */

@@ -46,6 +46,7 @@ import past from "./past.js" with { type: "text" };
 import pastFeed from "./past_feed.js" with { type: "text" };
 import placements from "./placements.js" with { type: "text" };
 import rollout from "./rollout.js" with { type: "text" };
+import rolloutFacts from "./rollout_facts.js" with { type: "text" };
 import rollouts from "./rollouts.js" with { type: "text" };
 import table from "./table.js" with { type: "text" };
 import tiles from "./tiles.js" with { type: "text" };
@@ -101,6 +102,7 @@ const texts: Record<string, string> = {
   "past_feed.js": pastFeed,
   "placements.js": placements,
   "rollout.js": rollout,
+  "rollout_facts.js": rolloutFacts,
   "rollouts.js": rollouts,
   "table.js": table,
   "tiles.js": tiles,

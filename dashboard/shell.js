@@ -5,6 +5,7 @@ import { ranges } from "./feed.js";
 import { formatDuration, formatTime } from "./format.js";
 import { icon, logo } from "./icons.js";
 import { levelOf, linkTo } from "./parts.js";
+import { isUnderWay } from "./rollout_facts.js";
 
 /** @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView */
 
@@ -135,9 +136,7 @@ function createPastLine() {
 /** What stands beside the views' names. @param {OverviewView} overview @returns {Record<string, string>} */
 function countsOf({ agents, replicaSets, endpoints }) {
   const ready = agents.filter(({ health }) => health === "ready").length;
-  const moving =
-    replicaSets.filter(({ rollout }) => rollout?.state === "progressing" || rollout?.state === "paused")
-      .length;
+  const moving = replicaSets.filter(({ rollout }) => isUnderWay(rollout)).length;
   return {
     agents: ready === agents.length ? `${ready}` : `${ready}/${agents.length}`,
     replicasets: String(replicaSets.length),

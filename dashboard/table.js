@@ -123,18 +123,16 @@ export function createTable({ label, class: className, name, columns, order: fir
  * A box for words that choose rows; the address keeps them.
  * @param {string} label
  * @param {() => void} changed
- * @param {string} [name] of the value in the address
  */
-export function createWordFilter(label, changed, name = "filter") {
+export function createWordFilter(label, changed) {
   const input = () => {
-    setAddressValues({ [name]: element.value.trim() });
+    setAddressValues({ filter: element.value.trim() });
     changed();
   };
   const element = h("input", { type: "search", placeholder: label, "aria-label": label, on: { input } });
-  element.value = addressValue(name) ?? "";
+  element.value = addressValue("filter") ?? "";
   return {
     element,
-    isEmpty: () => element.value.trim() === "",
     /** Whether all the words are in it. @param {string} text */
     matches(text) {
       const lower = text.toLowerCase();

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import {
   type BrowserRig,
+  drawnPixels,
   launchBrowser,
   openPage,
   signIn,
@@ -45,7 +46,7 @@ const configuration = `{
   ]
 }`;
 
-const views = ["overview", "agents", "replicasets", "endpoints", "events"];
+const views = ["overview", "agents", "replicasets", "rollouts", "endpoints", "events"];
 const details = ["agents/agent-1", "replicasets/hello", "endpoints/hello/greet"];
 
 /** Requests to endpoints, so that the charts have something to draw. */
@@ -58,19 +59,6 @@ async function invokeSome(cluster: Cluster, count: number): Promise<void> {
     });
     assert.equal(reply.status, 200, reply.text);
   }
-}
-
-/** Pixels of a canvas that are not transparent, counted on a copy, so that the page's own stays as fast as it is. */
-function drawnPixels(page: Page, selector: string): Promise<number> {
-  return page.locator(selector).first().evaluate((node) => {
-    const { width, height } = node as HTMLCanvasElement;
-    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-    copy.drawImage(node as HTMLCanvasElement, 0, 0);
-    const { data } = copy.getImageData(0, 0, width, height);
-    let drawn = 0;
-    for (let index = 3; index < data.length; index += 4) if (data[index] > 0) drawn++;
-    return drawn;
-  });
 }
 
 async function signsIn({ cluster, browser }: BrowserRig): Promise<void> {

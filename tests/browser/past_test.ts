@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { type BrowserRig, launchBrowser, withPage } from "../support/browser.ts";
+import { type BrowserRig, drawnPixels, launchBrowser, withPage } from "../support/browser.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import type { PastRolloutView } from "../../lib/protocol/views.ts";
@@ -57,6 +57,9 @@ async function showsRollouts(rig: BrowserRig): Promise<void> {
     await page.getByRole("dialog").getByRole("button", { name: "Pause" }).click();
     await under.getByRole("button", { name: "Resume" }).waitFor();
     await rows.filter({ hasText: "r1 → r2" }).getByText("paused").waitFor();
+    await page.goto(`${rig.cluster.url}/#/overview`);
+    await page.locator(".rollout-row", { hasText: "paused" }).waitFor();
+    await page.goto(`${rig.cluster.url}/#/rollouts`);
     await rows.filter({ hasText: "r1 → r2" }).getByRole("link").click();
     await page.waitForURL(/#\/rollouts\/hello\/\d+/);
     await page.locator(".lead", { hasText: "admin deployed hello 1.1.0 as revision 2" }).waitFor();
@@ -106,6 +109,15 @@ async function sorts(rig: BrowserRig): Promise<void> {
     assert.equal(await page.locator(".endpoint-table tbody tr").count(), 1);
     await page.getByRole("searchbox").fill("no such thing");
     await page.getByText("No endpoint matches").waitFor();
+    await page.goto(`${rig.cluster.url}/#/events`);
+    await page.getByRole("searchbox", { name: "Filter events" }).fill("paused");
+    await page.locator(".event", { hasText: "admin paused" }).waitFor();
+    await page.getByRole("radio", { name: "Errors", exact: true }).check();
+    await page.getByText("No event matches").waitFor();
+    await page.reload();
+    await page.getByText("No event matches").waitFor();
+    assert.equal(await page.getByRole("searchbox").inputValue(), "paused");
+    assert.equal(await page.getByRole("radio", { name: "Errors", exact: true }).isChecked(), true);
     await page.goto(`${rig.cluster.url}/#/agents?sort=-cpu&filter=agent-2`);
     await page.locator(".agent", { hasText: "agent-2" }).waitFor();
     assert.equal(await page.locator(".agent").count(), 1);
@@ -118,24 +130,10 @@ async function showsASinglePoint(rig: BrowserRig): Promise<void> {
   const called = await rig.cluster.http("/v1/invoke/hello/bye", { method: "POST", headers: json, body: "1" });
   assert.ok(called.status < 300, called.text);
   await withPage(rig, { hash: "#/endpoints/hello/bye" }, async (page) => {
-    const canvas = page.locator('figure[aria-label="Latency"] canvas');
-    await canvas.waitFor();
+    const canvas = 'figure[aria-label="Latency"] canvas';
+    await page.locator(canvas).waitFor();
     // The percentiles of one request are the same, so the line that is drawn last covers the others.
-    const points = () =>
-      canvas.evaluate((node) => {
-        const { width, height } = node as HTMLCanvasElement;
-        const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-        copy.drawImage(node as HTMLCanvasElement, 0, 0);
-        const { data } = copy.getImageData(0, 0, width, height);
-        const colour = getComputedStyle(document.documentElement).getPropertyValue("--p50").trim();
-        const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-        let found = 0;
-        for (let at = 0; at < data.length; at += 4) {
-          if (wanted.every((value, channel) => Math.abs(data[at + channel] - value) < 8)) found++;
-        }
-        return found;
-      });
-    await eventually("the point is drawn", async () => await points() >= 5);
+    await eventually("the point is drawn", async () => await drawnPixels(page, canvas, "--p50") >= 5);
   });
 }
 

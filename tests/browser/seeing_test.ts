@@ -72,6 +72,10 @@ async function readsLogs(rig: BrowserRig): Promise<void> {
     await page.getByLabel("Words").fill("LONG");
     await page.getByLabel("Words").press("Enter");
     await logShows(page, "that took long", "worked");
+    // What was found can be sent to another.
+    await page.reload();
+    await logShows(page, "that took long", "worked");
+    assert.equal(await page.getByLabel("Words").inputValue(), "LONG");
   });
 }
 
@@ -127,10 +131,14 @@ async function seesAnAgentDie(rig: BrowserRig): Promise<void> {
 
 /** With SQWISH_SCREENSHOTS=FOLDER the pictures are kept, for a look at them. */
 async function shoots(rig: BrowserRig, folder: string | undefined): Promise<void> {
+  const { rollouts: [rollout] } = JSON.parse((await rig.cluster.http("/v1/rollouts?replicaSet=hello")).text);
   const hashes = [
     "overview",
     "agents",
+    "agents/agent-1",
     "replicasets/hello",
+    "rollouts",
+    `rollouts/hello/${rollout.startedAtMs}`,
     "endpoints",
     "endpoints/hello/work",
     "events",

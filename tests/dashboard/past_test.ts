@@ -157,6 +157,8 @@ Deno.test("a set has the revision that its rollouts say was in force, and none o
   const later = rollout({ startedAtMs: atMs + 1000, endedAtMs: atMs + 2000 });
   assert.deepEqual(setsThen([later, first]), [{ revision: 1, version: "1.0.0", ...unknown }]);
   assert.deepEqual(setsThen([{ ...first, startedAtMs: atMs + 1 }]), [], "it was deployed later");
+  const older = [{ revision: 1, version: "version not recorded", ...unknown }];
+  assert.deepEqual(setsThen([later]), older, "the one that it began with is not kept");
 });
 
 Deno.test("a rollout's steps end where the next one begins, and nothing else is among them", () => {

@@ -72,6 +72,27 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
   return { page, complaints, origins, close: () => context.close() };
 }
 
+/**
+ * Pixels of a canvas that are not transparent, or those of a colour, counted on a copy, so that the page's own stays as
+ * fast as it is. `colour` is a custom property of six hexadecimal digits, as `--p50`.
+ */
+export function drawnPixels(page: Page, selector: string, colour?: string): Promise<number> {
+  return page.locator(selector).first().evaluate((node, colour) => {
+    const { width, height } = node as HTMLCanvasElement;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
+    copy.drawImage(node as HTMLCanvasElement, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
+    const hex = colour && getComputedStyle(document.documentElement).getPropertyValue(colour).trim();
+    const wanted = hex ? [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) : [];
+    let drawn = 0;
+    for (let at = 0; at < data.length; at += 4) {
+      const isWanted = wanted.every((value, channel) => Math.abs(data[at + channel] - value) < 8);
+      if (data[at + 3] > 0 && isWanted) drawn++;
+    }
+    return drawn;
+  }, colour);
+}
+
 /** Fills in the sign-in form and sends it. */
 export async function signIn(page: Page, user: string, password: string): Promise<void> {
   await page.getByLabel("Name").fill(user);
