@@ -141,7 +141,7 @@ export class Requests {
     // wait for each other for ever. One frame is always let through.
     if (bufferedBytes > 0 && bufferedBytes + frame.length > limits.sendBufferBytesHigh) return false;
     const remainingMs = pending.endMs - this.#clock.monotonicMs();
-    setFrameA(frame, 0, remainingMs === Infinity ? 0 : Math.max(1, Math.ceil(remainingMs)));
+    setFrameA(frame, 0, remainingMs === Infinity ? 0 : Math.max(1, Math.round(remainingMs)));
     if (!pending.idempotent) pending.frame = null;
     this.#setSent(pending);
     channel.sendFrames(frame);

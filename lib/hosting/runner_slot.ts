@@ -88,7 +88,7 @@ export class RunnerSlot {
     request.slot = this;
     request.sequence = sequence;
     setFrameId(bytes, at, sequence);
-    setFrameA(bytes, at, Math.max(0, Math.ceil(request.deadlineMs - nowMs)));
+    setFrameA(bytes, at, Math.max(0, Math.round(request.deadlineMs - nowMs)));
     this.#requests.set(sequence, request);
     this.#outstanding++;
     this.runner.sendFrames(bytes, at, request.end);

@@ -105,7 +105,7 @@ export class Pending extends WheelEntry {
   address(nowMs: number): void {
     const { bytes, at } = this;
     setFrameId(bytes, at, this.runId);
-    setFrameA(bytes, at, Math.max(1, Math.ceil(this.deadlineMs - nowMs)));
+    setFrameA(bytes, at, Math.max(1, Math.round(this.deadlineMs - nowMs)));
     setFrameB(bytes, at, ((this.replica!.handle << 8) | this.attempt) >>> 0);
   }
 
