@@ -1,9 +1,10 @@
 /**
- * Repeats each rollout trial and prints a table for docs/rollouts.md: `deno run -A bench/rollouts.ts [--runs 10]
- * [--only TEXT]`. A cluster of three agents on this machine for each trial; everything is ended afterwards.
+ * Repeats each rollout trial, and cold starts, and prints a table for docs/rollouts.md: `deno run -A bench/rollouts.ts
+ * [--runs 10] [--only TEXT]`. A cluster of three agents on this machine for each trial; everything is ended afterwards.
  */
 import { parseArgs } from "node:util";
 import { positive } from "./command_line.ts";
+import { type ColdStart, coldStarts } from "./rollouts/cold_starts.ts";
 import { startCluster } from "../tests/support/cluster.ts";
 import { type Trial, type TrialResult, trials } from "./rollouts/trials.ts";
 
@@ -36,15 +37,36 @@ function rowOf(name: string, results: TrialResult[]): string {
     })`;
   const failed = (result: TrialResult) => result.failed;
   const touched = (result: TrialResult) => result.touched;
+  const stalledMs = Math.max(...results.map((result) => result.stalledMs));
   const cells = [name, results.length, sum(({ requests }) => requests)];
-  return `| ${[...cells, sum(failed), worst(failed), sum(touched), worst(touched), times].join(" | ")} |`;
+  cells.push(sum(failed), worst(failed), sum(touched), worst(touched), times, `${stalledMs} ms`);
+  return `| ${cells.join(" | ")} |`;
+}
+
+async function showColdStarts(count: number): Promise<void> {
+  const cluster = await startCluster({ agents: 1 });
+  try {
+    const starts = await coldStarts(await cluster.connect(), count);
+    for (const start of starts) console.error(`  ${JSON.stringify(start)}`);
+    const spread = (of: (start: ColdStart) => number) => {
+      const times = starts.map((start) => Math.round(of(start))).sort((left, right) => left - right);
+      return `${times[Math.floor(times.length / 2)]} ms (${times[0]} to ${times.at(-1)})`;
+    };
+    const waited = spread(({ waitedMs }) => waitedMs);
+    const told = spread(({ coldStartMs }) => coldStartMs);
+    console.log(
+      `\n${count} cold starts: ${waited} for the client, ${told} of them until the replica was ready`,
+    );
+  } finally {
+    await cluster.close();
+  }
 }
 
 const { values } = parseArgs({
   options: { runs: { type: "string", default: "10" }, only: { type: "string", default: "" } },
 });
 const runs = positive("--runs", values.runs);
-const rows = [];
+const rows: string[] = [];
 for (const [name, trial] of trials) {
   if (!name.includes(values.only)) continue;
   console.error(name);
@@ -58,7 +80,12 @@ const head = [
   "in the worst run",
   "failed or slow",
   "in the worst run",
+  "undone after",
+  "load held up at most",
 ];
-console.log(`| ${[...head, "undone after"].join(" | ")} |`);
-console.log(`|${" --- |".repeat(head.length + 1)}`);
-for (const row of rows) console.log(row);
+if (rows.length > 0) {
+  console.log(`| ${head.join(" | ")} |`);
+  console.log(`|${" --- |".repeat(head.length)}`);
+  for (const row of rows) console.log(row);
+}
+if ("cold starts".includes(values.only)) await showColdStarts(runs);

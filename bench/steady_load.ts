@@ -39,6 +39,9 @@ export class SteadyLoad {
   readonly #sqwish: Sqwish;
   readonly #options: LoadOptions;
   readonly #startedMs = performance.now();
+  #tickedMs = this.#startedMs;
+  /** The longest time this process did not get to send what was due, ms: the machine's doing, not the cluster's. */
+  stalledMs = 0;
   readonly #pending = new Set<Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -72,7 +75,10 @@ export class SteadyLoad {
 
   #sendDue(): void {
     const { perSecond, countMax = Infinity } = this.#options;
-    const due = Math.floor((performance.now() - this.#startedMs) / 1000 * perSecond);
+    const nowMs = performance.now();
+    this.stalledMs = Math.max(this.stalledMs, nowMs - this.#tickedMs - tickMs);
+    this.#tickedMs = nowMs;
+    const due = Math.floor((nowMs - this.#startedMs) / 1000 * perSecond);
     while (this.sent.length < Math.min(due, countMax)) {
       const one = this.#send(this.sent.length);
       this.#pending.add(one);

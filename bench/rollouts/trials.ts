@@ -13,6 +13,8 @@ export interface TrialResult {
   failed: number;
   /** Failed, or took more than three times as long as usual and 100 ms more. */
   touched: number;
+  /** The longest time the load's own process was held up, ms. */
+  stalledMs: number;
   /** From the deployment to the undo, of a bad revision. */
   undoneMs?: number;
   /** Why it was undone, in the manager's words. */
@@ -69,10 +71,10 @@ async function underLoad(
   const findings = await change();
   const enough = steady.ended + pace.after * perSecond;
   await eventually("the load goes on", () => steady.ended > enough, patienceMs);
-  return { ...countOf(await steady.stop()), ...findings };
+  return { ...countOf(await steady.stop()), stalledMs: Math.round(steady.stalledMs), ...findings };
 }
 
-function countOf(sent: readonly Sent[]): TrialResult {
+function countOf(sent: readonly Sent[]): Omit<TrialResult, "stalledMs"> {
   // What never got its outcome took for ever.
   const tookMs = ({ sentAtMs, outcome }: Sent) => (outcome?.atMs ?? Infinity) - sentAtMs;
   const times = sent.map(tookMs).sort((left, right) => left - right);
