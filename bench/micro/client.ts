@@ -51,6 +51,8 @@ class MirrorChannel implements Channel {
     queueMicrotask(() => this.#handlers?.onControl(welcome));
   }
 
+  freeWhenWritten(): void {}
+
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#length === 0) queueMicrotask(() => this.#answer());
     if (this.#length + end - at > this.#batch.length) {

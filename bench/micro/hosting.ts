@@ -77,6 +77,8 @@ class Driver implements Channel {
     return this.#quiet.promise;
   }
 
+  freeWhenWritten(): void {}
+
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     for (let frame = at; frame < end;) {
       const op = frameOp(bytes, frame);

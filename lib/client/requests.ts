@@ -8,6 +8,7 @@ import { type ErrorCode, type MayHaveRun, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { encodeFrame, frameId, frameOp, Op, setFrameA } from "../protocol/frame.ts";
+import { freeFrame } from "../protocol/large_frames.ts";
 import { TimerWheel } from "../timer_wheel.ts";
 import { decodeError } from "./body.ts";
 import { encodeOwn, type Outgoing, RequestWriter } from "./request_writer.ts";
@@ -60,7 +61,9 @@ export class Requests {
     this.#pending.add(pending, id);
     if (passes) {
       this.#setSent(pending);
-      channel.sendFrames(this.#writer.bytes, this.#writer.at, this.#writer.end);
+      const { bytes, at, end } = this.#writer;
+      channel.sendFrames(bytes, at, end);
+      channel.freeWhenWritten(bytes, at, end);
     } else if (this.#waiting.size > 0 || !this.#trySend(pending)) {
       this.#wait(pending);
     }
@@ -119,7 +122,9 @@ export class Requests {
     switch (frameOp(bytes, at)) {
       case Op.reply:
         this.#forget(pending);
-        return pending.onReply(bytes, at, end);
+        pending.onReply(bytes, at, end);
+        // The caller has got a value of its own.
+        return freeFrame(bytes, at, end);
       case Op.part:
         pending.partsSeen = true;
         return pending.onPart(bytes, at, end);

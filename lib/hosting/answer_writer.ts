@@ -78,5 +78,6 @@ export class AnswerWriter {
 
   #sendAlone(frame: Uint8Array): void {
     this.#sink.sendFrames(frame, 0, frame.length);
+    this.#sink.freeWhenWritten?.(frame, 0, frame.length);
   }
 }

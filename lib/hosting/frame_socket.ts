@@ -79,6 +79,11 @@ export class FrameSocket {
     this.#scheduleFlush();
   }
 
+  /** Nobody else needs the frame `bytes[at, end)` any more, which was sent: a large one's memory is given back. */
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    this.#outbox.freeWhenWritten(bytes, at, end);
+  }
+
   #onTaken(bytes: number): void {
     this.#outbox.taken(bytes);
     if (!this.#closed && this.#outbox.bytes > 0) this.#scheduleFlush();

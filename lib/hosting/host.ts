@@ -17,6 +17,8 @@ import { chooseRunnerUser, type RunnerUser } from "./runner_user.ts";
 export interface FrameSink {
   /** `bytes[at, end)` holds whole frames; they are the sink's until written and must not be changed meanwhile. */
   sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
+  /** Nobody but the sink needs the frame `bytes[at, end)` any more, which was sent: a large one's memory may be given back. */
+  freeWhenWritten?(bytes: Uint8Array, at: number, end: number): void;
   /** Bytes taken and not written yet. */
   readonly bufferedBytes: number;
 }

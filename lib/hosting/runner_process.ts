@@ -79,6 +79,10 @@ class RunnerProcess implements Runner {
     this.#socket?.sendFrames(bytes, at, end);
   }
 
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    this.#socket?.freeWhenWritten(bytes, at, end);
+  }
+
   pauseReading(): void {
     this.#socket?.pauseReading();
   }

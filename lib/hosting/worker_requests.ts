@@ -14,6 +14,7 @@ import {
   frameOp,
   Op,
 } from "../protocol/frame.ts";
+import { freeFrame } from "../protocol/large_frames.ts";
 import { claim, type Claims } from "./claims.ts";
 import { errorFrame } from "./error_frame.ts";
 import { Invocation, type InvocationHost } from "./invocation.ts";
@@ -178,6 +179,8 @@ export class WorkerRequests {
     const invocation = this.#invocation(id, bytes, at);
     if (!invocation) return;
     const ended = invocation.run(bytes, at, end);
+    // The module has got an input of its own.
+    freeFrame(bytes, at, end);
     if (ended === null) {
       this.#nowMs = invocation.endedAtMs;
       return;

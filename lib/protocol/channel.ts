@@ -43,6 +43,8 @@ export interface Channel {
    * of other ids, and control messages overtake frames.
    */
   sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
+  /** Nobody but the channel needs the frame `bytes[at, end)` any more, which was sent: a large one's memory is given back. */
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void;
   /** Stops or resumes delivery; the peer feels it as backpressure. */
   pauseReading(): void;
   resumeReading(): void;

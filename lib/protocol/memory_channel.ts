@@ -5,6 +5,7 @@
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
 import { asSqwishError } from "../errors.ts";
 import { Inbox } from "./inbox.ts";
+import { freeFrame } from "./large_frames.ts";
 import { CloseCode } from "./rfc6455.ts";
 
 type Item = { kind: "control"; text: string } | { kind: "frames"; bytes: Uint8Array };
@@ -62,6 +63,10 @@ class MemoryChannel implements Channel {
 
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (!this.closed) this.peer?.receive({ kind: "frames", bytes: bytes.slice(at, end) });
+  }
+
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    freeFrame(bytes, at, end);
   }
 
   pauseReading(): void {

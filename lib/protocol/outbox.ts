@@ -8,6 +8,7 @@
  */
 import { limits } from "../limits.ts";
 import { frameId, frameLength, headerBytes, Op, writeFrameHeader } from "./frame.ts";
+import { freeFrame, isFreeable } from "./large_frames.ts";
 
 const chunkBodyBytesMax = limits.chunkBytesMax - headerBytes;
 
@@ -31,6 +32,8 @@ export class Outbox {
   /** The first few take turns, the others wait. */
   #lanes: Lane[] = [];
   #laneBytes = 0;
+  /** The buffers of frames in lanes that nobody else needs any more. */
+  readonly #unneeded = new Set<ArrayBufferLike>();
   /** Of chunks, on their way: written, and not taken yet as far as is known. */
   #chunkBytesOut = 0;
   #transfer = 0;
@@ -54,7 +57,17 @@ export class Outbox {
     this.#append(bytes, at, end);
   }
 
+  /** The sender of the frame `bytes[at, end)` needs it no more: its memory is given back, now or once it is written. */
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    if (!isFreeable(bytes, at, end)) return;
+    const { buffer } = bytes;
+    const waits = this.#lanes.some(({ frames }) => frames.some((frame) => frame.buffer === buffer));
+    if (waits) this.#unneeded.add(buffer);
+    else freeFrame(bytes, at, end);
+  }
+
   clear(): void {
+    this.#unneeded.clear();
     this.#buffers = [];
     this.#starts = [];
     this.#ends = [];
@@ -164,6 +177,7 @@ export class Outbox {
       this.#laneBytes -= frame.length;
       lane.frames.shift();
       lane.sentBytes = 0;
+      if (this.#unneeded.delete(frame.buffer)) freeFrame(frame, 0, frame.length);
     }
     // Behind those that take turns with it, before those that wait: the receiver holds only so many at once.
     const isOpen = lane.sentBytes > 0;

@@ -137,6 +137,10 @@ export class WebSocketChannel implements Channel, MessageSink {
     this.#sent();
   }
 
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    this.#outbox.freeWhenWritten(bytes, at, end);
+  }
+
   pauseReading(): void {
     this.#pausedByOwner = true;
     this.#stream.pause();

@@ -287,6 +287,7 @@ export class Dispatcher {
       this.#settle(pending, "ok", runUs, nowMs);
       pending.deliver(this.#epoch, bytes, at, end);
     }
+    pending.freeRequest();
     this.#pump(pending.set);
   }
 

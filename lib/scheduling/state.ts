@@ -16,6 +16,8 @@ import { RoundTrip, ServiceRate } from "./service_rate.ts";
 /** Where frames go; a `Channel` satisfies it. Must not throw when its peer is gone. */
 export interface FrameSink {
   sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
+  /** Nobody but the sink needs the frame `bytes[at, end)` any more, which was sent: a large one's memory may be given back. */
+  freeWhenWritten?(bytes: Uint8Array, at: number, end: number): void;
   /** What waits to be written there. */
   readonly bufferedBytes?: number;
 }
@@ -113,7 +115,16 @@ export class Pending extends WheelEntry {
   deliver(epoch: number, bytes: Uint8Array, at: number, end: number): void {
     setFrameId(bytes, at, this.clientId);
     setFrameRequestId(bytes, at, epoch, this.number);
-    this.requester.sink.sendFrames(bytes, at, end);
+    const { sink } = this.requester;
+    sink.sendFrames(bytes, at, end);
+    if (end - at > limits.chunkBytesMax) sink.freeWhenWritten?.(bytes, at, end);
+  }
+
+  /** Its reply has come, so it has been read whole and won't be run again. Called last of all. */
+  freeRequest(): void {
+    if (this.end - this.at > limits.chunkBytesMax) {
+      this.link!.sink.freeWhenWritten?.(this.bytes, this.at, this.end);
+    }
   }
 
   /**

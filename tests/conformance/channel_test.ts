@@ -107,6 +107,19 @@ for (const [name, openPairs] of Object.entries(implementations)) {
       assert.deepEqual(b.sizes.toSorted((x, y) => x - y), [0, limits.bodyBytesMax]);
     }));
 
+  Deno.test(`${name} channel: a large frame that nobody else needs arrives whole, and its memory is given back`, () =>
+    withPair(async (left, right) => {
+      new Recorder(left);
+      const b = new Recorder(right);
+      const large = frame(1, 1_000_000);
+      left.sendFrames(large);
+      left.freeWhenWritten(large, 0, large.length);
+      left.sendFrames(frame(1));
+      await eventually("both frames", () => b.ids.length === 2);
+      assert.deepEqual(b.sizes, [1_000_000, 0]);
+      assert.equal(large.buffer.byteLength, 0);
+    }));
+
   Deno.test(`${name} channel: large bodies pass both ways at once, more than any buffer holds`, () =>
     withPair(async (left, right) => {
       const a = new Recorder(left);

@@ -7,6 +7,7 @@ import { runnerTimes } from "../../lib/hosting/replica_policy.ts";
 import { limits } from "../../lib/limits.ts";
 import { silentLog } from "../../lib/log.ts";
 import { CancelReason, decodeFrame, encodeFrame, Flag, type Frame, Op } from "../../lib/protocol/frame.ts";
+import { freeFrame } from "../../lib/protocol/large_frames.ts";
 import { eventually } from "../support/eventually.ts";
 import { specificationOf } from "../support/hosted.ts";
 import { ManualClock } from "../support/manual_clock.ts";
@@ -55,8 +56,11 @@ class ScriptedRunner implements Runner {
     this.events.onOnline();
     this.events.onLoaded([]);
   }
-  reply(id: number, op: typeof Op.reply | typeof Op.call = Op.reply): void {
-    const frame = encodeFrame({ op, id });
+  freeWhenWritten(bytes: Uint8Array, at: number, end: number): void {
+    freeFrame(bytes, at, end);
+  }
+  reply(id: number, op: typeof Op.reply | typeof Op.call = Op.reply, bodyBytes = 0): void {
+    const frame = encodeFrame({ op, id, body: new Uint8Array(bodyBytes) });
     this.events.onFrames(frame, 0, frame.length);
   }
   get requests(): number[] {
@@ -101,6 +105,7 @@ async function scripted(cores = 1) {
   const sink = {
     bufferedBytes: 0,
     sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
+    freeWhenWritten: freeFrame,
   };
   function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): HostedRequest {
     const body = new Uint8Array(bodyBytes);
@@ -333,5 +338,16 @@ Deno.test("a request that is taken back leaves the bytes alone that its first ru
   runners[1].load();
   assert.deepEqual(runners[1].requests, [1]);
   assert.deepEqual(held, before);
+  await end();
+});
+
+Deno.test("a reply gives the memory of a large request back, and that of its own once it is sent", async () => {
+  const { runners: [runner], answers, request, end } = await scripted();
+  runner.load();
+  const hosted = request(5, 10_000, 0, 100_000);
+  assert.equal(hosted.frameBytes, hosted.bytes.length);
+  runner.reply(runner.requests[0], Op.reply, 200_000);
+  assert.equal(answers[0].body.length, 200_000);
+  assert.equal(hosted.bytes.length, 0);
   await end();
 });

@@ -159,3 +159,17 @@ Deno.test("lines carry the id of the request that prints them, also later, and t
     ["promised", 5],
   ]);
 });
+
+Deno.test("a large input is the module's own, and the memory of its frame is given back", async () => {
+  const inputs: Uint8Array[] = [];
+  const { answers, requests, loaded } = await worker(() => ({
+    keep: (input: Uint8Array) => inputs.push(input),
+  }));
+  requests.serve(loaded);
+  const body = new Uint8Array(100_000).fill(7);
+  const frame = encodeFrame({ op: Op.request, id: 1, flags: Flag.bytes, a: 10_000, name: "set/keep", body });
+  assert.equal(requests.onFrames(frame, 0, frame.length), true);
+  assert.deepEqual(idsOf(answers), [1]);
+  assert.deepEqual(inputs, [body]);
+  assert.equal(frame.length, 0);
+});

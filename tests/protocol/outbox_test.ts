@@ -249,3 +249,45 @@ Deno.test("a transfer's number may come again once it is over", () => {
   );
   assert.deepEqual(frames.map((frame) => frameA(frame, 0)), [3, 3]);
 });
+
+Deno.test("a large frame's memory is given back once it is written, and never what others lie in, too", () => {
+  const outbox = new Outbox();
+  const frame = frameOf(1, 3 * limits.chunkBytesMax);
+  const expected = frame.slice();
+  outbox.push(frame, 0, frame.length);
+  const first = takeBatch(outbox)!;
+  outbox.freeWhenWritten(frame, 0, frame.length);
+  assert.equal(frame.length, expected.length, "the rest of it is still to be written");
+  assert.deepEqual(receive([first, ...batchesOf(outbox)], limits.chunkBytesMax), [expected]);
+  assert.equal(frame.length, 0);
+
+  const written = frameOf(2, 2 * limits.chunkBytesMax);
+  const expectedNext = written.slice();
+  outbox.push(written, 0, written.length);
+  assert.deepEqual(receive(batchesOf(outbox), limits.chunkBytesMax), [expectedNext]);
+  outbox.freeWhenWritten(written, 0, written.length);
+  assert.equal(written.length, 0);
+
+  const small = frameOf(3, 100);
+  const shared = new Uint8Array(4 * limits.chunkBytesMax);
+  shared.set(expected, 50);
+  for (const [bytes, at, end] of [[small, 0, small.length], [shared, 50, 50 + expected.length]] as const) {
+    const { length } = bytes;
+    outbox.push(bytes, at, end);
+    batchesOf(outbox);
+    outbox.freeWhenWritten(bytes, at, end);
+    assert.equal(bytes.length, length);
+  }
+});
+
+Deno.test("what is dropped unwritten is nobody's, and a later frame in its place is not taken for it", () => {
+  const outbox = new Outbox();
+  const frame = frameOf(1, 2 * limits.chunkBytesMax);
+  const { length } = frame;
+  outbox.push(frame, 0, length);
+  outbox.freeWhenWritten(frame, 0, length);
+  outbox.clear();
+  outbox.push(frame, 0, length);
+  batchesOf(outbox);
+  assert.equal(frame.length, length);
+});
