@@ -161,8 +161,8 @@ export class FrameSocket {
       while (!this.#closed) {
         const count = await this.#stream.read(filled === 0 ? buffer : buffer.subarray(filled));
         if (count === null) break;
-        this.#inbox.push(buffer.subarray(filled, filled += count));
-        const size = filled === buffer.length ? busyReadBytes : readBytes;
+        const size = filled + count === buffer.length ? busyReadBytes : readBytes;
+        if (!this.#inbox.push(buffer.subarray(filled, filled + count))) filled += count;
         if (this.#free && size <= buffer.length) filled = 0;
         else if (this.#free || buffer.length - filled < roomBytesMin) {
           buffer = new Uint8Array(size);

@@ -27,7 +27,7 @@ export class ConnStream implements SharedStream {
   readonly remoteAddress: string;
   readonly #connection: Deno.TlsConn;
   readonly #left: () => void;
-  #onData: ((chunk: Uint8Array) => void) | null = null;
+  #onData: ((chunk: Uint8Array) => boolean | void) | null = null;
   #onEnd: ((reason: string) => void) | null = null;
   /** What came while nobody took it. */
   #unread: Uint8Array[] = [];
@@ -44,7 +44,7 @@ export class ConnStream implements SharedStream {
     this.remoteAddress = remoteAddress;
   }
 
-  start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void {
+  start(onData: (chunk: Uint8Array) => boolean | void, onEnd: (reason: string) => void): void {
     this.#onData = onData;
     this.#onEnd = onEnd;
     this.resume();
@@ -78,7 +78,7 @@ export class ConnStream implements SharedStream {
       }
       let count: number | null;
       try {
-        // What was read belongs to the receiver; the next goes behind it, or into a new buffer.
+        // What the receiver has kept is not overwritten; the next goes behind it, or into a new buffer.
         if (buffer.length - filled < Math.min(roomBytes / 2, leftBytesMin)) {
           buffer = new Uint8Array(roomBytes);
           filled = 0;
@@ -90,16 +90,16 @@ export class ConnStream implements SharedStream {
       if (count === null) return "the peer closed the connection";
       const hadRoom = buffer.length - filled;
       roomBytes = nextRoomBytes(roomBytes, count, hadRoom);
-      const from = filled;
-      filled += count;
-      this.#deliver(buffer.subarray(from, filled));
+      if (!this.#deliver(buffer.subarray(filled, filled + count))) filled += count;
     }
     return "closed here";
   }
 
-  #deliver(chunk: Uint8Array): void {
-    if (this.#onData) this.#onData(chunk);
-    else this.#unread.push(chunk);
+  /** True when the chunk's bytes may be overwritten. */
+  #deliver(chunk: Uint8Array): boolean {
+    if (this.#onData) return this.#onData(chunk) === true;
+    this.#unread.push(chunk);
+    return false;
   }
 
   async write(bytes: Uint8Array): Promise<void> {

@@ -44,24 +44,32 @@ export class Inbox {
   }
 
   /**
-   * Takes the next bytes of the stream, which become the receiver's. Throws `invalid_request` or `too_large` for
-   * what can't be a frame; the stream is then beyond repair.
+   * Takes the next bytes of the stream. True when none of them were handed on: then they are the caller's again, else
+   * the receiver's. Throws `invalid_request` or `too_large` for what can't be a frame; the stream is then beyond repair.
    */
-  push(bytes: Uint8Array): void {
+  push(bytes: Uint8Array): boolean {
+    let isFree = true;
     let at = this.#cutBytes > 0 ? this.#complete(bytes) : 0;
     let from = at;
     while (at < bytes.length) {
       const length = frameLengthAt(bytes, at, bytes.length);
       if (length === 0) break;
       if (frameOp(bytes, at) >= Op.chunk) {
-        if (from < at) this.#owner.deliver(bytes.subarray(from, at));
+        if (from < at) {
+          this.#owner.deliver(bytes.subarray(from, at));
+          isFree = false;
+        }
         from = at + length;
         this.#takeOwn(bytes, at, at + length);
       }
       at += length;
     }
-    if (from < at) this.#owner.deliver(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    if (from < at) {
+      this.#owner.deliver(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+      isFree = false;
+    }
     if (at < bytes.length) this.#keep(bytes, at);
+    return isFree;
   }
 
   #keep(bytes: Uint8Array, at: number): void {

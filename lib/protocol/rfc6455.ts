@@ -130,7 +130,12 @@ export class MessageParser {
     this.#messageBytesMax = options.messageBytesMax;
   }
 
-  /** The chunk's bytes become the receiver's: what is delivered are views into it. */
+  /** No piece of a chunk is kept for the rest of its message. */
+  get keepsNothing(): boolean {
+    return this.#text.length === 0 && this.#control.length === 0;
+  }
+
+  /** What is delivered are views into the chunk. */
   push(chunk: Uint8Array, sink: MessageSink): void {
     let at = 0;
     while (at < chunk.length) {

@@ -24,8 +24,11 @@ import {
 /** A connected, encrypted byte stream. */
 export interface ByteStream {
   readonly remoteAddress: string;
-  /** Delivers chunks, which become the receiver's, until `onEnd`, which is called once. */
-  start(onData: (chunk: Uint8Array) => void, onEnd: (reason: string) => void): void;
+  /**
+   * Delivers chunks until `onEnd`, which is called once. A chunk becomes the receiver's, unless `onData` returns true:
+   * then its bytes may be overwritten.
+   */
+  start(onData: (chunk: Uint8Array) => boolean | void, onEnd: (reason: string) => void): void;
   /** Resolves when the bytes are needed no more and may be overwritten; rejects when they can't be sent. */
   write(bytes: Uint8Array): Promise<void>;
   pause(): void;
@@ -87,6 +90,8 @@ export class WebSocketChannel implements Channel, MessageSink {
   #shedding = false;
   #pausedByOwner = false;
   #malformed = false;
+  /** Of the chunk that is being read something has been delivered. */
+  #handedOn = false;
   /** Chunks that arrived after reading was paused; nothing is delivered to a paused owner. */
   #held: Uint8Array[] = [];
   #close: ChannelClose | null = null;
@@ -269,21 +274,25 @@ export class WebSocketChannel implements Channel, MessageSink {
     return this.#quietWrites < quietWritesMax ? this.#batch : new Uint8Array(length);
   }
 
-  #receive(chunk: Uint8Array): void {
-    if (this.#ended) return;
+  /** True when nothing refers to the chunk any more. */
+  #receive(chunk: Uint8Array): boolean {
+    if (this.#ended) return true;
     this.#receivedBytes += chunk.length;
     if (this.#pausedByOwner && this.#close === null) {
       this.#held.push(chunk);
-      return;
+      return false;
     }
+    this.#handedOn = false;
     try {
       this.#parser.push(chunk, this);
     } catch (thrown) {
       if (!(thrown instanceof WireError)) throw thrown;
       this.close(thrown.closeCode, thrown.message);
     }
-    if (!this.#acknowledges || this.#flushScheduled || this.#writingBytes > 0 || this.closed) return;
-    this.#sendUrgent(Opcode.pong, noBytes);
+    if (this.#acknowledges && !this.#flushScheduled && this.#writingBytes === 0 && !this.closed) {
+      this.#sendUrgent(Opcode.pong, noBytes);
+    }
+    return !this.#handedOn && this.#parser.keepsNothing;
   }
 
   /** Of the parser. */
@@ -296,8 +305,9 @@ export class WebSocketChannel implements Channel, MessageSink {
     // After `close` there is still to be heard what the peer has taken.
     if (this.#ended || this.#malformed) return;
     try {
-      this.#inbox.push(piece);
+      if (!this.#inbox.push(piece)) this.#handedOn = true;
     } catch (thrown) {
+      this.#handedOn = true;
       this.#refuse(thrown);
     }
   }

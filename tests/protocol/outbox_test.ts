@@ -291,3 +291,21 @@ Deno.test("what is dropped unwritten is nobody's, and a later frame in its place
   batchesOf(outbox);
   assert.equal(frame.length, length);
 });
+
+Deno.test("what an inbox has copied may be overwritten, what it has handed on may not", () => {
+  const outbox = new Outbox();
+  const large = frameOf(1, 5 * limits.chunkBytesMax);
+  outbox.push(large, 0, large.length);
+  const delivered: Uint8Array[] = [];
+  const deliver = (frames: Uint8Array) => void delivered.push(frames);
+  const inbox = new Inbox({ deliver, onTaken() {}, tellTaken() {} });
+  const pieces = batchesOf(outbox).flatMap((batch) => [batch.subarray(0, 1000), batch.subarray(1000)]);
+  for (const piece of pieces) {
+    assert.equal(inbox.push(piece), true);
+    piece.fill(0);
+  }
+  assert.deepEqual(delivered, [large]);
+  const small = frameOf(2, 100);
+  assert.equal(inbox.push(small), false);
+  assert.equal(delivered[1], small);
+});
