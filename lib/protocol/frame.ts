@@ -5,6 +5,7 @@
  */
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { newFrame } from "./large_frames.ts";
 
 export const headerBytes = 32;
 
@@ -79,7 +80,7 @@ export function encodeFrame(parts: FrameParts): Uint8Array<ArrayBuffer> {
   const body = parts.body ?? emptyBytes;
   checkBounds(name.length, meta.length, body.length);
   const length = headerBytes + name.length + meta.length + body.length;
-  const bytes = new Uint8Array(length);
+  const bytes = newFrame(length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, length);
   bytes[4] = parts.op;
@@ -89,6 +90,7 @@ export function encodeFrame(parts: FrameParts): Uint8Array<ArrayBuffer> {
   view.setUint32(12, meta.length);
   view.setUint32(16, parts.a ?? 0);
   view.setUint32(20, parts.b ?? 0);
+  setFrameRequestId(bytes, 0, 0, 0);
   if (parts.requestId) writeRequestId(bytes, 0, parts.requestId);
   bytes.set(name, headerBytes);
   bytes.set(meta, headerBytes + name.length);

@@ -8,6 +8,7 @@
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { frameA, frameB, frameId, frameLength, frameLengthAt, frameOp, headerBytes, Op } from "./frame.ts";
+import { newFrame } from "./large_frames.ts";
 
 interface Transfer {
   readonly whole: Uint8Array;
@@ -128,7 +129,7 @@ export class Inbox {
     const offset = frameA(bytes, at);
     let transfer = this.#transfers.get(number);
     if (!transfer) {
-      transfer = { whole: new Uint8Array(this.#admit(frameB(bytes, at))), receivedBytes: 0 };
+      transfer = { whole: newFrame(this.#admit(frameB(bytes, at))), receivedBytes: 0 };
       this.#transfers.set(number, transfer);
     }
     const { whole } = transfer;

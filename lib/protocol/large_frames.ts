@@ -1,17 +1,50 @@
 /**
- * The memory of large frames. Buffers of garbage end with a collection of everything, which V8 begins whenever some 64
- * MB of them have gathered: beside bodies of 8 MiB several times a second, each in the way of all small requests. So
- * whoever is the last to need such a frame gives its memory back. What referred to it all the same would find a frame
- * of no bytes, never bytes of another.
+ * The memory of large frames. Buffers lie outside of V8's heap, but new ones make it collect everything there, soon and
+ * often: beside bodies of 8 MiB several times a second, each in the way of all small requests. So whoever is the last
+ * to need such a frame gives its memory back, and the next one is put there. What referred to it all the same would
+ * find a frame of no bytes, never bytes of another. What is given back is kept weakly: the next collection takes it.
  */
 import { limits } from "../limits.ts";
 
+/** Sizes that are nearly the same share their memory. */
+const stepBytes = 64 * 1024;
+const keptMax = 8;
+
+const kept: WeakRef<ArrayBuffer>[] = [];
+/** The buffers of `newFrame`, which hold one frame each and may be larger. */
+const single = new WeakSet<ArrayBufferLike>();
+
+/** Room for a frame. Unlike in a new buffer, what is in it is anything. */
+export function newFrame(length: number): Uint8Array<ArrayBuffer> {
+  if (length <= limits.chunkBytesMax) return new Uint8Array(length);
+  const buffer = takeKept(length) ?? new ArrayBuffer(Math.ceil(length / stepBytes) * stepBytes);
+  single.add(buffer);
+  return new Uint8Array(buffer, 0, length);
+}
+
 /** Whether the frame `bytes[at, end)` is a large one and alone in its buffer, as those are that came in chunks. */
 export function isFreeable(bytes: Uint8Array, at: number, end: number): boolean {
-  return end - at > limits.chunkBytesMax && end - at === bytes.buffer.byteLength;
+  if (end - at <= limits.chunkBytesMax) return false;
+  const { buffer, byteOffset } = bytes;
+  return end - at === buffer.byteLength || byteOffset + at === 0 && single.has(buffer);
 }
 
 /** Gives the memory of the frame `bytes[at, end)` back if it is freeable. Nothing may need it any more. */
 export function freeFrame(bytes: Uint8Array, at: number, end: number): void {
-  if (isFreeable(bytes, at, end)) (bytes.buffer as ArrayBuffer).transfer(0);
+  if (!isFreeable(bytes, at, end)) return;
+  // Moves it out of the reach of all that refers to it now.
+  const buffer = (bytes.buffer as ArrayBuffer).transfer();
+  if (kept.length === keptMax) kept.shift();
+  kept.push(new WeakRef(buffer));
+}
+
+/** What was given back last is the warmest. */
+function takeKept(length: number): ArrayBuffer | null {
+  for (let i = kept.length - 1; i >= 0; i--) {
+    const buffer = kept[i].deref();
+    const fits = buffer !== undefined && buffer.byteLength >= length && buffer.byteLength <= 2 * length;
+    if (fits || buffer === undefined) kept.splice(i, 1);
+    if (fits) return buffer;
+  }
+  return null;
 }
