@@ -24,6 +24,8 @@ export interface InboxOwner {
   tellTaken(bytes: number): void;
 }
 
+const noBytes = new Uint8Array(0);
+
 /** Told often enough that the sender never has to wait for it on a quick line. */
 const tellAfterBytes = limits.chunkWindowBytes / 2;
 
@@ -33,6 +35,8 @@ export class Inbox {
   /** The beginning of a frame that is not whole yet: its header so far, or a buffer of its full size. */
   #cut: Uint8Array | null = null;
   #cutBytes = 0;
+  /** While a large frame is on its way: where its cut chunks are put together. */
+  #chunkRoom = noBytes;
   readonly #transfers = new Map<number, Transfer>();
 
   constructor(owner: InboxOwner) {
@@ -75,10 +79,17 @@ export class Inbox {
 
   #keep(bytes: Uint8Array, at: number): void {
     const rest = bytes.length - at;
-    const size = rest < headerBytes ? headerBytes : frameLength(bytes, at);
-    this.#cut = new Uint8Array(size);
+    this.#cut = rest < headerBytes ? new Uint8Array(headerBytes) : this.#roomFor(bytes, at);
     this.#cut.set(bytes.subarray(at));
     this.#cutBytes = rest;
+  }
+
+  /** For the frame whose header is at `at`: a chunk is copied from there, so the next one's room is the same. */
+  #roomFor(bytes: Uint8Array, at: number): Uint8Array {
+    const length = frameLength(bytes, at);
+    if (frameOp(bytes, at) < Op.chunk) return new Uint8Array(length);
+    if (this.#chunkRoom.length < length) this.#chunkRoom = new Uint8Array(length);
+    return this.#chunkRoom.subarray(0, length);
   }
 
   /** Adds to the cut frame; returns where the bytes after it begin. */
@@ -91,7 +102,7 @@ export class Inbox {
       // Checks the header's bounds before a buffer of that size is made.
       const whole = frameLengthAt(header, 0, headerBytes);
       if (whole !== headerBytes) {
-        this.#cut = new Uint8Array(frameLength(header, 0));
+        this.#cut = this.#roomFor(header, 0);
         this.#cut.set(header);
       }
     }
@@ -145,6 +156,7 @@ export class Inbox {
     transfer.receivedBytes += body.length;
     if (transfer.receivedBytes < whole.length) return;
     this.#transfers.delete(number);
+    if (this.#transfers.size === 0) this.#chunkRoom = noBytes;
     if (frameLengthAt(whole, 0, whole.length) !== whole.length || frameOp(whole, 0) >= Op.chunk) {
       throw new SqwishError("invalid_request", "The chunks of a transfer must make one whole frame");
     }

@@ -2,15 +2,28 @@
  * The memory of large frames. Buffers lie outside of V8's heap, but new ones make it collect everything there, soon and
  * often: beside bodies of 8 MiB several times a second, each in the way of all small requests. So whoever is the last
  * to need such a frame gives its memory back, and the next one is put there. What referred to it all the same would
- * find a frame of no bytes, never bytes of another. What is given back is kept weakly: the next collection takes it.
+ * find a frame of no bytes, never bytes of another. What nobody has needed for a few collections is let go.
  */
 import { limits } from "../limits.ts";
 
 /** Sizes that are nearly the same share their memory. */
 const stepBytes = 64 * 1024;
-const keptMax = 8;
+/** Enough for the large bodies that one connection may have under way at once. */
+const keptBytesMax = limits.transfersAtOnce * (limits.bodyBytesMax + stepBytes);
 
-const kept: WeakRef<ArrayBuffer>[] = [];
+const kept: ArrayBuffer[] = [];
+let keptBytes = 0;
+/** Collections since any of it was needed: a few may come before the next large frame does. */
+let collections = 0;
+const collectionsMax = 5;
+let isWatching = false;
+/** Called after a collection, while there is something to let go. */
+const garbage = new FinalizationRegistry<null>(() => {
+  isWatching = false;
+  if (++collections < collectionsMax) return watchCollections();
+  kept.length = keptBytes = 0;
+});
+
 /** The buffers of `newFrame`, which hold one frame each and may be larger. */
 const single = new WeakSet<ArrayBufferLike>();
 
@@ -34,17 +47,23 @@ export function freeFrame(bytes: Uint8Array, at: number, end: number): void {
   if (!isFreeable(bytes, at, end)) return;
   // Moves it out of the reach of all that refers to it now.
   const buffer = (bytes.buffer as ArrayBuffer).transfer();
-  if (kept.length === keptMax) kept.shift();
-  kept.push(new WeakRef(buffer));
+  if (keptBytes + buffer.byteLength > keptBytesMax) return;
+  watchCollections();
+  kept.push(buffer);
+  keptBytes += buffer.byteLength;
 }
 
 /** What was given back last is the warmest. */
-function takeKept(length: number): ArrayBuffer | null {
-  for (let i = kept.length - 1; i >= 0; i--) {
-    const buffer = kept[i].deref();
-    const fits = buffer !== undefined && buffer.byteLength >= length && buffer.byteLength <= 2 * length;
-    if (fits || buffer === undefined) kept.splice(i, 1);
-    if (fits) return buffer;
-  }
-  return null;
+function takeKept(length: number): ArrayBuffer | undefined {
+  collections = 0;
+  const at = kept.findLastIndex(({ byteLength }) => byteLength >= length && byteLength <= 2 * length);
+  if (at < 0) return undefined;
+  keptBytes -= kept[at].byteLength;
+  return kept.splice(at, 1)[0];
+}
+
+function watchCollections(): void {
+  if (isWatching) return;
+  isWatching = true;
+  garbage.register({}, null);
 }
