@@ -1,7 +1,8 @@
 /**
  * Repeats each rollout trial, and cold starts, and prints a table for docs/rollouts.md: `deno run -A bench/rollouts.ts
- * [--runs 10] [--only TEXT]`. A cluster of three agents on this machine for each trial; everything is ended afterwards.
+ * [--runs 10] [--only TEXT] [--binaries DIR]`. Each has a cluster of its own on this machine, which is ended afterwards.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { positive } from "./command_line.ts";
 import { type ColdStart, coldStarts } from "./rollouts/cold_starts.ts";
@@ -9,7 +10,7 @@ import { startCluster } from "../tests/support/cluster.ts";
 import { type Trial, type TrialResult, trials } from "./rollouts/trials.ts";
 
 async function repeat(trial: Trial, runs: number, say: (line: string) => void): Promise<TrialResult[]> {
-  const cluster = await startCluster({ agents: 3 });
+  const cluster = await startCluster({ agents: 3, binaries });
   try {
     const sqwish = await cluster.connect();
     const results: TrialResult[] = [];
@@ -44,7 +45,7 @@ function rowOf(name: string, results: TrialResult[]): string {
 }
 
 async function showColdStarts(count: number): Promise<void> {
-  const cluster = await startCluster({ agents: 1 });
+  const cluster = await startCluster({ agents: 1, binaries });
   try {
     const starts = await coldStarts(await cluster.connect(), count);
     for (const start of starts) console.error(`  ${JSON.stringify(start)}`);
@@ -63,9 +64,14 @@ async function showColdStarts(count: number): Promise<void> {
 }
 
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "10" }, only: { type: "string", default: "" } },
+  options: {
+    runs: { type: "string", default: "10" },
+    only: { type: "string", default: "" },
+    binaries: { type: "string" },
+  },
 });
 const runs = positive("--runs", values.runs);
+const binaries = values.binaries && resolve(values.binaries);
 const rows: string[] = [];
 for (const [name, trial] of trials) {
   if (!name.includes(values.only)) continue;
