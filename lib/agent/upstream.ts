@@ -51,6 +51,7 @@ export class UpstreamCalls {
     const ownId = this.#add(id, sink);
     setFrameId(bytes, at, ownId);
     this.#channel.sendFrames(bytes, at, end);
+    this.#channel.freeWhenWritten(bytes, at, end);
   }
 
   /** The asker gives up on its request `id`. */
@@ -79,6 +80,7 @@ export class UpstreamCalls {
     if (frameOp(message, at) !== Op.part) this.#remove(ownId);
     setFrameId(message, at, call.id);
     call.sink.sendFrames(message, at, end);
+    call.sink.freeWhenWritten?.(message, at, end);
   }
 
   /** Downloads a module, over the next connection when this one breaks. Rejects with the manager's own refusal. */

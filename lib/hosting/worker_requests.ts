@@ -128,6 +128,7 @@ export class WorkerRequests {
       case Op.reply:
       case Op.error:
         this.#calls.settle(decodeFrame(bytes, at));
+        freeFrame(bytes, at, end);
         break;
       case Op.call:
         // The agent asks whether this event loop still turns.
