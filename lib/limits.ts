@@ -147,6 +147,8 @@ export const limits = {
   revisionsKept: 10,
   /** Of each set, rollouts under way and over. */
   rolloutsKept: 100,
+  /** Of each rollout, endpoints with what it was judged by. */
+  comparisonsKept: 20,
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,

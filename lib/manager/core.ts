@@ -43,7 +43,7 @@ export interface Core {
   coldStartMs(replicaSet: string): number | undefined;
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
-  /** What its rollout is judged by now. */
+  /** What its rollout is judged by. */
   judged: Judge["figures"];
   readonly logs: ModuleLogs;
   readonly telling: Telling;
@@ -87,7 +87,7 @@ export function createCore(options: CoreOptions): Core {
     record: events.record,
     changed: () => controller.reload(),
   });
-  const revisions: Judge = createJudge(clock, traffic, () => controller);
+  const revisions: Judge = createJudge(clock, traffic, store, () => controller);
   const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
@@ -162,7 +162,7 @@ function restoreAgents(agents: Agents, store: Store): void {
   );
 }
 
-function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+function createJudge(clock: Clock, traffic: Traffic, store: Store, controller: () => Controller): Judge {
   const setOf = (name: string) => controller().routes.sets.get(name);
   return new Judge({
     clock,
@@ -174,6 +174,7 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
       setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
     object: (name, revision, reason) => controller().object(name, revision, reason),
     decided: () => controller().changed(),
+    history: store.deployments.rollouts,
   });
 }
 

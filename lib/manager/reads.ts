@@ -3,7 +3,7 @@ import type { OverviewFacts } from "./overview.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
 import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
-import type { PastRolloutView } from "../protocol/views.ts";
+import type { ComparisonView, PastRolloutView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
 import type { Reads, RolloutQuery } from "./api/reads.ts";
 import type { Accounts } from "./accounts.ts";
@@ -16,8 +16,8 @@ export interface ReadsOptions {
   facts(): OverviewFacts;
   metrics: Reads["metrics"];
   requests: RecentRequests;
-  /** What a set's rollout is judged by now. */
-  judged(replicaSet: string): NonNullable<PastRolloutView["judged"]>;
+  /** What a set's newest rollout is judged by; empty when that is not known beyond what is stored. */
+  judged(replicaSet: string): ComparisonView[];
   nowMs(): number;
 }
 
@@ -52,7 +52,7 @@ export function createReads(options: ReadsOptions): Reads {
   };
 }
 
-/** Each with what began it; one that is being judged with the figures. */
+/** Each with what began it, and with what it is or was judged by. */
 function readRollouts({ store, judged }: ReadsOptions, query: RolloutQuery): PastRolloutView[] {
   const rollouts = store.deployments.rollouts.list(query);
   const newest = new Set(store.deployments.loadAll().map(({ name, rollout }) => rolloutKey(name, rollout)));

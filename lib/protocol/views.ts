@@ -87,6 +87,13 @@ export interface ArmView {
   p95Ms?: number;
 }
 
+/** What a new revision did with the requests of an endpoint, and what the one before it did. */
+export interface ComparisonView {
+  endpoint: string;
+  before: ArmView;
+  after: ArmView;
+}
+
 /** `GET /v1/rollouts`: one that is under way or over. */
 export interface PastRolloutView {
   replicaSet: string;
@@ -103,8 +110,11 @@ export interface PastRolloutView {
   endedAtMs?: number;
   /** What began it and by whom, in the words of the event; missing when that is not kept. */
   cause?: string;
-  /** While it is judged: its answers beside those of the revision before, by endpoint. */
-  judged?: { endpoint: string; before: ArmView; after: ArmView }[];
+  /**
+   * While it is under way: what it is judged by now, by endpoint. Of one that is over: what it was judged by, of at most
+   * 20 endpoints, the most called. Missing when it has answered nothing, or has not been judged.
+   */
+  judged?: ComparisonView[];
 }
 
 export interface ReplicaSetView {

@@ -5,7 +5,14 @@
  */
 import { customType, index, integer, primaryKey, sqliteTable, text, unique } from "drizzle-orm/sqlite-core";
 import type { RevisionSpecification } from "../protocol/revision.ts";
-import type { EventView, LogLineView, PastRolloutView, RolloutView, UserView } from "../protocol/views.ts";
+import type {
+  ComparisonView,
+  EventView,
+  LogLineView,
+  PastRolloutView,
+  RolloutView,
+  UserView,
+} from "../protocol/views.ts";
 
 /** Bytes as they come from `node:sqlite`: drizzle's own blob column would copy each into a Buffer. */
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
@@ -92,6 +99,7 @@ export const rolloutHistory = sqliteTable("rollout_history", {
   reason: text("reason"),
   endedAtMs: integer("ended_at_ms"),
   step: integer("step"),
+  judged: text("judged", { mode: "json" }).$type<ComparisonView[]>(),
 }, (table) => [primaryKey({ columns: [table.replicaSet, table.startedAtMs] })]);
 
 /** Module files by content; shared by every revision that names them. */

@@ -65,16 +65,26 @@ async function showsRollouts(rig: BrowserRig): Promise<void> {
     await page.locator(".lead", { hasText: "admin deployed hello 1.1.0 as revision 2" }).waitFor();
     await page.locator(".event", { hasText: "admin paused the rollout" }).waitFor();
     await page.locator('figure[aria-label="Runs by revision"]').waitFor();
+    await invoke(rig.cluster, 40);
     // What was found can be sent to another.
     await page.reload();
+    const judged = page.locator(".judged-table tbody tr", { hasText: "hello/greet" }).locator("td");
+    await judged.first().waitFor();
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Go back" }).click();
     await page.locator(".status", { hasText: "replaced" }).waitFor();
     await page.getByText("Something newer was deployed").waitFor();
+    // What it was judged by stays with it.
+    await page.reload();
+    await page.locator(".status", { hasText: "replaced" }).waitFor();
+    await judged.first().waitFor();
+    const [before, after] = (await judged.allTextContents()).map(Number);
+    assert.ok(before >= 20 && after > 0 && after < before, `${before} before, ${after} after`);
   });
   const [newest, undone] = await rolloutsOf(rig.cluster);
   assert.match(newest.cause ?? "", /admin set hello back to revision 1/);
   assert.equal(undone.state, "replaced");
+  assert.equal(undone.judged?.find(({ endpoint }) => endpoint === "hello/greet")?.after.errors, 0);
 }
 
 async function offersByRole(rig: BrowserRig): Promise<void> {
