@@ -150,7 +150,7 @@ function createSetCard(app, set, shownMax) {
       setText(version, now.revision > 0 ? `${now.version} · r${now.revision}` : now.version);
       actions.update(now);
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");
-      if (isPast) status.update(notRecorded, `replicas ${notRecorded}`);
+      if (now.ready === undefined) status.update(notRecorded, `replicas ${notRecorded}`);
       else {
         status.update(
           complete ? "ready" : now.ready > 0 ? "pending" : "failed",

@@ -160,6 +160,10 @@ export const limits = {
   sampleKeptMs: 24 * 3600_000,
   rolledUpMs: 300_000,
   rolledUpKeptMs: 30 * 24 * 3600_000,
+  /** Changes of how many replicas sets had; for as long as samples by 5 min, but no more than so many. */
+  replicaCountsKept: 100_000,
+  /** Questions for a time in the past that wait for their turn. */
+  pastQuestionsMax: 20,
   /** Endpoints with metrics of their own; those beyond are counted together. */
   metricEndpointsMax: 1000,
 

@@ -15,6 +15,7 @@ export interface ReadsOptions {
   logs: ModuleLogs;
   facts(): OverviewFacts;
   metrics: Reads["metrics"];
+  past: Reads["past"];
   requests: RecentRequests;
   /** What a set's newest rollout is judged by; empty when that is not known beyond what is stored. */
   judged(replicaSet: string): ComparisonView[];
@@ -47,6 +48,7 @@ export function createReads(options: ReadsOptions): Reads {
     logs: (replicaSet, query) => logs.list(replicaSet, query),
     users: () => accounts.list(),
     metrics: options.metrics,
+    past: options.past,
     requests: (filter) => options.requests.list(filter),
     nowMs: options.nowMs,
   };

@@ -298,6 +298,31 @@ export interface MetricsView {
   columns: { label: string; values: (number | null)[] }[];
 }
 
+/** `GET /v1/past?fromMs=A&toMs=B`: what a time in the past was like. */
+export interface PastView {
+  /** Those that had requests in it. */
+  endpoints: EndpointPastView[];
+  /** Those that exist now, as they were at its end; missing where that is not recorded. */
+  replicaSets: ReplicaCountsView[];
+}
+
+/** Over the whole time. */
+export interface EndpointPastView {
+  endpoint: string;
+  requestsPerSecond: number;
+  errorsPerSecond: number;
+  /** As the manager saw them (queue and run); missing when none was admitted. */
+  p50Ms?: number;
+  p95Ms?: number;
+  p99Ms?: number;
+}
+
+export interface ReplicaCountsView {
+  name: string;
+  ready: number;
+  wanted: number;
+}
+
 /** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */
 export interface DeployRequest {
   /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */

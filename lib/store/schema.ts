@@ -19,6 +19,15 @@ const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
   dataType: () => "blob",
 });
 
+/** How many replicas a set had, from then until its next row; null: not known. */
+export const replicaCounts = sqliteTable("replica_counts", {
+  id: integer("id").primaryKey(),
+  atMs: integer("at_ms").notNull(),
+  replicaSet: text("replica_set").notNull(),
+  ready: integer("ready"),
+  wanted: integer("wanted"),
+}, (table) => [index("replica_counts_set").on(table.replicaSet, table.atMs)]);
+
 /** Single values: keys, certificates, the cluster's name, watermarks. */
 export const settings = sqliteTable("settings", {
   key: text("key").primaryKey(),

@@ -168,7 +168,7 @@ async function looksBack(rig: BrowserRig): Promise<void> {
     assert.match(await card.locator(".meter-value").first().textContent() ?? "", /^[\d.<]+ %$/);
     assert.equal(await page.locator(".live").isVisible(), false);
     await page.goto(`${cluster.url}/#/replicasets?${past}`);
-    await page.locator(".set", { hasText: "replicas not recorded" }).waitFor();
+    await page.locator(".set", { hasText: "2 of 2 ready" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Scale" }).isVisible(), false, "it would act on now");
     await page.goto(`${cluster.url}/#/endpoints?${past}`);
     const row = page.getByRole("row", { name: /hello\/greet/ });

@@ -8,6 +8,7 @@ import { moduleLogs } from "./0003_module_logs.ts";
 import { sampleBlocks } from "./0004_sample_blocks.ts";
 import { rolloutHistory } from "./0005_rollout_history.ts";
 import { judgedRollouts } from "./0006_judged_rollouts.ts";
+import { replicaCounts } from "./0007_replica_counts.ts";
 
 export const migrations: readonly string[] = [
   initial,
@@ -16,4 +17,5 @@ export const migrations: readonly string[] = [
   sampleBlocks,
   rolloutHistory,
   judgedRollouts,
+  replicaCounts,
 ];
