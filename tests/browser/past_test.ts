@@ -132,6 +132,16 @@ async function sorts(rig: BrowserRig): Promise<void> {
     await page.locator(".agent", { hasText: "agent-2" }).waitFor();
     assert.equal(await page.locator(".agent").count(), 1);
     assert.equal(await page.getByRole("combobox", { name: "Order" }).inputValue(), "cpu");
+    await page.setViewportSize({ width: 390, height: 860 });
+    await page.goto(`${rig.cluster.url}/#/overview`);
+    const rows = page.locator(".agent-rows li");
+    await rows.filter({ hasText: "agent-2" }).waitFor();
+    assert.match(await rows.first().textContent() ?? "", /agent-1/);
+    await page.getByRole("button", { name: "Smallest first" }).click();
+    await eventually("the order is turned", async () => /agent-2/.test(await rows.first().textContent() ?? ""));
+    assert.match(page.url(), /overview\?.*sort=-name/);
+    await page.getByRole("combobox", { name: "Order" }).selectOption("memory");
+    assert.match(page.url(), /sort=-memory/);
   });
 }
 
