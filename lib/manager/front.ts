@@ -82,9 +82,9 @@ export function createFront(options: FrontOptions): Front {
       await options.store.synced();
       return credentials;
     },
-    openAgent(channel, hello) {
+    openAgent(channel, hello, principal) {
       requireGoingOn(state);
-      return openAgentSession(agentSession, channel, hello);
+      return openAgentSession(agentSession, channel, hello, principal.name);
     },
     openClient(channel, principal) {
       requireGoingOn(state);
@@ -204,8 +204,8 @@ function agentSessionOptions(
     record(...event) {
       if (!state.stopping) events.record(...event);
     },
-    remember: (hello) =>
-      noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
+    remember: (hello, account) =>
+      noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs(), account)) ??
         flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),

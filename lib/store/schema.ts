@@ -56,6 +56,8 @@ export const agents = sqliteTable("agents", {
   firstJoinedMs: integer("first_joined_ms").notNull(),
   lastSeenMs: integer("last_seen_ms").notNull(),
   draining: integer("draining", { mode: "boolean" }).notNull(),
+  /** The user it signed in as last; at most one agent has it. */
+  account: text("account"),
 });
 
 export const replicaSets = sqliteTable("replica_sets", {

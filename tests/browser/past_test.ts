@@ -138,7 +138,10 @@ async function sorts(rig: BrowserRig): Promise<void> {
     await rows.filter({ hasText: "agent-2" }).waitFor();
     assert.match(await rows.first().textContent() ?? "", /agent-1/);
     await page.getByRole("button", { name: "Smallest first" }).click();
-    await eventually("the order is turned", async () => /agent-2/.test(await rows.first().textContent() ?? ""));
+    await eventually(
+      "the order is turned",
+      async () => /agent-2/.test(await rows.first().textContent() ?? ""),
+    );
     assert.match(page.url(), /overview\?.*sort=-name/);
     await page.getByRole("combobox", { name: "Order" }).selectOption("memory");
     assert.match(page.url(), /sort=-memory/);

@@ -9,6 +9,7 @@ import { sampleBlocks } from "./0004_sample_blocks.ts";
 import { rolloutHistory } from "./0005_rollout_history.ts";
 import { judgedRollouts } from "./0006_judged_rollouts.ts";
 import { replicaCounts } from "./0007_replica_counts.ts";
+import { agentAccounts } from "./0008_agent_accounts.ts";
 
 export const migrations: readonly string[] = [
   initial,
@@ -18,4 +19,5 @@ export const migrations: readonly string[] = [
   rolloutHistory,
   judgedRollouts,
   replicaCounts,
+  agentAccounts,
 ];
