@@ -1,6 +1,7 @@
 // @ts-check
 /** The machines: a card each with health, load and replicas, and a page for one with its history. */
 import { askCordon, askDrain, askRemove, askToken, createNoAgents } from "./agent_dialogs.js";
+import { createAgentOrder } from "./agent_order.js";
 import { createChart } from "./charts.js";
 import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { createEventLine } from "./events.js";
@@ -29,22 +30,12 @@ import {
 } from "./parts.js";
 import { createPlacements } from "./placements.js";
 import { createSparkline } from "./sparkline.js";
-import { createCalmSort, createOrderChoice, createWordFilter } from "./table.js";
+import { createWordFilter } from "./table.js";
 
 /**
  * @typedef {import("./parts.js").App} App
  * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
  */
-
-/** What agents can be ordered by. @type {{ key: string, title: string, by(agent: AgentView): import("./order.js").OrderValue }[]} */
-const orders = [
-  { key: "name", title: "By name", by: ({ name }) => name },
-  { key: "health", title: "By health", by: ({ health }) => health },
-  { key: "cpu", title: "By CPU", by: (agent) => hostOf(agent)?.cpu },
-  { key: "memory", title: "By memory", by: (agent) => hostOf(agent)?.memoryUsedBytes },
-  { key: "requests", title: "By requests", by: ({ outstanding }) => outstanding },
-  { key: "replicas", title: "By replicas", by: ({ replicas }) => replicas.length },
-];
 
 /**
  * @param {App} app
@@ -55,8 +46,7 @@ export function createAgents(app) {
   const history = app.feed.bind("cpu", undefined, () => {});
   const nameOf = (/** @type {AgentView} */ agent) => agent.name;
   const list = keyedList(cards, nameOf, (agent) => createAgentCard(app, agent, history.history));
-  const sort = createCalmSort(nameOf);
-  const choice = createOrderChoice(orders, { key: "name", down: false }, () => show());
+  const order = createAgentOrder(() => show());
   const filter = createWordFilter("Filter agents", () => show());
   const none = createNoAgents(app);
   const noMatch = h("p", { class: "dim" }, "No agent matches.");
@@ -68,13 +58,12 @@ export function createAgents(app) {
     const shown = agents.filter(({ name, health, labels }) =>
       filter.matches(`${name} ${health} ${Object.entries(labels).map((pair) => pair.join("=")).join(" ")}`)
     );
-    const order = choice.order();
-    list.update(sort(shown, order, (orders.find(({ key }) => key === order.key) ?? orders[0]).by));
+    list.update(order.sort(shown));
     setVisible(none, agents.length === 0);
     setVisible(noMatch, agents.length > 0 && shown.length === 0);
   }
 
-  const toolbar = h("div", { class: "toolbar" }, filter.element, choice.element);
+  const toolbar = h("div", { class: "toolbar" }, filter.element, order.element);
   return {
     element: h("div", { class: "agents" }, toolbar, cards, none, noMatch),
     actions: app.session.role === "admin" ? add : undefined,

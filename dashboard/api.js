@@ -228,6 +228,16 @@ export async function getEventsBetween(fromMs, toMs, limit, about = {}) {
 }
 
 /**
+ * All endpoints over a time, and how many replicas there were at its end.
+ * @param {number} fromMs
+ * @param {number} toMs
+ * @returns {Promise<import("../lib/protocol/views.ts").PastView>}
+ */
+export function getPast(fromMs, toMs) {
+  return call(`/v1/past?${new URLSearchParams({ fromMs: String(fromMs), toMs: String(toMs) })}`);
+}
+
+/**
  * @param {string} [replicaSet]
  * @returns {Promise<import("../lib/protocol/views.ts").PastRolloutView[]>} newest first
  */

@@ -253,7 +253,7 @@ function pastFacts(view) {
     ["Slots", notRecorded],
     ["Requests", `${formatNumber(view.requestsPerSecond)}/s on average`],
     ["Errors", `${formatNumber(view.errorsPerSecond)}/s on average`],
-    ["p95", formatMs(view.p95Ms)],
+    ["p50 · p95 · p99", [view.p50Ms, view.p95Ms, view.p99Ms].map(formatMs).join(" · ")],
     ["ReplicaSet", view.replicaSet],
     ["Timeout", notRecorded],
     ["Safe to run twice", notRecorded],

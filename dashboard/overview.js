@@ -1,6 +1,7 @@
 // @ts-check
 /** The first view: is the cluster well, in words; the few numbers that matter; their recent past; who does what. */
 import { createNoAgents } from "./agent_dialogs.js";
+import { createAgentOrder } from "./agent_order.js";
 import { createChart } from "./charts.js";
 import { h, keyedList, setAttribute, setText, setVisible } from "./dom.js";
 import { createEventLine } from "./events.js";
@@ -26,7 +27,7 @@ import {
 import { createManagerCard } from "./manager_card.js";
 import { createRolloutBar } from "./replicasets.js";
 import { isUnderWay } from "./rollout_facts.js";
-import { byName, createTiles } from "./tiles.js";
+import { createTiles } from "./tiles.js";
 
 /**
  * @typedef {import("./parts.js").App} App
@@ -202,14 +203,20 @@ function createAgentStrip(app) {
     (agent) => createAgentRow(app, agent),
   );
   const none = createNoAgents(app);
-  const heading = h("h3", {}, h("a", { href: linkTo("agents") }, "Agents"));
+  /** @type {AgentView[]} */
+  let agents = [];
+  const order = createAgentOrder(() => list.update(order.sort(agents)));
+  const title = h("h3", {}, h("a", { href: linkTo("agents") }, "Agents"));
+  const heading = h("div", { class: "toolbar" }, title, order.element);
   const element = h("section", { class: "card panel" }, heading, rows, none);
   return {
     element,
-    /** @param {AgentView[]} agents */
-    update(agents) {
+    /** @param {AgentView[]} now */
+    update(now) {
+      agents = now;
       setVisible(none, agents.length === 0);
-      list.update(byName(agents));
+      setVisible(order.element, agents.length > 1);
+      list.update(order.sort(agents));
     },
   };
 }

@@ -3,6 +3,7 @@
  * What the cluster looked like at the end of a time in the past, in the shape of an overview: history and events →
  * here → the views, which show it as they show the present. Pure. What no history holds is left out, never filled in.
  */
+import { plural } from "./format.js";
 
 /**
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
@@ -12,23 +13,20 @@
  * @typedef {import("../lib/protocol/views.ts").MetricsView} MetricsView
  * @typedef {import("../lib/protocol/views.ts").EventView} EventView
  * @typedef {import("../lib/protocol/views.ts").PastRolloutView} PastRolloutView
+ * @typedef {import("../lib/protocol/views.ts").PastView} PastView
  * @typedef {object} PastFacts
  * @property {Record<string, MetricsView>} metrics by series
  * @property {EventView[]} events of agents, up to then
  * @property {PastRolloutView[]} rollouts newest first
+ * @property {PastView | null} past null until it has come
  */
 
 /** The series that are asked for. */
-export const pastSeries = [
-  "cpu",
-  "memory",
-  "temperature",
-  "outstanding",
-  "requests",
-  "errors",
-  "endpointLatency",
-  "queue",
-];
+export const pastSeries = ["cpu", "memory", "temperature", "outstanding", "queue"];
+
+/** How long after its last loss an agent is damped at most. */
+const dampedMsMax = 60_000;
+const damped = { untilMs: NaN };
 
 /** What each kind of event says of its agent. @type {Record<string, Partial<AgentView> | null>} */
 const said = {
@@ -41,14 +39,14 @@ const said = {
   agent_cordoned: { cordoned: true },
   agent_uncordoned: { cordoned: false, draining: false },
   agent_drained: { cordoned: true, draining: true },
+  agent_damped: { damped },
+  agent_undamped: { damped: undefined },
   agent_removed: null,
 };
 export const pastKinds = Object.keys(said);
 
 /** A column may end a little before the time does: the last telemetry, the last whole step. */
 const lastPoints = 3;
-/** A metrics answer has at most so many columns, the largest; what is left out of a full one is not known. */
-const columnsMax = 50;
 
 /** @param {MetricsView | undefined} view @param {string} label */
 function valuesOf(view, label) {
@@ -61,24 +59,6 @@ function last(values) {
 }
 
 /**
- * The mean of a rate; undefined where the answer leaves it open.
- * @param {MetricsView | undefined} view
- * @param {string} label
- */
-function meanRate(view, label) {
-  const values = valuesOf(view, label);
-  if (!values) return view === undefined || view.columns.length >= columnsMax ? undefined : 0;
-  const sum = values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
-  return values.length === 0 ? undefined : sum / values.length;
-}
-
-/** @param {MetricsView | undefined} view @param {string} label */
-function mean(view, label) {
-  const known = (valuesOf(view, label) ?? []).filter((value) => value !== null);
-  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length;
-}
-
-/**
  * @param {OverviewView} now
  * @param {PastFacts} facts
  * @param {number} atMs the end of the time
@@ -86,17 +66,26 @@ function mean(view, label) {
  */
 export function describePast(now, facts, atMs) {
   const agents = pastAgents(now, facts, atMs);
-  const endpoints = now.endpoints.map((view) => pastEndpoint(view, facts));
+  const then = new Map(facts.past?.endpoints.map((view) => [view.endpoint, view]));
+  const endpoints = now.endpoints.map((view) => pastEndpoint(view, facts.past && then.get(view.endpoint)));
   const replicaSets = now.replicaSets.flatMap((set) => pastSet(set, facts, atMs));
   const sum = (/** @type {(number | undefined)[]} */ values) =>
     values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
   const away = agents.filter(({ health }) => health !== "ready");
+  const short = replicaSets.filter(({ ready, wanted }) => ready < wanted);
+  const isDown = short.some(({ ready }) => ready === 0);
   return {
     cluster: {
       ...now.cluster,
-      health: away.length === 0 ? "ok" : "degraded",
-      problems: away.filter(({ health }) => health === "lost" || health === "suspect")
-        .map(({ name, health }) => `Agent ${name} was ${health}`),
+      health: isDown ? "down" : away.length + short.length === 0 ? "ok" : "degraded",
+      problems: [
+        ...away.filter(({ health }) => health === "lost" || health === "suspect")
+          .map(({ name, health }) => `Agent ${name} was ${health}`),
+        ...agents.filter((agent) => agent.damped).map(({ name }) => `Agent ${name} was damped`),
+        ...short.map(({ name, ready, wanted }) =>
+          `${name} had ${ready} of ${plural(wanted, "replica")} ready`
+        ),
+      ],
       configurationErrors: [],
       requestsPerSecond: sum(endpoints.map((view) => view.requestsPerSecond)),
       errorsPerSecond: sum(endpoints.map((view) => view.errorsPerSecond)),
@@ -114,9 +103,12 @@ export function describePast(now, facts, atMs) {
 function pastAgents(now, { metrics, events }, atMs) {
   /** @type {Map<string, Partial<AgentView> | null>} */
   const known = new Map();
+  /** @type {Map<string, number>} */
+  const lastLoss = new Map();
   for (const { kind, subject, atMs: eventMs } of events) {
     if (eventMs > atMs || !Object.hasOwn(said, kind)) continue;
     const change = said[kind];
+    if (kind === "agent_lost" || kind === "agent_damped") lastLoss.set(subject, eventMs);
     const before = change === null ? null : known.get(subject) ?? {};
     known.set(subject, before && { ...before, ...change, lastSeenAtMs: eventMs });
   }
@@ -126,7 +118,11 @@ function pastAgents(now, { metrics, events }, atMs) {
     ...[...known].filter(([, state]) => state !== null).map(([name]) => name),
     ...measured.map(({ label }) => label),
   ]);
-  for (const [name, state] of known) if (state === null) names.delete(name);
+  for (const [name, state] of known) {
+    if (state === null) names.delete(name);
+    // A manager that began anew in between has forgotten it, and told nobody.
+    else if (atMs - (lastLoss.get(name) ?? 0) > dampedMsMax) state.damped = undefined;
+  }
   return [...names].map((name) => pastAgent(name, now, known.get(name) ?? undefined, metrics));
 }
 
@@ -166,17 +162,22 @@ function pastAgent(name, now, state, metrics) {
   };
 }
 
-/** Means over the time. @param {EndpointView} view @param {PastFacts} facts @returns {EndpointView} */
-function pastEndpoint(view, { metrics }) {
+/**
+ * Over the whole time.
+ * @param {EndpointView} view
+ * @param {PastView["endpoints"][number] | undefined | null} then undefined: nobody called it; null: not known yet
+ * @returns {EndpointView}
+ */
+function pastEndpoint(view, then) {
   const unknown = /** @type {any} */ (undefined);
   return {
     ...view,
     readyReplicas: unknown,
-    requestsPerSecond: meanRate(metrics.requests, view.endpoint) ?? unknown,
-    errorsPerSecond: meanRate(metrics.errors, view.endpoint) ?? unknown,
-    p50Ms: undefined,
-    p95Ms: mean(metrics.endpointLatency, view.endpoint),
-    p99Ms: undefined,
+    requestsPerSecond: then === null ? unknown : then?.requestsPerSecond ?? 0,
+    errorsPerSecond: then === null ? unknown : then?.errorsPerSecond ?? 0,
+    p50Ms: then?.p50Ms,
+    p95Ms: then?.p95Ms,
+    p99Ms: then?.p99Ms,
     totalRequests: unknown,
     totalErrors: unknown,
   };
@@ -189,7 +190,7 @@ function pastEndpoint(view, { metrics }) {
  * @param {number} atMs
  * @returns {ReplicaSetView[]}
  */
-function pastSet(set, { metrics, rollouts }, atMs) {
+function pastSet(set, { metrics, rollouts, past }, atMs) {
   const own = rollouts.filter(({ replicaSet }) => replicaSet === set.name);
   const begun = own.filter(({ startedAtMs }) => startedAtMs <= atMs);
   if (own.length > 0 && begun.length === 0 && (own.at(-1)?.fromRevision ?? 0) === 0) return [];
@@ -198,12 +199,13 @@ function pastSet(set, { metrics, rollouts }, atMs) {
   const inForce = isFailed ? older.find(({ toRevision }) => toRevision === newest.fromRevision) : newest;
   const revision = isFailed ? newest.fromRevision : newest?.toRevision ?? own.at(-1)?.fromRevision ?? 0;
   const unknown = /** @type {any} */ (undefined);
+  const count = past?.replicaSets.find(({ name }) => name === set.name);
   return [{
     ...set,
     revision,
     version: inForce?.version || "version not recorded",
-    ready: unknown,
-    wanted: unknown,
+    ready: count?.ready ?? unknown,
+    wanted: count?.wanted ?? unknown,
     queued: last(valuesOf(metrics.queue, set.name)) ?? 0,
     outstanding: unknown,
     placements: [],

@@ -1,6 +1,6 @@
 // @ts-check
 /** Fetches once what a time in the past is described by, and keeps it until another time is chosen. */
-import { getEventsBetween, getMetrics, getRollouts } from "./api.js";
+import { getEventsBetween, getMetrics, getPast, getRollouts } from "./api.js";
 import { describePast, pastKinds, pastSeries } from "./past.js";
 
 /**
@@ -25,6 +25,9 @@ export function createPast(changed) {
     // One question at a time: a manager that is slow to answer gets no second one.
     askedAt = Infinity;
     try {
+      // Of many endpoints and a long time it takes longer: what is known before is shown before.
+      const past = getPast(fromMs, toMs);
+      past.catch(() => {});
       const [events, rollouts, ...views] = await Promise.all([
         getEventsBetween(0, toMs + 1, eventsMax, { kind: pastKinds.join(",") }),
         getRollouts(),
@@ -35,7 +38,12 @@ export function createPast(changed) {
         events: events.sort((a, b) => a.id - b.id),
         rollouts,
         metrics: Object.fromEntries(views.map((view) => [view.series, view])),
+        past: facts?.past ?? null,
       };
+      changed();
+      const answer = await past;
+      if (own !== key) return;
+      facts.past = answer;
       changed();
     } catch {
       // The mark beside the title says when the manager is away; a later look tries again.
@@ -57,7 +65,7 @@ export function createPast(changed) {
         facts = null;
         askedAt = -Infinity;
       }
-      if (!facts && performance.now() - askedAt > retryMs) load(fromMs, toMs);
+      if (!facts?.past && performance.now() - askedAt > retryMs) load(fromMs, toMs);
       return facts && describePast(now, facts, toMs);
     },
   };

@@ -1,13 +1,14 @@
 // @ts-check
 /** What runs where: each replicaSet's version, readiness, rollout and placements; scale and undo for operators. */
-import { getRevisions, hold, scale, undo } from "./api.js";
+import { hold, scale, undo } from "./api.js";
 import { createChart } from "./charts.js";
 import { ask } from "./dialogs.js";
 import { h, keyedList, setAttribute, setStyle, setText, setVisible } from "./dom.js";
-import { formatAge, formatNumber, plural } from "./format.js";
+import { formatNumber, plural } from "./format.js";
 import { createLogs } from "./logs.js";
 import { createStatus, emptyState, levelOf, linkTo, nameTag, notRecorded } from "./parts.js";
 import { createPlacements } from "./placements.js";
+import { createRevisions } from "./revisions.js";
 import { isUnderWay, wayOf } from "./rollout_facts.js";
 import { createWordFilter } from "./table.js";
 
@@ -150,7 +151,7 @@ function createSetCard(app, set, shownMax) {
       setText(version, now.revision > 0 ? `${now.version} · r${now.revision}` : now.version);
       actions.update(now);
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");
-      if (isPast) status.update(notRecorded, `replicas ${notRecorded}`);
+      if (now.ready === undefined) status.update(notRecorded, `replicas ${notRecorded}`);
       else {
         status.update(
           complete ? "ready" : now.ready > 0 ? "pending" : "failed",
@@ -283,19 +284,17 @@ function createDetails(app, name) {
     series: "queue",
     subject: name,
   });
-  const rows = h("ul", { class: "revisions" });
+  const revisions = createRevisions(app, name, {
+    whyNot: () => set?.owner === "file" ? fileOwned : undefined,
+    goBack: (revision) => set && askUndo(set, revision),
+  });
   const all = h("a", { href: `${linkTo("rollouts")}?filter=${encodeURIComponent(name)}` }, "its rollouts");
   const heading = h("h3", {}, "Revisions", h("span", { class: "dim" }, " · ", all));
-  const panel = h("section", { class: "card panel" }, heading, rows);
+  const panel = h("section", { class: "card panel" }, heading, revisions.element);
   const logs = app.may.operate ? createLogs(app, name) : null;
   let loadedRevision = 0;
   /** @type {ReplicaSetView | undefined} */
   let set;
-
-  async function load() {
-    const revisions = await getRevisions(name).catch(() => []);
-    rows.replaceChildren(...revisions.map((revision) => revisionRow(app, revision, () => set)));
-  }
 
   return {
     element: h(
@@ -311,42 +310,12 @@ function createDetails(app, name) {
       queue.update();
       if (now && !feed.isPast()) logs?.update();
       const revision = now?.revision ?? 0;
-      if (revision !== loadedRevision) load();
+      if (revision !== loadedRevision) revisions.load();
       loadedRevision = revision;
     },
-    close: () => queue.close(),
+    close() {
+      queue.close();
+      revisions.close();
+    },
   };
-}
-
-/**
- * @param {App} app
- * @param {RevisionView} revision
- * @param {() => ReplicaSetView | undefined} currentSet
- */
-function revisionRow(app, revision, currentSet) {
-  const click = () => {
-    const set = currentSet();
-    if (set) askUndo(set, revision);
-  };
-  const label = `Go back to revision ${revision.revision}`;
-  const isFixed = currentSet()?.owner === "file";
-  const button = h(
-    "button",
-    { type: "button", "aria-label": label, disabled: isFixed, on: { click } },
-    "Go back",
-  );
-  if (isFixed) button.title = fileOwned;
-  return h(
-    "li",
-    {},
-    h("span", { class: "revision-name" }, `r${revision.revision}`),
-    h("span", {}, revision.version),
-    h(
-      "span",
-      { class: "dim" },
-      `${formatAge(revision.createdAtMs, app.feed.nowMs())} by ${revision.createdBy}`,
-    ),
-    h("span", { class: "dim" }, plural(revision.modules.length, "file")),
-    revision.current ? h("span", { class: "badge" }, "current") : app.may.operate && button,
-  );
 }

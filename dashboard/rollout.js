@@ -14,6 +14,7 @@ import { createTable } from "./table.js";
 /**
  * @typedef {import("./parts.js").App} App
  * @typedef {import("../lib/protocol/views.ts").PastRolloutView} PastRolloutView
+ * @typedef {import("../lib/protocol/views.ts").ComparisonView} ComparisonView
  * @typedef {import("../lib/protocol/views.ts").EventView} EventView
  */
 
@@ -125,27 +126,29 @@ function createSteps(app, replicaSet) {
   };
 }
 
+/** Of what is over the manager keeps no more endpoints than these. */
+const comparisonsKept = 20;
+
 /** The new revision's answers beside those of the one before. @param {App} app */
 function createJudged(app) {
-  /** @typedef {NonNullable<PastRolloutView["judged"]>[number]} Judged */
   const table = createTable({
-    label: "What it is judged by",
+    label: "What it is or was judged by",
     class: "judged-table",
     name: "sort.judged",
     order: { key: "after", down: true },
     columns: [
-      { key: "endpoint", title: "Endpoint", by: (/** @type {Judged} */ { endpoint }) => endpoint },
+      { key: "endpoint", title: "Endpoint", by: (/** @type {ComparisonView} */ { endpoint }) => endpoint },
       { key: "before", title: "Requests before", by: ({ before }) => before.requests, isNumber: true },
-      { key: "after", title: "now", by: ({ after }) => after.requests, isNumber: true },
+      { key: "after", title: "after", by: ({ after }) => after.requests, isNumber: true },
       {
         key: "failedBefore",
         title: "Failed before",
         by: ({ before }) => shareOf(before),
         isNumber: true,
       },
-      { key: "failedAfter", title: "now", by: ({ after }) => shareOf(after), isNumber: true },
+      { key: "failedAfter", title: "after", by: ({ after }) => shareOf(after), isNumber: true },
       { key: "p95Before", title: "p95 before", by: ({ before }) => before.p95Ms, isNumber: true },
-      { key: "p95After", title: "now", by: ({ after }) => after.p95Ms, isNumber: true },
+      { key: "p95After", title: "after", by: ({ after }) => after.p95Ms, isNumber: true },
     ],
     keyOf: ({ endpoint }) => endpoint,
     createRow: (judged) => createJudgedRow(app, judged),
@@ -160,11 +163,10 @@ function createJudged(app) {
         ? "There is no revision before it to compare with."
         : isUnderWay({ state })
         ? "It has answered nothing yet."
-        : state === "failed"
-        ? "It is undone; what it failed by is said above."
-        : "The figures are kept while it is judged, until ten minutes after its end. The charts show what is recorded.";
-      setText(note, none);
-      setVisible(note, judged.length === 0);
+        : "No figures are kept: it had answered nothing, or was not judged. The charts show what is recorded.";
+      const isCut = !isUnderWay({ state }) && judged.length >= comparisonsKept;
+      setText(note, isCut ? `Kept are those of the ${comparisonsKept} most called endpoints.` : none);
+      setVisible(note, judged.length === 0 || isCut);
     },
     close: table.close,
   };
@@ -181,7 +183,7 @@ function createJudgedRow(app, { endpoint }) {
   const tag = nameTag(app, "endpoint", endpoint, linkTo("endpoints", endpoint));
   return {
     element: h("tr", {}, h("th", { scope: "row" }, tag), ...cells),
-    /** @param {NonNullable<PastRolloutView["judged"]>[number]} now */
+    /** @param {ComparisonView} now */
     update({ before, after }) {
       const texts = [
         ...[before, after].map(({ requests }) => formatCount(requests)),

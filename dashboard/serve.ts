@@ -40,11 +40,13 @@ import sparkline from "./sparkline.js" with { type: "text" };
 import tryOut from "./try_out.js" with { type: "text" };
 import address from "./address.js" with { type: "text" };
 import agentDialogs from "./agent_dialogs.js" with { type: "text" };
+import agentOrder from "./agent_order.js" with { type: "text" };
 import managerCard from "./manager_card.js" with { type: "text" };
 import order from "./order.js" with { type: "text" };
 import past from "./past.js" with { type: "text" };
 import pastFeed from "./past_feed.js" with { type: "text" };
 import placements from "./placements.js" with { type: "text" };
+import revisions from "./revisions.js" with { type: "text" };
 import rollout from "./rollout.js" with { type: "text" };
 import rolloutFacts from "./rollout_facts.js" with { type: "text" };
 import rollouts from "./rollouts.js" with { type: "text" };
@@ -96,12 +98,14 @@ const texts: Record<string, string> = {
   "try_out.js": tryOut,
   "address.js": address,
   "agent_dialogs.js": agentDialogs,
+  "agent_order.js": agentOrder,
   "manager_card.js": managerCard,
   "order.js": order,
   "past.js": past,
   "past_feed.js": pastFeed,
   "placements.js": placements,
   "rollout.js": rollout,
+  "revisions.js": revisions,
   "rollout_facts.js": rolloutFacts,
   "rollouts.js": rollouts,
   "table.js": table,

@@ -147,6 +147,8 @@ export const limits = {
   revisionsKept: 10,
   /** Of each set, rollouts under way and over. */
   rolloutsKept: 100,
+  /** Of each rollout, endpoints with what it was judged by. */
+  comparisonsKept: 20,
   /** Events are kept this long, but no more than so many. */
   eventsKeptMs: 30 * 24 * 3600_000,
   eventsKept: 50_000,
@@ -158,6 +160,10 @@ export const limits = {
   sampleKeptMs: 24 * 3600_000,
   rolledUpMs: 300_000,
   rolledUpKeptMs: 30 * 24 * 3600_000,
+  /** Changes of how many replicas sets had; for as long as samples by 5 min, but no more than so many. */
+  replicaCountsKept: 100_000,
+  /** Questions for a time in the past that wait for their turn. */
+  pastQuestionsMax: 20,
   /** Endpoints with metrics of their own; those beyond are counted together. */
   metricEndpointsMax: 1000,
 

@@ -8,6 +8,9 @@ import { readBook } from "../examples/demo/book.ts";
 import { checkFactors, tileJobs } from "../examples/demo/number_jobs.ts";
 import { checkThumbnail } from "../examples/demo/picture_jobs.ts";
 import { samplePictures } from "../examples/demo/pictures.ts";
+import { greet } from "../examples/canary/greet.ts";
+import { greet as greetBadly } from "../examples/canary/greet_badly.ts";
+import { greet as greetByHour } from "../examples/canary/greet_by_hour.ts";
 import { decodePicture, encodePicture } from "../examples/images/codecs.ts";
 import { meanColour, type Picture, scaleDown } from "../examples/images/scale.ts";
 import { inspect, thumbnail } from "../examples/images/thumbnails.ts";
@@ -152,4 +155,12 @@ Deno.test("wordcount.wasm is what its committed text assembles to", async () => 
     await Deno.readFile(join(folder, "wordcount.wasm")),
     new Uint8Array(await assemble(join(folder, "wordcount.wat"))),
   );
+});
+
+Deno.test("the canary's versions greet alike where they should, and the bad one fails as it says", () => {
+  assert.deepEqual(["Ada", "Alan"].map((name) => greet({ name })), ["Hello Ada", "Hello Alan"]);
+  const atHour = (hour?: number) => greetByHour({ name: "Ada", hour });
+  assert.deepEqual([atHour(), atHour(8), atHour(22)], ["Hello Ada", "Good morning Ada", "Good evening Ada"]);
+  assert.equal(greetBadly({ name: "Grace" }), "Hello ADMIRAL Grace");
+  assert.throws(() => greetBadly({ name: "Alan" }), TypeError);
 });

@@ -7,6 +7,7 @@ import type {
   AgentView,
   EndpointView,
   EventView,
+  PastRolloutView,
   ReplicaSetView,
   RevisionView,
   RolloutView,
@@ -107,8 +108,12 @@ function rolloutWord(rollout: RolloutView | undefined): string {
 }
 
 function rolloutTone(rollout: RolloutView | undefined): Tone | undefined {
-  if (!rollout) return undefined;
-  return rollout.state === "failed" ? "bad" : rollout.state === "done" ? "good" : "warn";
+  return rollout && stateTone(rollout.state);
+}
+
+function stateTone(state: PastRolloutView["state"]): Tone {
+  if (state === "replaced") return "faint";
+  return state === "failed" ? "bad" : state === "done" ? "good" : "warn";
 }
 
 export const endpointKind: Kind<EndpointView> = {
@@ -153,6 +158,39 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "MODULES", flexible: true, text: (row) => row.modules.map((file) => file.path).join(",") },
   ],
 };
+
+export const rolloutKind: Kind<PastRolloutView> = {
+  key: "rollouts",
+  path: "/v1/rollouts",
+  empty: "no rollouts are kept",
+  columns: [
+    { title: "REPLICASET", text: (row) => row.replicaSet },
+    { title: "REVISIONS", text: revisionWay },
+    { title: "VERSION", text: (row) => orDash(row.version) },
+    { title: "STATE", text: (row) => row.state, tone: (row) => stateTone(row.state) },
+    { title: "BEGAN", text: (row) => formatMoment(row.startedAtMs), tone: () => "faint" },
+    {
+      title: "TOOK",
+      right: true,
+      text: ({ startedAtMs, endedAtMs }) =>
+        endedAtMs === undefined ? "-" : formatMs(Math.max(0, endedAtMs - startedAtMs)),
+    },
+    { title: "WHY", flexible: true, text: (row) => orDash(row.reason ?? row.cause) },
+  ],
+};
+
+/** "1 → 2"; "1" for the first. */
+export function revisionWay({ fromRevision, toRevision }: PastRolloutView): string {
+  return fromRevision === 0 ? String(toRevision) : `${fromRevision} → ${toRevision}`;
+}
+
+/** When it ended and how long it took, if it has. */
+export function rolloutEnd({ state, startedAtMs, endedAtMs }: PastRolloutView): string {
+  if (endedAtMs !== undefined) {
+    return `${formatMoment(endedAtMs)}, after ${formatMs(Math.max(0, endedAtMs - startedAtMs))}`;
+  }
+  return state === "progressing" || state === "paused" ? "not yet" : "not recorded";
+}
 
 /** "2 replicas", "a replica on every agent", "1 to 6 replicas, by load". */
 export function describeCount(replicas: ReplicaCount): string {

@@ -38,6 +38,14 @@ export interface TokenOptions {
   fingerprint: string;
 }
 
+/** Whose accounts are whose, as far as agents have shown by signing in. */
+export interface AgentAccounts {
+  used: string | null;
+  /** What other agents signed in with: one that was renamed has an account of its first name. */
+  ofOthers: ReadonlySet<string | null>;
+  isInUse(user: string): boolean;
+}
+
 export class Accounts {
   readonly #users: UserStore;
   readonly #clock: Clock;
@@ -133,10 +141,17 @@ export class Accounts {
     return { user, password };
   }
 
-  /** Removes the accounts that an agent of this name was given when it joined, but for those `isInUse`; their names. */
-  removeOfAgent(agent: string, isInUse: (user: string) => boolean): string[] {
+  /**
+   * Removes the account that an agent signed in with last, and those that an agent of this name was given, but for those
+   * that others use or that are `isInUse`; their names.
+   */
+  removeOfAgent(
+    agent: string,
+    { used, ofOthers, isInUse }: AgentAccounts,
+  ): string[] {
+    const isOwn = (user: string) => user === used || (isAccountOf(user, agent) && !ofOthers.has(user));
     const own = this.#users.list("machine").filter(({ name, role }) =>
-      role === "agent" && isAccountOf(name, agent) && !isInUse(name)
+      role === "agent" && isOwn(name) && !isInUse(name)
     ).map(({ name }) => name);
     for (const name of own) this.#users.remove(name);
     return own;

@@ -34,13 +34,18 @@ export interface AgentSessionOptions {
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   observeLogs(agent: string, lines: LogLine[]): void;
   record: RecordEvent;
-  /** Notes the join in the store; tells whether the agent is cordoned or drained from before. */
-  remember(hello: AgentHello): { cordoned: boolean; draining: boolean };
+  /** Notes the join in the store, and as which user; tells whether the agent is cordoned or drained from before. */
+  remember(hello: AgentHello, account: string): { cordoned: boolean; draining: boolean };
   observeSeen(agent: string): void;
 }
 
 /** Throws `conflict` when another agent holds the name. */
-export function openAgentSession(options: AgentSessionOptions, channel: Channel, hello: AgentHello): Session {
+export function openAgentSession(
+  options: AgentSessionOptions,
+  channel: Channel,
+  hello: AgentHello,
+  account: string,
+): Session {
   const { agents, dispatcher } = options;
   const name = hello.name;
   const joined = agents.join(hello, channel);
@@ -56,7 +61,7 @@ export function openAgentSession(options: AgentSessionOptions, channel: Channel,
     joined.replaced.sendControl(encodeMessage(byeOf(error)));
     joined.replaced.close(CloseCode.policyViolation, error.message);
   }
-  agents.setFlags(name, options.remember(hello));
+  agents.setFlags(name, options.remember(hello, account));
   // Modules may invoke any endpoint: what a cluster runs is trusted with what it offers.
   const requester: Requester = {
     id: `agent ${name} ${hello.identity}`,

@@ -97,8 +97,10 @@ function removeAgent(options: ChangesOptions, agent: string, by: string): string
   const { accounts, agents, agentStore, record } = options;
   agents.requireGone(agent);
   const removed = options.transaction(() => {
+    const used = agentStore.find(agent)?.account ?? null;
     agentStore.remove(agent);
-    const gone = accounts.removeOfAgent(agent, options.isConnected);
+    const ofOthers = new Set(agentStore.list().map(({ account }) => account));
+    const gone = accounts.removeOfAgent(agent, { used, ofOthers, isInUse: options.isConnected });
     const signIn = gone.length === 0
       ? "it had no account of its own, so whoever has what it signed in with still can"
       : `it can't sign in again (${gone.join(", ")})`;

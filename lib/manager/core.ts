@@ -19,6 +19,7 @@ import { Judge } from "./judge.ts";
 import { Scaler } from "./scaler.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { ModuleLogs } from "./module_logs.ts";
+import { ReplicaCounts } from "./replica_counts.ts";
 import { Overload } from "./overload.ts";
 import { createTelling, type Telling } from "./telling.ts";
 
@@ -43,8 +44,9 @@ export interface Core {
   coldStartMs(replicaSet: string): number | undefined;
   /** What a set with these functions would take away from those who called it lately, in words. */
   dropped(replicaSet: string, functions: readonly string[]): string | undefined;
-  /** What its rollout is judged by now. */
+  /** What its rollout is judged by. */
   judged: Judge["figures"];
+  readonly replicaCounts: ReplicaCounts;
   readonly logs: ModuleLogs;
   readonly telling: Telling;
   /** Resolves when others have been told the last; all else has ended before. */
@@ -87,7 +89,8 @@ export function createCore(options: CoreOptions): Core {
     record: events.record,
     changed: () => controller.reload(),
   });
-  const revisions: Judge = createJudge(clock, traffic, () => controller);
+  const revisions: Judge = createJudge(clock, traffic, store, () => controller);
+  const replicaCounts = createReplicaCounts(options, agents, metrics, () => controller);
   const controller: Controller = new Controller({
     clock,
     deployments: store.deployments,
@@ -101,6 +104,7 @@ export function createCore(options: CoreOptions): Core {
       routes = table;
       dispatcher.routesChanged();
       scaler.routed(table);
+      replicaCounts.touch();
     },
   });
   const stopWatching = clock.every(limits.livenessTickMs, () => {
@@ -127,6 +131,7 @@ export function createCore(options: CoreOptions): Core {
     events,
     coldStartMs: (name) => scaler.coldStartMs(name),
     judged: (name) => revisions.figures(name),
+    replicaCounts,
     logs,
     dropped(name, functions) {
       const known = [...routes.sets.get(name)?.endpoints.values() ?? []];
@@ -138,6 +143,7 @@ export function createCore(options: CoreOptions): Core {
       stopWatching();
       scaler.close();
       revisions.close();
+      replicaCounts.close();
       stopFlushing();
       flushLogs(true);
       controller.close();
@@ -162,7 +168,7 @@ function restoreAgents(agents: Agents, store: Store): void {
   );
 }
 
-function createJudge(clock: Clock, traffic: Traffic, controller: () => Controller): Judge {
+function createJudge(clock: Clock, traffic: Traffic, store: Store, controller: () => Controller): Judge {
   const setOf = (name: string) => controller().routes.sets.get(name);
   return new Judge({
     clock,
@@ -174,6 +180,30 @@ function createJudge(clock: Clock, traffic: Traffic, controller: () => Controlle
       setOf(name)?.replicas.some((replica) => replica.revision === revision) ?? false,
     object: (name, revision, reason) => controller().object(name, revision, reason),
     decided: () => controller().changed(),
+    history: store.deployments.rollouts,
+  });
+}
+
+function createReplicaCounts(
+  { clock, store, log }: CoreOptions,
+  agents: Agents,
+  metrics: Metrics,
+  controller: () => Controller,
+): ReplicaCounts {
+  return new ReplicaCounts({
+    clock,
+    store: store.replicaCounts,
+    facts: () => ({
+      agents: agents.list(),
+      sets: controller().sets,
+      assignments: (agent) => controller().assignments(agent),
+    }),
+    lastSignMs: metrics.lastSignMs,
+    onWriteFailure(cause) {
+      log.warn("how many replicas there were could not be stored; it is kept and tried again", {
+        error: describeError(cause),
+      });
+    },
   });
 }
 

@@ -26,6 +26,7 @@ import type { Identity } from "./identity.ts";
 import { awaitHello, createJoin, type JoinOptions, refuse } from "./join.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { describeOverview, type OverviewFacts } from "./overview.ts";
+import { Past } from "./past.ts";
 import { Peers } from "./peers.ts";
 import { createReads } from "./reads.ts";
 import type { createSignIn } from "./sign_in.ts";
@@ -81,9 +82,9 @@ export function createFront(options: FrontOptions): Front {
       await options.store.synced();
       return credentials;
     },
-    openAgent(channel, hello) {
+    openAgent(channel, hello, principal) {
       requireGoingOn(state);
-      return openAgentSession(agentSession, channel, hello);
+      return openAgentSession(agentSession, channel, hello, principal.name);
     },
     openClient(channel, principal) {
       requireGoingOn(state);
@@ -113,12 +114,19 @@ function requireGoingOn({ stopping }: { stopping: boolean }): void {
 /** The HTTP API over what is known now, and its live view. */
 function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers: Peers) {
   const { clock, log, store, version, identity, core, accounts, signIn } = options;
+  const past = new Past({
+    clock,
+    sources: core.metrics.sources,
+    sets: () => core.controller.sets.map(({ name }) => name),
+    replicasAt: (name, atMs) => core.replicaCounts.at(name, atMs),
+  });
   const reads = createReads({
     store,
     accounts,
     logs: core.logs,
     facts,
     metrics: core.metrics.query,
+    past: (span) => past.describe(span),
     requests: core.metrics.requests,
     judged: core.judged,
     nowMs: () => clock.nowMs(),
@@ -196,8 +204,8 @@ function agentSessionOptions(
     record(...event) {
       if (!state.stopping) events.record(...event);
     },
-    remember: (hello) =>
-      noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs())) ??
+    remember: (hello, account) =>
+      noted("an agent's join", () => store.agents.observeJoin(hello, clock.nowMs(), account)) ??
         flagsOf(agents.get(hello.name)),
     observeSeen: (agent) =>
       void noted("when an agent was last seen", () => store.agents.observeSeen(agent, clock.nowMs())),

@@ -4,13 +4,15 @@
  * Where there is traffic, the first replicas of a revision replace no others before it has answered enough to be judged.
  */
 import type { Clock } from "../clock.ts";
-import type { RolloutRecord } from "../deployment/facts.ts";
-import { type Arm, judgeEndpoint, type Looks, noLooks } from "../deployment/judge.ts";
+import { chooseKept, describeComparison, weightier } from "../deployment/comparison.ts";
+import { isOpen, type RolloutRecord } from "../deployment/facts.ts";
+import { judgeEndpoint, type Looks, noLooks } from "../deployment/judge.ts";
 import type { Traffic } from "../deployment/traffic.ts";
 import { limits } from "../limits.ts";
 import { rollbackDefault, type RollbackPolicy } from "../protocol/revision.ts";
-import type { ArmView, PastRolloutView } from "../protocol/views.ts";
+import type { ComparisonView } from "../protocol/views.ts";
 import type { StoredSet } from "../store/deployments.ts";
+import type { RolloutHistory } from "../store/rollout_history.ts";
 
 export interface JudgeOptions {
   clock: Clock;
@@ -23,12 +25,16 @@ export interface JudgeOptions {
   object(replicaSet: string, revision: number, reason: string): void;
   /** What was undecided is not any more. */
   decided(): void;
+  /** Keeps what rollouts were judged by. */
+  history: Pick<RolloutHistory, "saveJudged" | "judged">;
 }
+
+/** A disk that took nothing is asked again after this long. */
+const unsavedRetryMs = 5000;
 
 /** One rollout under watch. */
 interface Watched {
-  revision: number;
-  startedAtMs: number;
+  rollout: Pick<RolloutRecord, "replicaSet" | "toRevision" | "fallback" | "startedAtMs">;
   looks: Map<string, Looks>;
   /** Since when the revision gets requests, monotonic ms. */
   servingSinceMs?: number;
@@ -36,10 +42,21 @@ interface Watched {
   /** Somebody was told that it is undecided, and waits for word that it is not any more. */
   isAwaited: boolean;
   isOver: boolean;
+  /** Of each endpoint the comparison that says most; the one that was objected to is left as it was. */
+  compared: Map<string, ComparisonView>;
+  objectedTo?: string;
+  /** What is stored of it, as text. */
+  stored: string;
+  isEndStored: boolean;
+  /** Nothing is stored before, monotonic ms: the disk is full. */
+  storeAfterMs: number;
+  /** When it was not watched any more, monotonic ms. */
+  leftMs?: number;
 }
 
 export class Judge {
   readonly #options: JudgeOptions;
+  /** By `watchKey`. */
   #watched = new Map<string, Watched>();
   readonly #stop: (() => void)[];
 
@@ -64,55 +81,115 @@ export class Judge {
     return watch.isAwaited;
   }
 
-  /** What a rollout is judged by now, by endpoint; empty while it is not judged, or nothing has been answered. */
-  figures(replicaSet: string): NonNullable<PastRolloutView["judged"]> {
-    const { clock, traffic, sets, rollout: rolloutOf, endpoints } = this.#options;
+  /** What a rollout is judged by, by endpoint: now, or once it is over; empty while nothing is known here. */
+  figures(replicaSet: string): ComparisonView[] {
+    const { clock, sets, rollout: rolloutOf } = this.#options;
     const set = sets().find(({ name }) => name === replicaSet);
     const rollout = rolloutOf(replicaSet);
     if (!set || !rollout || !isWatched(set, rollout, clock.nowMs())) return [];
-    return endpoints(replicaSet).map((endpoint) => ({
-      endpoint,
-      before: describeArm(traffic.arm(endpoint, rollout.fallback!).arm),
-      after: describeArm(traffic.arm(endpoint, rollout.toRevision).arm),
-    })).filter(({ after }) => after.requests > 0);
+    if (isOpen(rollout.state)) return [...this.#compareNow(rollout)];
+    const watch = this.#watched.get(watchKey(rollout));
+    return watch ? [...this.#compare(watch).values()] : [];
   }
 
+  /** What is watched still is stored as it is: the next manager goes on with it. */
   close(): void {
     for (const stop of this.#stop) stop();
+    for (const watch of this.#watched.values()) this.#store(watch);
   }
 
   #look(): void {
     const { clock } = this.#options;
+    const current = new Set<Watched>();
     for (const set of this.#options.sets()) {
       const rollout = this.#options.rollout(set.name);
-      if (!rollout || !isWatched(set, rollout, clock.nowMs())) {
-        this.#watched.delete(set.name);
-        continue;
-      }
+      if (!rollout || !isWatched(set, rollout, clock.nowMs())) continue;
       const watch = this.#watchOf(rollout);
+      current.add(watch);
       if (!watch.isOver) this.#judge(set, rollout, watch);
+      if (!isOpen(rollout.state) && !watch.isEndStored) watch.isEndStored = this.#store(watch);
       if (watch.isAwaited && !this.isUndecided(set, rollout)) {
         watch.isAwaited = false;
         this.#options.decided();
       }
     }
+    this.#leave(current);
   }
 
-  /** A revision that is rolled out once more starts with a clean slate. */
-  #watchOf({ replicaSet, toRevision, startedAtMs }: RolloutRecord): Watched {
-    const known = this.#watched.get(replicaSet);
-    if (known?.revision === toRevision && known.startedAtMs === startedAtMs) return known;
-    this.#options.traffic.forget(replicaSet, toRevision, this.#options.clock.nowMs());
-    const fresh = {
-      revision: toRevision,
-      startedAtMs,
+  /** What is not watched any more goes once it is stored; a disk that takes nothing is waited for, but not for ever. */
+  #leave(current: ReadonlySet<Watched>): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [key, watch] of this.#watched) {
+      if (current.has(watch)) continue;
+      watch.leftMs ??= nowMs;
+      if (this.#store(watch) || nowMs - watch.leftMs > limits.judgedAfterMs) this.#watched.delete(key);
+    }
+  }
+
+  /** A revision that is rolled out once more starts with a clean slate; a rollout that an earlier manager watched goes on. */
+  #watchOf(rollout: RolloutRecord): Watched {
+    const key = watchKey(rollout);
+    const known = this.#watched.get(key);
+    if (known) return known;
+    const { clock, traffic, history } = this.#options;
+    const { replicaSet, toRevision, fallback, startedAtMs } = rollout;
+    for (const earlier of this.#watched.values()) {
+      if (earlier.rollout.replicaSet === replicaSet) this.#compare(earlier);
+    }
+    traffic.forget(replicaSet, toRevision, clock.nowMs());
+    const stored = history.judged(replicaSet, startedAtMs);
+    const fresh: Watched = {
+      rollout: { replicaSet, toRevision, fallback, startedAtMs },
       looks: new Map(),
       isDecided: false,
       isAwaited: false,
       isOver: false,
+      compared: new Map(stored.map((each) => [each.endpoint, each])),
+      stored: JSON.stringify(stored),
+      isEndStored: false,
+      storeAfterMs: -Infinity,
     };
-    this.#watched.set(replicaSet, fresh);
+    this.#watched.set(key, fresh);
     return fresh;
+  }
+
+  /** As of now, of each endpoint that the new revision has answered. */
+  *#compareNow(
+    { replicaSet, toRevision, fallback }: Watched["rollout"],
+  ): Generator<ComparisonView> {
+    const { traffic, endpoints } = this.#options;
+    for (const endpoint of endpoints(replicaSet)) {
+      if (traffic.requests(endpoint, toRevision).inArm === 0) continue;
+      const before = traffic.arm(endpoint, fallback!).arm;
+      yield describeComparison(endpoint, { before, after: traffic.arm(endpoint, toRevision).arm });
+    }
+  }
+
+  /** What it was judged by until now. */
+  #compare({ rollout, compared, objectedTo }: Watched): Map<string, ComparisonView> {
+    for (const now of this.#compareNow(rollout)) {
+      if (now.endpoint === objectedTo) continue;
+      compared.set(now.endpoint, weightier(compared.get(now.endpoint), now));
+    }
+    return compared;
+  }
+
+  /** False when the disk takes nothing. */
+  #store(watch: Watched): boolean {
+    const { clock, history } = this.#options;
+    if (clock.monotonicMs() < watch.storeAfterMs) return false;
+    const { replicaSet, startedAtMs } = watch.rollout;
+    const judged = chooseKept(this.#compare(watch).values(), watch.objectedTo);
+    const text = JSON.stringify(judged);
+    if (text === watch.stored) return true;
+    try {
+      history.saveJudged(replicaSet, startedAtMs, judged);
+    } catch {
+      watch.storeAfterMs = clock.monotonicMs() + unsavedRetryMs;
+      return false;
+    }
+    watch.stored = text;
+    return true;
   }
 
   #decide(set: StoredSet, rollout: RolloutRecord, watch: Watched): boolean {
@@ -144,16 +221,19 @@ export class Judge {
       const arms = { before, after, answered: total };
       const judged = judgeEndpoint(endpoint, arms, policy, looks, endpoints.length);
       watch.looks.set(endpoint, judged.looks);
+      const comparison = describeComparison(endpoint, arms);
+      const isBad = judged.objection !== undefined;
+      watch.compared.set(endpoint, isBad ? comparison : weightier(watch.compared.get(endpoint), comparison));
       if (judged.objection === undefined) continue;
       watch.isOver = true;
+      watch.objectedTo = endpoint;
       return object(set.name, rollout.toRevision, judged.objection);
     }
   }
 }
 
-function describeArm({ requests, errors, latency }: Arm): ArmView {
-  const p95Us = latency.quantile(0.95);
-  return { requests, errors, ...(p95Us === undefined ? {} : { p95Ms: p95Us / 1000 }) };
+function watchKey({ replicaSet, toRevision, startedAtMs }: RolloutRecord): string {
+  return `${replicaSet} ${startedAtMs} ${toRevision}`;
 }
 
 function isWatched({ current }: StoredSet, rollout: RolloutRecord, nowMs: number): boolean {

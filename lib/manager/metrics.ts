@@ -5,7 +5,7 @@ import type { Log } from "../log.ts";
 import { History } from "../metrics/history.ts";
 import { Ingest } from "../metrics/ingest.ts";
 import type { RequestOutcome } from "../request_outcome.ts";
-import { queryMetrics } from "../metrics/query.ts";
+import { type MetricsSources, queryMetrics } from "../metrics/query.ts";
 import { RecentRequests } from "../metrics/recent_requests.ts";
 import type { Telemetry } from "../protocol/messages.ts";
 import type { MetricsView } from "../protocol/views.ts";
@@ -16,6 +16,8 @@ import type { EndpointRates } from "./overview.ts";
 export interface Metrics {
   readonly ingest: Ingest;
   readonly requests: RecentRequests;
+  /** Of what is told of a past time. */
+  readonly sources: MetricsSources;
   observeRequest(outcome: RequestOutcome): void;
   observeTelemetry(agent: string, telemetry: Telemetry): void;
   endpointRates(endpoint: string): EndpointRates;
@@ -23,6 +25,8 @@ export interface Metrics {
   query(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
   /** Whether an earlier manager or this one stored that it was called lately. */
   wasCalled(endpoint: string): boolean;
+  /** When the newest sample that is stored ends; undefined when there is none. */
+  lastSignMs(): number | undefined;
   /** Stops the clock and stores what is not stored yet. */
   close(): void;
 }
@@ -47,6 +51,7 @@ export function createMetrics(
   return {
     ingest,
     requests,
+    sources: { ingest, history },
     observeRequest(outcome) {
       ingest.observeRequest(outcome);
       requests.observe(outcome, nowMs);
@@ -59,6 +64,7 @@ export function createMetrics(
     },
     query: (query) => queryMetrics(query, { ingest, history }),
     wasCalled: (endpoint) => wasCalledBefore(history, endpoint, clock.nowMs()),
+    lastSignMs: () => history.lastSignMs(clock.nowMs()),
     close() {
       stop();
       ingest.close(clock.nowMs());

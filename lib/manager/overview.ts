@@ -7,7 +7,7 @@ import type { RoutedEndpoint, RoutingTable } from "../cluster/routing.ts";
 import { differences } from "../deployment/difference.ts";
 import { currentStep } from "../deployment/canary.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
-import { askedReplicas, wantedNow } from "../deployment/scale.ts";
+import { askedReplicas } from "../deployment/scale.ts";
 import type { ProcessUse } from "../metrics/process_meter.ts";
 import type { ReplicaReport } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -26,7 +26,9 @@ import type {
 import type { DispatcherSnapshot } from "../scheduling/dispatcher.ts";
 import type { ReplicaLoad } from "../scheduling/snapshot.ts";
 import type { StoredSet } from "../store/deployments.ts";
+import type { ReplicaCount } from "../store/replica_counts.ts";
 import { counted } from "../words.ts";
+import { countReplicas } from "./replica_counts.ts";
 
 /** What metrics know of an endpoint now: rates over 10 s, quantiles over a minute, totals since the start. */
 export type EndpointRates = Pick<
@@ -63,8 +65,7 @@ interface Indexed extends OverviewFacts {
   setOf: ReadonlyMap<string, StoredSet>;
   /** By `replicaKey`. */
   loads: ReadonlyMap<string, ReplicaLoad>;
-  /** How many agents each set is assigned to. */
-  assignedAgents: ReadonlyMap<string, number>;
+  counts: ReadonlyMap<string, ReplicaCount>;
 }
 
 export function describeOverview(given: OverviewFacts): OverviewView {
@@ -84,18 +85,13 @@ export function describeOverview(given: OverviewFacts): OverviewView {
 }
 
 function indexed(facts: OverviewFacts): Indexed {
-  const assignedAgents = new Map<string, number>();
-  for (const agent of facts.agents) {
-    const sets = new Set(facts.assignments(agent.name).map((assignment) => assignment.replicaSet));
-    for (const set of sets) assignedAgents.set(set, (assignedAgents.get(set) ?? 0) + 1);
-  }
   return {
     ...facts,
     setOf: new Map(facts.sets.map((set) => [set.name, set])),
     loads: new Map(
       facts.load.replicas.map((load) => [replicaKey(load.agent, load.replicaSet, load.revision), load]),
     ),
-    assignedAgents,
+    counts: countReplicas(facts),
   };
 }
 
@@ -214,11 +210,7 @@ function versionOf(set: StoredSet, revision: number): string {
 }
 
 function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[]): ReplicaSetView {
-  const count = wantedNow(set);
-  const wanted = count === "all" ? facts.assignedAgents.get(set.name) ?? 0 : count;
-  const readyAgents = new Set(
-    placements.filter((replica) => replica.state === "ready").map((replica) => replica.agent),
-  );
+  const { ready, wanted } = facts.counts.get(set.name)!;
   const load = facts.load.sets.get(set.name);
   const { revision, specification: { version } } = revisionInForce(set);
   const pendingReason = facts.pendingReason(set.name);
@@ -228,7 +220,7 @@ function replicaSetView(facts: Indexed, set: StoredSet, placements: ReplicaView[
     revision,
     owner: set.owner,
     replicas: askedReplicas(set),
-    ready: readyAgents.size,
+    ready,
     wanted,
     queued: load?.queued ?? 0,
     outstanding: load?.outstanding ?? 0,

@@ -3,7 +3,7 @@ import type { OverviewFacts } from "./overview.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
 import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
-import type { PastRolloutView } from "../protocol/views.ts";
+import type { ComparisonView, PastRolloutView } from "../protocol/views.ts";
 import type { Store } from "../store/store.ts";
 import type { Reads, RolloutQuery } from "./api/reads.ts";
 import type { Accounts } from "./accounts.ts";
@@ -15,9 +15,10 @@ export interface ReadsOptions {
   logs: ModuleLogs;
   facts(): OverviewFacts;
   metrics: Reads["metrics"];
+  past: Reads["past"];
   requests: RecentRequests;
-  /** What a set's rollout is judged by now. */
-  judged(replicaSet: string): NonNullable<PastRolloutView["judged"]>;
+  /** What a set's newest rollout is judged by; empty when that is not known beyond what is stored. */
+  judged(replicaSet: string): ComparisonView[];
   nowMs(): number;
 }
 
@@ -47,12 +48,13 @@ export function createReads(options: ReadsOptions): Reads {
     logs: (replicaSet, query) => logs.list(replicaSet, query),
     users: () => accounts.list(),
     metrics: options.metrics,
+    past: options.past,
     requests: (filter) => options.requests.list(filter),
     nowMs: options.nowMs,
   };
 }
 
-/** Each with what began it; one that is being judged with the figures. */
+/** Each with what began it, and with what it is or was judged by. */
 function readRollouts({ store, judged }: ReadsOptions, query: RolloutQuery): PastRolloutView[] {
   const rollouts = store.deployments.rollouts.list(query);
   const newest = new Set(store.deployments.loadAll().map(({ name, rollout }) => rolloutKey(name, rollout)));

@@ -87,6 +87,13 @@ export interface ArmView {
   p95Ms?: number;
 }
 
+/** What a new revision did with the requests of an endpoint, and what the one before it did. */
+export interface ComparisonView {
+  endpoint: string;
+  before: ArmView;
+  after: ArmView;
+}
+
 /** `GET /v1/rollouts`: one that is under way or over. */
 export interface PastRolloutView {
   replicaSet: string;
@@ -103,8 +110,11 @@ export interface PastRolloutView {
   endedAtMs?: number;
   /** What began it and by whom, in the words of the event; missing when that is not kept. */
   cause?: string;
-  /** While it is judged: its answers beside those of the revision before, by endpoint. */
-  judged?: { endpoint: string; before: ArmView; after: ArmView }[];
+  /**
+   * While it is under way: what it is judged by now, by endpoint. Of one that is over: what it was judged by, of at most
+   * 20 endpoints, the most called. Missing when it has answered nothing, or has not been judged.
+   */
+  judged?: ComparisonView[];
 }
 
 export interface ReplicaSetView {
@@ -286,6 +296,31 @@ export interface MetricsView {
   resolutionMs: number;
   timesMs: number[];
   columns: { label: string; values: (number | null)[] }[];
+}
+
+/** `GET /v1/past?fromMs=A&toMs=B`: what a time in the past was like. */
+export interface PastView {
+  /** Those that had requests in it. */
+  endpoints: EndpointPastView[];
+  /** Those that exist now, as they were at its end; missing where that is not recorded. */
+  replicaSets: ReplicaCountsView[];
+}
+
+/** Over the whole time. */
+export interface EndpointPastView {
+  endpoint: string;
+  requestsPerSecond: number;
+  errorsPerSecond: number;
+  /** As the manager saw them (queue and run); missing when none was admitted. */
+  p50Ms?: number;
+  p95Ms?: number;
+  p99Ms?: number;
+}
+
+export interface ReplicaCountsView {
+  name: string;
+  ready: number;
+  wanted: number;
 }
 
 /** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */

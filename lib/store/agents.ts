@@ -2,7 +2,7 @@
  * The agents the manager has met, so that it knows after a restart whom to wait for and who is cordoned.
  * What an agent does now is in `cluster/`; this is only what must not be forgotten.
  */
-import { asc, eq } from "drizzle-orm";
+import { and, asc, eq, ne } from "drizzle-orm";
 import type { Database } from "./database.ts";
 import { agents } from "./schema.ts";
 
@@ -17,6 +17,8 @@ export interface StoredAgent {
   draining: boolean;
   firstJoinedMs: number;
   lastSeenMs: number;
+  /** The user it signed in as last, unless another agent did since, as one that was renamed; null: not known. */
+  account: string | null;
 }
 
 export class AgentStore {
@@ -26,17 +28,29 @@ export class AgentStore {
     this.#database = database;
   }
 
-  /** Notes a join: a new agent, or a known one with its identity and labels of now. Flags and the first join stay. */
+  /**
+   * Notes a join: a new agent, or a known one with its identity, labels and account of now. Flags and the first join
+   * stay.
+   */
   observeJoin(
     agent: { name: string; identity: string; labels: Record<string, string> },
     nowMs: number,
+    account: string | null = null,
   ): StoredAgent {
     const { name, identity, labels } = agent;
     const flags = { cordoned: false, draining: false };
-    const row = { name, identity, labels, ...flags, firstJoinedMs: nowMs, lastSeenMs: nowMs };
-    return this.#database.orm.insert(agents).values(row)
-      .onConflictDoUpdate({ target: agents.name, set: { identity, labels, lastSeenMs: nowMs } })
-      .returning().get();
+    const now = { identity, labels, lastSeenMs: nowMs, account };
+    const { orm } = this.#database;
+    return this.#database.transaction(() => {
+      if (account !== null) {
+        orm.update(agents).set({ account: null }).where(
+          and(eq(agents.account, account), ne(agents.name, name)),
+        )
+          .run();
+      }
+      return orm.insert(agents).values({ name, ...now, ...flags, firstJoinedMs: nowMs })
+        .onConflictDoUpdate({ target: agents.name, set: now }).returning().get();
+    });
   }
 
   /** Notes when an agent was last heard; meant for its leaving, not for every telemetry. */

@@ -4,12 +4,12 @@
  */
 import { and, desc, eq, inArray, lt, lte, ne, or, type SQL, sql } from "drizzle-orm";
 import { limits } from "../limits.ts";
-import type { PastRolloutView } from "../protocol/views.ts";
+import type { ComparisonView, PastRolloutView } from "../protocol/views.ts";
 import type { RolloutRecord } from "./deployments.ts";
 import type { Database } from "./database.ts";
 import { revisions, rolloutHistory } from "./schema.ts";
 
-export type PastRollout = Omit<PastRolloutView, "cause" | "judged">;
+export type PastRollout = Omit<PastRolloutView, "cause">;
 
 const openStates = ["progressing", "paused"] as const;
 
@@ -55,12 +55,26 @@ export class RolloutHistory {
     return this.#database.orm.select().from(rolloutHistory)
       .where(replicaSet === undefined ? undefined : eq(rolloutHistory.replicaSet, replicaSet))
       .orderBy(desc(rolloutHistory.startedAtMs), rolloutHistory.replicaSet).limit(limit).all()
-      .map(({ reason, endedAtMs, step, ...rest }) => ({
+      .map(({ reason, endedAtMs, step, judged, ...rest }) => ({
         ...rest,
         ...(reason === null ? {} : { reason }),
         ...(endedAtMs === null ? {} : { endedAtMs }),
         ...(step === null ? {} : { step }),
+        ...(judged === null ? {} : { judged }),
       }));
+  }
+
+  /** Notes what a rollout was judged by; one that is not kept is left alone. */
+  saveJudged(replicaSet: string, startedAtMs: number, judged: readonly ComparisonView[]): void {
+    this.#database.orm.update(rolloutHistory).set({ judged: [...judged] })
+      .where(isRollout(replicaSet, startedAtMs)).run();
+  }
+
+  /** What it was judged by, as far as that is noted. */
+  judged(replicaSet: string, startedAtMs: number): readonly ComparisonView[] {
+    const found = this.#database.orm.select({ judged: rolloutHistory.judged }).from(rolloutHistory)
+      .where(isRollout(replicaSet, startedAtMs)).get();
+    return found?.judged ?? [];
   }
 
   #end(
@@ -92,4 +106,8 @@ export class RolloutHistory {
     orm.delete(rolloutHistory)
       .where(and(isPast, or(isBeyond, lt(startedAtMs, nowMs - limits.eventsKeptMs)))).run();
   }
+}
+
+function isRollout(replicaSet: string, startedAtMs: number): SQL | undefined {
+  return and(eq(rolloutHistory.replicaSet, replicaSet), eq(rolloutHistory.startedAtMs, startedAtMs));
 }

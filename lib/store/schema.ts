@@ -5,12 +5,28 @@
  */
 import { customType, index, integer, primaryKey, sqliteTable, text, unique } from "drizzle-orm/sqlite-core";
 import type { RevisionSpecification } from "../protocol/revision.ts";
-import type { EventView, LogLineView, PastRolloutView, RolloutView, UserView } from "../protocol/views.ts";
+import type {
+  ComparisonView,
+  EventView,
+  LogLineView,
+  PastRolloutView,
+  RolloutView,
+  UserView,
+} from "../protocol/views.ts";
 
 /** Bytes as they come from `node:sqlite`: drizzle's own blob column would copy each into a Buffer. */
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({
   dataType: () => "blob",
 });
+
+/** How many replicas a set had, from then until its next row; null: not known. */
+export const replicaCounts = sqliteTable("replica_counts", {
+  id: integer("id").primaryKey(),
+  atMs: integer("at_ms").notNull(),
+  replicaSet: text("replica_set").notNull(),
+  ready: integer("ready"),
+  wanted: integer("wanted"),
+}, (table) => [index("replica_counts_set").on(table.replicaSet, table.atMs)]);
 
 /** Single values: keys, certificates, the cluster's name, watermarks. */
 export const settings = sqliteTable("settings", {
@@ -40,6 +56,8 @@ export const agents = sqliteTable("agents", {
   firstJoinedMs: integer("first_joined_ms").notNull(),
   lastSeenMs: integer("last_seen_ms").notNull(),
   draining: integer("draining", { mode: "boolean" }).notNull(),
+  /** The user it signed in as last; at most one agent has it. */
+  account: text("account"),
 });
 
 export const replicaSets = sqliteTable("replica_sets", {
@@ -92,6 +110,7 @@ export const rolloutHistory = sqliteTable("rollout_history", {
   reason: text("reason"),
   endedAtMs: integer("ended_at_ms"),
   step: integer("step"),
+  judged: text("judged", { mode: "json" }).$type<ComparisonView[]>(),
 }, (table) => [primaryKey({ columns: [table.replicaSet, table.startedAtMs] })]);
 
 /** Module files by content; shared by every revision that names them. */

@@ -18,6 +18,7 @@ import { Database, type Durability } from "./database.ts";
 import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
 import { LogStore } from "./logs.ts";
+import { ReplicaCountStore } from "./replica_counts.ts";
 import { isCurrentFormat, migrate } from "./migrate.ts";
 import { SampleStore, sampleTables } from "./samples.ts";
 import { SettingStore } from "./settings.ts";
@@ -31,6 +32,7 @@ export interface Store {
   readonly events: EventStore;
   readonly logs: LogStore;
   readonly samples: SampleStore;
+  readonly replicaCounts: ReplicaCountStore;
   /** All of `work`'s writes, over any repositories, or none. `work` must be synchronous. */
   transaction<T>(work: () => T, durability?: Durability): T;
   /** Resolves when what durable writes did is on the disk. Before that nobody must be told that it is done. */
@@ -113,6 +115,7 @@ function assemble(database: Database, path: string | null, release: () => void):
     events: new EventStore(database),
     logs: new LogStore(database),
     samples: new SampleStore(database),
+    replicaCounts: new ReplicaCountStore(database),
     transaction: (work, durability) => database.transaction(work, durability),
     synced: () => database.synced(),
     sizeBytes: () => path === null ? 0 : fileBytes(path) + fileBytes(logPath(path)),

@@ -99,7 +99,7 @@ async function showsTheCluster(rig: BrowserRig): Promise<void> {
     await page.locator(".agent", { hasText: "agent-2" }).locator(".chip", { hasText: "hello" }).waitFor();
     await page.goto(`${rig.cluster.url}/#/replicasets/hello`);
     await page.getByText("2 of 2 ready").waitFor();
-    await page.locator(".revisions").getByText("current").waitFor();
+    await page.locator(".revision-table").getByText("current").waitFor();
     await page.locator(".log").getByText("greeting visitor 11").waitFor();
     await page.goto(`${rig.cluster.url}/#/events`);
     await page.locator(".event", { hasText: "agent-1" }).first().waitFor();
@@ -196,6 +196,11 @@ async function changesReplicaSets(rig: BrowserRig): Promise<void> {
     await dialog.getByRole("button", { name: "Scale" }).click();
     await page.getByText("2 of 2 ready").waitFor();
     await page.getByRole("button", { name: "Go back to revision 1" }).waitFor();
+    const revisions = page.locator(".revision-table tbody th");
+    assert.deepEqual(await revisions.allTextContents(), ["r2", "r1"]);
+    await page.locator(".revision-table").getByRole("button", { name: "Version" }).click();
+    assert.deepEqual(await revisions.allTextContents(), ["r1", "r2"]);
+    assert.match(page.url(), /sort\.revisions=version/);
     await page.getByRole("button", { name: "Undo" }).click();
     await dialog.getByRole("button", { name: "Go back" }).click();
     await page.locator(".notice", { hasText: "goes back" }).waitFor();

@@ -65,16 +65,26 @@ async function showsRollouts(rig: BrowserRig): Promise<void> {
     await page.locator(".lead", { hasText: "admin deployed hello 1.1.0 as revision 2" }).waitFor();
     await page.locator(".event", { hasText: "admin paused the rollout" }).waitFor();
     await page.locator('figure[aria-label="Runs by revision"]').waitFor();
+    await invoke(rig.cluster, 40);
     // What was found can be sent to another.
     await page.reload();
+    const judged = page.locator(".judged-table tbody tr", { hasText: "hello/greet" }).locator("td");
+    await judged.first().waitFor();
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Go back" }).click();
     await page.locator(".status", { hasText: "replaced" }).waitFor();
     await page.getByText("Something newer was deployed").waitFor();
+    // What it was judged by stays with it.
+    await page.reload();
+    await page.locator(".status", { hasText: "replaced" }).waitFor();
+    await judged.first().waitFor();
+    const [before, after] = (await judged.allTextContents()).map(Number);
+    assert.ok(before >= 20 && after > 0 && after < before, `${before} before, ${after} after`);
   });
   const [newest, undone] = await rolloutsOf(rig.cluster);
   assert.match(newest.cause ?? "", /admin set hello back to revision 1/);
   assert.equal(undone.state, "replaced");
+  assert.equal(undone.judged?.find(({ endpoint }) => endpoint === "hello/greet")?.after.errors, 0);
 }
 
 async function offersByRole(rig: BrowserRig): Promise<void> {
@@ -122,6 +132,19 @@ async function sorts(rig: BrowserRig): Promise<void> {
     await page.locator(".agent", { hasText: "agent-2" }).waitFor();
     assert.equal(await page.locator(".agent").count(), 1);
     assert.equal(await page.getByRole("combobox", { name: "Order" }).inputValue(), "cpu");
+    await page.setViewportSize({ width: 390, height: 860 });
+    await page.goto(`${rig.cluster.url}/#/overview`);
+    const rows = page.locator(".agent-rows li");
+    await rows.filter({ hasText: "agent-2" }).waitFor();
+    assert.match(await rows.first().textContent() ?? "", /agent-1/);
+    await page.getByRole("button", { name: "Smallest first" }).click();
+    await eventually(
+      "the order is turned",
+      async () => /agent-2/.test(await rows.first().textContent() ?? ""),
+    );
+    assert.match(page.url(), /overview\?.*sort=-name/);
+    await page.getByRole("combobox", { name: "Order" }).selectOption("memory");
+    assert.match(page.url(), /sort=-memory/);
   });
 }
 
@@ -158,7 +181,7 @@ async function looksBack(rig: BrowserRig): Promise<void> {
     assert.match(await card.locator(".meter-value").first().textContent() ?? "", /^[\d.<]+ %$/);
     assert.equal(await page.locator(".live").isVisible(), false);
     await page.goto(`${cluster.url}/#/replicasets?${past}`);
-    await page.locator(".set", { hasText: "replicas not recorded" }).waitFor();
+    await page.locator(".set", { hasText: "2 of 2 ready" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Scale" }).isVisible(), false, "it would act on now");
     await page.goto(`${cluster.url}/#/endpoints?${past}`);
     const row = page.getByRole("row", { name: /hello\/greet/ });

@@ -5,6 +5,7 @@ import type {
   ClusterView,
   EndpointView,
   EventView,
+  PastRolloutView,
   ReplicaSetView,
   RevisionView,
 } from "../../lib/protocol/views.ts";
@@ -101,6 +102,23 @@ const events: EventView[] = [2, 1].map((id) => ({
   subject: "attic-pi",
   message: `event ${id}`,
 }));
+const rollouts: PastRolloutView[] = [
+  {
+    ...{ replicaSet: "images", fromRevision: 2, toRevision: 3, version: "1.3.0", state: "failed" },
+    ...{ startedAtMs: 60_000, endedAtMs: 72_500, cause: "ada deployed images 1.3.0 as revision 3" },
+    reason: "images/resize failed 30 of 30 requests",
+    judged: [{
+      endpoint: "images/resize",
+      before: { requests: 400, errors: 2, p95Ms: 12.4 },
+      after: { requests: 30, errors: 30 },
+    }],
+  },
+  {
+    ...{ replicaSet: "images", fromRevision: 1, toRevision: 2, version: "1.2.0", state: "paused", step: 0 },
+    ...{ startedAtMs: 30_000 },
+  },
+  { replicaSet: "images", fromRevision: 0, toRevision: 1, version: "", state: "replaced", startedAtMs: 0 },
+];
 const answers = {
   "GET /v1/agents": { agents: [agent] },
   "GET /v1/agents/attic-pi": agent,
@@ -110,6 +128,9 @@ const answers = {
   "GET /v1/endpoints/images/resize": endpoint,
   "GET /v1/revisions": { revisions: [revision] },
   "GET /v1/revisions?replicaSet=images": { revisions: [revision] },
+  "GET /v1/rollouts": { rollouts },
+  "GET /v1/rollouts?replicaSet=images": { rollouts },
+  "GET /v1/rollouts?replicaSet=texts": { rollouts: [] },
   "GET /v1/events": { events },
   "GET /v1/events?limit=50": { events },
   "GET /v1/events?subject=attic-pi&limit=10": { events },
@@ -124,6 +145,8 @@ Deno.test("`get` prints a table of every kind", async () => {
     replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +resize\n$/,
     endpoints: /^ENDPOINT .*\nimages\/resize +1 +2\.5 +0 +12 ms +- +- +100 +Makes it smaller\n$/,
     revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +1970-01-01 00:00:00 +ada +2\n$/,
+    rollouts:
+      /^REPLICASET .*\nimages +2 → 3 +1\.3\.0 +failed +1970-01-01 00:01:00 +12\.5 s +images\/resize failed 30 of 30 requests\nimages +1 → 2 +1\.2\.0 +paused +1970-01-01 00:00:30 +- +-\nimages +1 +- +replaced +1970-01-01 00:00:00 +- +-\n$/,
     events: /^TIME .*\n.* info +agent_joined +attic-pi +event 2\n/,
     users: /^NAME .*\nada +admin +- +1970/,
   };
@@ -205,6 +228,35 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
   );
   const json = await runClient(["describe", "endpoint", "images/resize", "--json"], { answers });
   assert.deepEqual(JSON.parse(json.out), endpoint);
+});
+
+Deno.test("`get rollouts --replicaset` asks for those of one set", async () => {
+  const { code, out } = await runClient(["get", "rollouts", "--replicaset", "texts"], { answers });
+  assert.deepEqual([code, out], [0, "no rollouts are kept\n"]);
+});
+
+Deno.test("`describe rollout` prints the newest or that to a revision, with what it was judged by", async () => {
+  const { out } = await runClient(["describe", "rollout", "images"], { answers });
+  assert.match(out, /^ReplicaSet: +images\nRevisions: +2 → 3\nVersion: +1\.3\.0\nState: +failed\n/);
+  assert.match(out, /Why: +ada deployed images 1\.3\.0 as revision 3\n/);
+  assert.match(out, /Ended: +1970-01-01 00:01:12, after 12\.5 s\nReason: +images\/resize failed 30 of 30/);
+  assert.match(out, /\nENDPOINT +REQUESTS BEFORE +AFTER +FAILED BEFORE +AFTER +P95 BEFORE +AFTER\n/);
+  assert.match(out, /\nimages\/resize +400 +30 +2 \(0\.5 %\) +30 \(100 %\) +12 ms +-\n$/);
+  const second = await runClient(["describe", "rollout", "images/2"], { answers });
+  assert.match(
+    second.out,
+    /State: +paused, stage 1 of the canary\nWhy: +not recorded\n.*\nEnded: +not yet\n/,
+  );
+  assert.match(second.out, /\nno figures: it has answered nothing, or was not judged\n$/);
+  const first = await runClient(["describe", "rollout", "images/1"], { answers });
+  assert.match(first.out, /Ended: +not recorded\n[^]*there is no revision before it to compare with\n$/);
+  const json = await runClient(["describe", "rollout", "images/3", "--json"], { answers });
+  assert.deepEqual(JSON.parse(json.out), rollouts[0]);
+  const missing = await runClient(["describe", "rollout", "images/9"], { answers });
+  assert.equal(missing.code, 1);
+  assert.match(missing.error, /no rollout of images to revision 9; kept are those to 3, 2, 1 \(not_found\)/);
+  const none = await runClient(["describe", "rollout", "texts"], { answers });
+  assert.match(none.error, /There is no rollout of texts \(not_found\)/);
 });
 
 Deno.test("of a lost agent no figure is shown as if it were of now", async () => {

@@ -82,9 +82,6 @@ const facts = {
     cpu: { "pi-1": [0.2, 0.3], "pi-2": [0.4, null, null, null], gone: [0.5] },
     memory: { "pi-1": [100, 200] },
     outstanding: { "pi-1": [1, 3] },
-    requests: { "images/resize": [10, 20] },
-    errors: { "images/resize": [0, 1] },
-    endpointLatency: { "images/resize": [null, 40] },
     queue: { images: [9, 2] },
   }),
   events: [
@@ -97,6 +94,13 @@ const facts = {
     event("agent_lost", "pi-1", -5000),
   ],
   rollouts: [rollout({})],
+  past: {
+    endpoints: [{
+      ...{ endpoint: "images/resize", requestsPerSecond: 15, errorsPerSecond: 0.5 },
+      ...{ p50Ms: 20, p95Ms: 40, p99Ms: 60 },
+    }],
+    replicaSets: [{ name: "images", ready: 1, wanted: 3 }],
+  },
 };
 
 function agentsThen(): Map<string, AgentView> {
@@ -120,26 +124,50 @@ Deno.test("of an agent that nothing tells of nothing is made up; one that is for
   assert.equal(agents.has("old"), false);
 });
 
-Deno.test("rates are means over the time; no column means none, unless columns were left out", () => {
+Deno.test("endpoints are as they were over the time; who is not told of had no request, and before the answer nothing is known", () => {
   const past = describePast(now, facts, atMs);
   const [resize, crop] = past.endpoints;
   assert.deepEqual([resize.requestsPerSecond, resize.errorsPerSecond, resize.p95Ms], [15, 0.5, 40]);
-  assert.deepEqual([resize.p50Ms, resize.readyReplicas, resize.totalRequests], [
-    undefined,
-    undefined,
-    undefined,
-  ]);
-  assert.equal(crop.requestsPerSecond, 0);
+  assert.deepEqual([resize.p50Ms, resize.p99Ms], [20, 60]);
+  assert.deepEqual([resize.readyReplicas, resize.totalRequests], [undefined, undefined]);
+  assert.deepEqual([crop.requestsPerSecond, crop.errorsPerSecond, crop.p95Ms], [0, 0, undefined]);
   assert.deepEqual([past.cluster.requestsPerSecond, past.cluster.queued, past.cluster.outstanding], [
     15,
     2,
     3,
   ]);
-  assert.deepEqual(past.cluster.problems, ["Agent pi-2 was lost"]);
+  assert.deepEqual(past.cluster.problems, ["Agent pi-2 was lost", "images had 1 of 3 replicas ready"]);
+  assert.equal(past.cluster.health, "degraded");
   assert.deepEqual(past.events.map((each) => each.atMs), [atMs - 1000]);
-  const full = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`set/f${index}`, [1]]));
-  const busy = describePast(now, { ...facts, metrics: metrics({ requests: full }) }, atMs);
-  assert.equal(busy.endpoints[1].requestsPerSecond, undefined);
+  const early = describePast(now, { ...facts, past: null }, atMs);
+  assert.deepEqual(early.endpoints.map((each) => each.requestsPerSecond), [undefined, undefined]);
+  assert.deepEqual([early.replicaSets[0].ready, early.replicaSets[0].wanted], [undefined, undefined]);
+  assert.deepEqual(early.cluster.problems, ["Agent pi-2 was lost"]);
+});
+
+Deno.test("a set has the replicas that were counted then; none at all is an outage", () => {
+  const of = (ready: number, wanted: number) => {
+    const past = { endpoints: [], replicaSets: [{ name: "images", ready, wanted }] };
+    const { cluster, replicaSets: [set] } = describePast(now, { ...facts, past }, atMs);
+    return [set.ready, set.wanted, cluster.health, cluster.problems.length];
+  };
+  assert.deepEqual(of(0, 2), [0, 2, "down", 2]);
+  assert.deepEqual(of(2, 2), [2, 2, "degraded", 1], "an agent is away all the same");
+  assert.deepEqual(of(0, 0), [0, 0, "degraded", 1], "it sleeps");
+});
+
+Deno.test("an agent was damped from the event that says so to the one that ends it, a minute after its last loss at most", () => {
+  const at = (...events: EventView[]) => {
+    const past = describePast(now, { ...facts, events }, atMs);
+    const agent = past.agents.find(({ name }) => name === "pi-2")!;
+    return [agent.damped !== undefined, past.cluster.problems.includes("Agent pi-2 was damped")];
+  };
+  const back = (beforeMs: number) => event("agent_returned", "pi-2", beforeMs);
+  assert.deepEqual(at(event("agent_damped", "pi-2", 30_000), back(20_000)), [true, true]);
+  assert.deepEqual(at(event("agent_damped", "pi-2", 90_000), back(80_000)), [false, false]);
+  const again = [event("agent_damped", "pi-2", 90_000), event("agent_lost", "pi-2", 50_000), back(40_000)];
+  assert.deepEqual(at(...again), [true, true]);
+  assert.deepEqual(at(...again, event("agent_undamped", "pi-2", 10_000)), [false, false]);
 });
 
 Deno.test("a set has the revision that its rollouts say was in force, and none of now's replicas", () => {
@@ -149,15 +177,15 @@ Deno.test("a set has the revision that its rollouts say was in force, and none o
     ) => ({
       ...{ revision, version, ready, placements: placements.length },
     }));
-  const unknown = { ready: undefined, placements: 0 };
-  assert.deepEqual(setsThen([rollout({})]), [{ revision: 2, version: "1.1.0", ...unknown }]);
+  const counted = { ready: 1, placements: 0 };
+  assert.deepEqual(setsThen([rollout({})]), [{ revision: 2, version: "1.1.0", ...counted }]);
   const first = rollout({ fromRevision: 0, toRevision: 1, version: "1.0.0", startedAtMs: atMs - 90_000 });
   const failed = [rollout({ state: "failed" }), first];
-  assert.deepEqual(setsThen(failed), [{ revision: 1, version: "1.0.0", ...unknown }]);
+  assert.deepEqual(setsThen(failed), [{ revision: 1, version: "1.0.0", ...counted }]);
   const later = rollout({ startedAtMs: atMs + 1000, endedAtMs: atMs + 2000 });
-  assert.deepEqual(setsThen([later, first]), [{ revision: 1, version: "1.0.0", ...unknown }]);
+  assert.deepEqual(setsThen([later, first]), [{ revision: 1, version: "1.0.0", ...counted }]);
   assert.deepEqual(setsThen([{ ...first, startedAtMs: atMs + 1 }]), [], "it was deployed later");
-  const older = [{ revision: 1, version: "version not recorded", ...unknown }];
+  const older = [{ revision: 1, version: "version not recorded", ...counted }];
   assert.deepEqual(setsThen([later]), older, "the one that it began with is not kept");
 });
 

@@ -199,6 +199,29 @@ Deno.test("a removed agent's own accounts go with it, in one transaction, and no
   rig.close();
 });
 
+Deno.test("the account of a renamed agent goes with its new name, and not with the old one", async () => {
+  const { rig, enroll } = await rigWithToken();
+  const { user: account } = await enroll("pi-9");
+  const connect = async (name: string) => {
+    const peer = rig.enter({ name: account, role: "agent", endpoints: [] });
+    peer.send(agentHello({ name }));
+    await settle();
+    peer.channel.close(1000, "shut down");
+    await settle();
+  };
+  await connect("pi-9");
+  await connect("attic");
+  const remove = async (name: string) => {
+    const response = await rig.http("DELETE", `/v1/agents/${name}`, { user: "ada" });
+    return (await response.json()).accounts;
+  };
+  assert.deepEqual(await remove("pi-9"), [], "the machine goes on with it under its new name");
+  assert.deepEqual(rig.store.users.list("machine").map(({ name }) => name), [account]);
+  assert.deepEqual(await remove("attic"), [account]);
+  assert.deepEqual(rig.store.users.list("machine"), []);
+  rig.close();
+});
+
 Deno.test("an agent whose removal the disk does not take is still there, with its account", async () => {
   const { rig, enroll } = await rigWithToken();
   await enroll("pi-9");

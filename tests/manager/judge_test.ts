@@ -7,12 +7,43 @@ import { Judge } from "../../lib/manager/judge.ts";
 import { emptyOutcome } from "../../lib/request_outcome.ts";
 import type { StoredSet } from "../../lib/store/deployments.ts";
 import { specificationOf } from "../store/support.ts";
+import type { ComparisonView } from "../../lib/protocol/views.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 const endpoint = "images/resize";
 
+/** What is stored of rollouts, by when they began; `isFull`: it takes nothing. */
+class StoredJudgements {
+  readonly byStart = new Map<number, readonly ComparisonView[]>();
+  isFull = false;
+  writes = 0;
+
+  saveJudged(_replicaSet: string, startedAtMs: number, judged: readonly ComparisonView[]): void {
+    if (this.isFull) throw new Error("database or disk is full");
+    this.writes++;
+    this.byStart.set(startedAtMs, judged);
+  }
+
+  judged(_replicaSet: string, startedAtMs: number): readonly ComparisonView[] {
+    return this.byStart.get(startedAtMs) ?? [];
+  }
+
+  /** Requests and errors before and after, of each endpoint. */
+  counts(startedAtMs = 0): [string, number, number, number, number][] {
+    return this.judged("images", startedAtMs).map(({ endpoint, before, after }) => [
+      endpoint,
+      ...[before.requests, before.errors] as const,
+      ...[after.requests, after.errors] as const,
+    ]);
+  }
+}
+
 /** A rollout from revision 1, which has answered enough to be compared with, to 2. */
-function watching(change: Partial<RolloutRecord> = {}) {
+function watching(
+  change: Partial<RolloutRecord> = {},
+  history = new StoredJudgements(),
+  endpoints: readonly string[] = [endpoint],
+) {
   const clock = new ManualClock();
   const traffic = new Traffic();
   const { specification } = specificationOf("images", "");
@@ -28,18 +59,24 @@ function watching(change: Partial<RolloutRecord> = {}) {
     traffic,
     sets: () => [set],
     rollout: () => rollout,
-    endpoints: () => [endpoint],
+    endpoints: () => endpoints,
     isServing: () => true,
     object: (_name, _revision, reason) => void heard.push(reason),
     decided: () => void heard.push("decided"),
+    history,
   });
-  const answer = (revision: number, count: number, code: "ok" | "module_failed" = "ok") => {
+  const answer = (
+    revision: number,
+    count: number,
+    code: "ok" | "module_failed" = "ok",
+    of: string = endpoint,
+  ) => {
     for (let at = 0; at < count; at++) {
-      traffic.observe({ ...emptyOutcome(), endpoint, revision, code, runUs: 1000 });
+      traffic.observe({ ...emptyOutcome(), endpoint: of, revision, code, runUs: 1000 });
     }
   };
   answer(1, 1000);
-  return { clock, judge, set, rollout, heard, answer };
+  return { clock, judge, set, rollout, heard, answer, history };
 }
 
 Deno.test("a rollout is undecided until its first replicas have answered enough, and that is said once", () => {
@@ -93,5 +130,90 @@ Deno.test("what a rollout is judged by can be read while it is judged, and only 
   assert.deepEqual(judge.figures("other"), []);
   rollout.state = "failed";
   assert.deepEqual(judge.figures("images"), []);
+  judge.close();
+});
+
+Deno.test("what a rollout was judged by is stored when it is done and when judging ends, and not in between", () => {
+  const { clock, judge, rollout, answer, history } = watching();
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 40);
+  answer(2, 1, "module_failed");
+  clock.advance(4 * limits.judgeEveryMs);
+  assert.equal(history.writes, 0, "it is under way");
+  Object.assign(rollout, { state: "done", endedAtMs: clock.nowMs() });
+  clock.advance(limits.judgeEveryMs);
+  assert.deepEqual(history.counts(), [[endpoint, 1000, 0, 41, 1]]);
+  answer(2, 500);
+  clock.advance(limits.judgedAfterMs / 2);
+  assert.equal(history.writes, 1);
+  // Nobody asks the old revision any more: what was compared with it stays.
+  clock.advance(2 * limits.trafficWindowMs - clock.monotonicMs());
+  answer(2, 3);
+  clock.advance(limits.judgedAfterMs);
+  assert.deepEqual(history.counts(), [[endpoint, 1000, 0, 541, 1]]);
+  assert.equal(history.writes, 2);
+  clock.advance(limits.judgedAfterMs);
+  assert.equal(history.writes, 2, "nothing is written of what is over");
+  judge.close();
+});
+
+Deno.test("a rollout that was undone keeps the figures that it was undone by", () => {
+  const { clock, judge, rollout, heard, answer, history } = watching();
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 100, "module_failed");
+  clock.advance(limits.judgeEveryMs);
+  assert.match(heard.join(), /failed 100 of 100 requests \(100 %\), 0 of 1000 before/);
+  // What still came to it until it was gone is not what it was undone by.
+  answer(2, 100);
+  Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
+  clock.advance(limits.judgeEveryMs);
+  assert.deepEqual(history.counts(), [[endpoint, 1000, 0, 100, 100]]);
+  judge.close();
+});
+
+Deno.test("a rollout that another replaced, or whose manager ends, keeps what it was judged by until then", () => {
+  const { clock, judge, rollout, answer, history } = watching();
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 5);
+  Object.assign(rollout, { startedAtMs: 7 });
+  clock.advance(limits.judgeEveryMs);
+  assert.deepEqual(history.counts(0), [[endpoint, 1000, 0, 5, 0]]);
+  answer(2, 9);
+  judge.close();
+  assert.deepEqual(history.counts(7), [[endpoint, 1000, 0, 9, 0]]);
+  const next = watching({ startedAtMs: 7 }, history);
+  next.clock.advance(limits.judgeEveryMs);
+  next.answer(2, 3);
+  next.judge.close();
+  assert.deepEqual(history.counts(7), [[endpoint, 1000, 0, 9, 0]], "fewer requests say less");
+});
+
+Deno.test("of a set with many endpoints the most called are kept, and the one that it was undone by", () => {
+  const names = Array.from({ length: 50 }, (_, at) => `images/f${at}`);
+  const { clock, judge, rollout, answer, history } = watching({}, new StoredJudgements(), names);
+  clock.advance(limits.judgeEveryMs);
+  answer(1, 1000, "ok", "images/f0");
+  answer(2, 60, "module_failed", "images/f0");
+  names.slice(1).forEach((name, at) => answer(2, 100 + at, "ok", name));
+  clock.advance(limits.judgeEveryMs);
+  Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
+  clock.advance(limits.judgeEveryMs);
+  const kept = history.counts().map(([name]) => name);
+  assert.equal(kept.length, limits.comparisonsKept);
+  assert.deepEqual(kept.slice(0, 3), ["images/f0", "images/f49", "images/f48"]);
+  judge.close();
+});
+
+Deno.test("a full disk costs no figure: what a rollout was judged by is stored once there is room", () => {
+  const { clock, judge, rollout, answer, history } = watching();
+  history.isFull = true;
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 40);
+  Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
+  clock.advance(60_000);
+  assert.deepEqual(history.counts(), []);
+  history.isFull = false;
+  clock.advance(10_000);
+  assert.deepEqual(history.counts(), [[endpoint, 1000, 0, 40, 0]]);
   judge.close();
 });

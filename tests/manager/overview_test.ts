@@ -1,7 +1,14 @@
 /** What the dashboard, the client's tables, `/metrics` and `/openapi.json` show of a cluster. */
 import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
-import type { EventView, OverviewView, PastRolloutView, RevisionView } from "../../lib/protocol/views.ts";
+import type {
+  EventView,
+  OverviewView,
+  PastRolloutView,
+  PastView,
+  RevisionView,
+} from "../../lib/protocol/views.ts";
+import { emptyOutcome } from "../../lib/request_outcome.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { joined, type ManagerRig, openRig, type Peer, reportOf, settle, telemetryOf } from "./rig.ts";
 
@@ -65,6 +72,38 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   const [again] = (await overview()).agents;
   assert.equal(again.connectedAtMs, rig.clock.nowMs(), "counts from this connection");
   assert.equal(again.joinedAtMs, rig.clock.nowMs() - 500, "counts from the first one ever");
+  rig.close();
+});
+
+Deno.test("of a past time it is told how many replicas there were, and what each endpoint did", async () => {
+  const { rig, peer } = await rigWithAgent();
+  const startMs = rig.clock.nowMs();
+  // The wall clock is moved for what is told apart by 10 s: the agent would not be waited for as long.
+  rig.clock.jumpWall(8000);
+  rig.clock.advance(1000);
+  await report(peer, {});
+  const outcome = { ...emptyOutcome(), endpoint: "images/resize", replicaSet: "images", code: "ok" as const };
+  rig.core.metrics.observeRequest({ ...outcome, totalMs: 20 });
+  rig.clock.advance(1000);
+  rig.clock.jumpWall(11_000);
+  peer.channel.abandon("power cut");
+  await settle();
+  rig.clock.advance(1000);
+  const past = (fromMs: number, toMs: number) =>
+    read<PastView>(rig, `/v1/past?fromMs=${startMs + fromMs}&toMs=${startMs + toMs}`);
+  const check = async () => {
+    assert.deepEqual((await past(0, 9500)).replicaSets, [{ name: "images", ready: 0, wanted: 1 }]);
+    const { endpoints: [resize], replicaSets } = await past(0, 20_000);
+    assert.deepEqual(replicaSets, [{ name: "images", ready: 1, wanted: 1 }]);
+    assert.deepEqual([resize.endpoint, resize.requestsPerSecond], ["images/resize", 1 / 20]);
+    assert.equal((await past(0, 22_000)).replicaSets[0].ready, 0);
+  };
+  await check();
+  // And once it is stored.
+  rig.clock.advance(120_000);
+  await check();
+  const refused = await rig.http("GET", `/v1/past?fromMs=5&toMs=5`, { user: "ada" });
+  assert.equal(refused.status, 400);
   rig.close();
 });
 

@@ -208,7 +208,10 @@ export class SimulatedManager {
         }, durability),
       settings: wrap("settings", store.settings),
       agents: wrap("agents", store.agents),
-      deployments: wrap("deployments", store.deployments),
+      // What rollouts were judged by is no part of what must survive: it ends no process and is refused by no disk.
+      deployments: Object.assign(wrap("deployments", store.deployments), {
+        rollouts: store.deployments.rollouts,
+      }),
       events: wrap("events", store.events),
       samples: wrap("samples", store.samples),
     };

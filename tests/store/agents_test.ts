@@ -19,8 +19,26 @@ Deno.test("a joining agent is remembered; a return updates it and keeps the firs
       draining: false,
       firstJoinedMs: nowMs,
       lastSeenMs: nowMs + 20,
+      account: null,
     });
     assert.deepEqual(store.agents.list().map((agent) => agent.name), ["pi-1", "pi-2"]);
+  } finally {
+    store.close();
+  }
+});
+
+Deno.test("an account is of the agent that signed in with it last", () => {
+  const store = openStore({ folder: null });
+  try {
+    const join = (name: string, account: string) =>
+      store.agents.observeJoin({ name, identity: "one", labels: {} }, nowMs, account);
+    const accounts = () => store.agents.list().map(({ name, account }) => [name, account]);
+    join("pi-1", "pi-1-00000000");
+    join("pi-1", "pi-1-11111111");
+    join("pi-2", "pi-2-00000000");
+    assert.deepEqual(accounts(), [["pi-1", "pi-1-11111111"], ["pi-2", "pi-2-00000000"]]);
+    join("attic", "pi-1-11111111");
+    assert.deepEqual(accounts(), [["attic", "pi-1-11111111"], ["pi-1", null], ["pi-2", "pi-2-00000000"]]);
   } finally {
     store.close();
   }

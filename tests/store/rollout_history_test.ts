@@ -65,6 +65,25 @@ Deno.test("the newest comes first, and the one it overtook is replaced, also whe
   });
 });
 
+Deno.test("what a rollout was judged by stays with it, and no later word on it takes that away", () => {
+  withStore((deployments) => {
+    deploy(deployments, "images", "1.0.0");
+    deployments.saveRollout(rollout());
+    const { rollouts: history } = deployments;
+    assert.deepEqual(history.judged("images", nowMs), []);
+    assert.equal("judged" in history.list({ limit: 1 })[0], false);
+    const before = { requests: 200, errors: 1, p95Ms: 3.25 };
+    const judged = [{ endpoint: "images/resize", before, after: { requests: 30, errors: 30 } }];
+    history.saveJudged("images", nowMs, judged);
+    history.saveJudged("images", nowMs + 1, judged);
+    deployments.saveRollout(rollout({ state: "failed", reason: "bad", endedAtMs: nowMs + 5 }));
+    deployments.deleteSet("images", nowMs + 9);
+    assert.deepEqual(history.judged("images", nowMs), judged);
+    const listed = history.list({ limit: 9 });
+    assert.deepEqual(listed.map((each) => [each.state, each.judged]), [["failed", judged]]);
+  });
+});
+
 Deno.test("a deleted set's rollouts stay, and none of them is under way", () => {
   withStore((deployments) => {
     deploy(deployments, "images", "1.0.0");

@@ -1,4 +1,4 @@
-/** `client describe`: everything known of one agent, replicaSet or endpoint. */
+/** `client describe`: everything known of one agent, replicaSet, endpoint, revision or rollout. */
 import { Argument } from "commander";
 import type { Sqwish } from "../../client/sqwish.ts";
 import { diffLines } from "../../deployment/difference.ts";
@@ -7,6 +7,7 @@ import type {
   AgentView,
   EndpointView,
   EventView,
+  PastRolloutView,
   ReplicaSetView,
   ReplicaView,
   RevisionDetailView,
@@ -30,18 +31,22 @@ import {
 import { counted } from "../../words.ts";
 import { eventKind, revisionKind } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
+import { describeRollout, readRollout } from "./describe_rollout.ts";
 
 const eventsShown = 10;
 
-type Kind = "agent" | "replicaset" | "endpoint" | "revision";
+const kinds = ["agent", "replicaset", "endpoint", "revision", "rollout"] as const;
+type Kind = (typeof kinds)[number];
 
 export function addDescribe(program: Command, context: CommandContext): void {
   const command = program.command("describe")
     .description("print everything known of one thing")
-    .addArgument(
-      new Argument("<kind>", "what it is").choices(["agent", "replicaset", "endpoint", "revision"]),
+    .addArgument(new Argument("<kind>", "what it is").choices(kinds))
+    .argument(
+      "<name>",
+      "its name; of a revision: the replicaSet's and its number, images/3; of a rollout: the replicaSet's for " +
+        "its newest, or images/3 for the newest to that revision",
     )
-    .argument("<name>", "its name; of a revision: the replicaSet's and its number, images/3")
     .option("--json", "JSON for machines")
     .action((kind: Kind, name: string, options: { json?: boolean }) =>
       describe(context, kind, name, options)
@@ -50,6 +55,7 @@ export function addDescribe(program: Command, context: CommandContext): void {
     "client describe agent attic-pi",
     "client describe replicaset images",
     "client describe revision images/3",
+    "client describe rollout images",
     "client describe endpoint images/resize --json",
   ]);
 }
@@ -64,13 +70,16 @@ async function describe(
   // An endpoint's slash is part of the path.
   const path = `/v1/${kind}s/${name.split("/").map(encodeURIComponent).join("/")}`;
   await withConnection(context, async (sqwish, signal) => {
-    const thing = await readJson<unknown>(sqwish, path, signal);
+    const thing = kind === "rollout"
+      ? await readRollout(sqwish, name, signal)
+      : await readJson<unknown>(sqwish, path, signal);
     if (options.json) return terminal.writeOut(formatJson(thing, terminal));
     const look = lookOf(terminal);
     if (kind === "endpoint") return terminal.writeOut(describeEndpoint(thing as EndpointView, look));
     if (kind === "revision") {
       return terminal.writeOut(describeRevision(thing as RevisionDetailView, look));
     }
+    if (kind === "rollout") return terminal.writeOut(describeRollout(thing as PastRolloutView, look));
     const events = await recentEvents(sqwish, name, signal);
     if (kind === "agent") {
       return terminal.writeOut(describeAgent(thing as AgentView, look) + section("Events", events, look));

@@ -11,6 +11,7 @@ import {
   type Kind,
   replicaSetKind,
   revisionKind,
+  rolloutKind,
   userKind,
 } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, pause, readJson, withConnection } from "./context.ts";
@@ -20,6 +21,7 @@ const kinds = {
   replicasets: replicaSetKind,
   endpoints: endpointKind,
   revisions: revisionKind,
+  rollouts: rolloutKind,
   events: eventKind,
   users: userKind,
 };
@@ -38,12 +40,13 @@ export function addGet(program: Command, context: CommandContext): void {
     .addArgument(new Argument("<kind>", "what to list").choices(Object.keys(kinds)).argParser(parseKind))
     .option("--json", "JSON for machines")
     .option("-w, --watch", "go on, every second, until Ctrl-C")
-    .option("--replicaset <name>", "of revisions: only this replicaSet's")
+    .option("--replicaset <name>", "of revisions and rollouts: only this replicaSet's")
     .action((kind: keyof typeof kinds, options: Options) => get(context, kind, options));
   addExamples(command, [
     "client get agents",
     "client get endpoints --watch",
     "client get revisions --replicaset images",
+    "client get rollouts",
     "client get replicasets --json | jq '.replicaSets[].name'",
   ]);
 }
@@ -60,7 +63,7 @@ async function get(context: CommandContext, name: keyof typeof kinds, options: O
   const { terminal, clock } = context;
   // Each column list fits its own rows; here only text is made of them.
   const kind = kinds[name] as unknown as Kind<unknown>;
-  const path = name === "revisions" && options.replicaset
+  const path = (name === "revisions" || name === "rollouts") && options.replicaset
     ? `${kind.path}?replicaSet=${encodeURIComponent(options.replicaset)}`
     : kind.path;
   await withConnection(context, async (sqwish, signal) => {

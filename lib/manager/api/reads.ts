@@ -9,6 +9,7 @@ import type {
   MetricsView,
   OverviewView,
   PastRolloutView,
+  PastView,
   RequestsView,
   RevisionDetailView,
   RevisionView,
@@ -32,6 +33,7 @@ export interface Reads {
   requests(filter: RequestsFilter): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
+  past(span: { fromMs: number; toMs: number }): Promise<PastView>;
   nowMs(): number;
 }
 
@@ -57,6 +59,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/rollouts",
       "/events",
       "/metrics",
+      "/past",
       "/requests",
     ]
   ) {
@@ -115,11 +118,10 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
     return c.json({ rollouts: reads.rollouts({ replicaSet: c.req.query("replicaSet"), limit }) });
   });
   app.get("/metrics", (c) => {
-    const toMs = queryNumber(c, "toMs") ?? reads.nowMs();
-    const fromMs = queryNumber(c, "fromMs") ?? toMs - defaultWindowMs;
     const series = c.req.query("series") ?? "requests";
-    return c.json(reads.metrics({ series, subject: c.req.query("subject"), fromMs, toMs }));
+    return c.json(reads.metrics({ series, subject: c.req.query("subject"), ...spanOf(c, reads.nowMs()) }));
   });
+  app.get("/past", async (c) => c.json(await reads.past(spanOf(c, reads.nowMs()))));
   app.get("/requests", (c) => {
     return c.json(reads.requests({
       endpoint: c.req.query("endpoint"),
@@ -127,6 +129,12 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
       limit: Math.min(queryNumber(c, "limit") ?? 20, eventsMax),
     }));
   });
+}
+
+/** The last 15 minutes unless the query says otherwise. */
+function spanOf(c: ApiContext, nowMs: number): { fromMs: number; toMs: number } {
+  const toMs = queryNumber(c, "toMs") ?? nowMs;
+  return { fromMs: queryNumber(c, "fromMs") ?? toMs - defaultWindowMs, toMs };
 }
 
 /** One kind, or several with commas between. Throws `invalid_request` with near misses for what is no kind of event. */

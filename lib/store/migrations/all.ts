@@ -7,5 +7,17 @@ import { rollouts } from "./0002_rollouts.ts";
 import { moduleLogs } from "./0003_module_logs.ts";
 import { sampleBlocks } from "./0004_sample_blocks.ts";
 import { rolloutHistory } from "./0005_rollout_history.ts";
+import { judgedRollouts } from "./0006_judged_rollouts.ts";
+import { replicaCounts } from "./0007_replica_counts.ts";
+import { agentAccounts } from "./0008_agent_accounts.ts";
 
-export const migrations: readonly string[] = [initial, rollouts, moduleLogs, sampleBlocks, rolloutHistory];
+export const migrations: readonly string[] = [
+  initial,
+  rollouts,
+  moduleLogs,
+  sampleBlocks,
+  rolloutHistory,
+  judgedRollouts,
+  replicaCounts,
+  agentAccounts,
+];
