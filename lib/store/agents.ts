@@ -2,8 +2,9 @@
  * The agents the manager has met, so that it knows after a restart whom to wait for and who is cordoned.
  * What an agent does now is in `cluster/`; this is only what must not be forgotten.
  */
-import { asc, eq } from "drizzle-orm";
+import { asc, eq, getTableColumns, sql } from "drizzle-orm";
 import type { Database } from "./database.ts";
+import { asInserted, placeholdersFor } from "./prepared.ts";
 import { agents } from "./schema.ts";
 
 export interface StoredAgent {
@@ -21,9 +22,11 @@ export interface StoredAgent {
 
 export class AgentStore {
   readonly #database: Database;
+  readonly #queries: ReturnType<typeof prepareQueries>;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#queries = prepareQueries(database);
   }
 
   /** Notes a join: a new agent, or a known one with its identity and labels of now. Flags and the first join stay. */
@@ -32,16 +35,13 @@ export class AgentStore {
     nowMs: number,
   ): StoredAgent {
     const { name, identity, labels } = agent;
-    const flags = { cordoned: false, draining: false };
-    const row = { name, identity, labels, ...flags, firstJoinedMs: nowMs, lastSeenMs: nowMs };
-    return this.#database.orm.insert(agents).values(row)
-      .onConflictDoUpdate({ target: agents.name, set: { identity, labels, lastSeenMs: nowMs } })
-      .returning().get();
+    const times = { firstJoinedMs: nowMs, lastSeenMs: nowMs };
+    return this.#queries.join.get({ name, identity, labels, cordoned: false, draining: false, ...times });
   }
 
   /** Notes when an agent was last heard; meant for its leaving, not for every telemetry. */
   observeSeen(name: string, nowMs: number): void {
-    this.#database.orm.update(agents).set({ lastSeenMs: nowMs }).where(eq(agents.name, name)).run();
+    this.#queries.seen.run({ name, lastSeenMs: nowMs });
   }
 
   find(name: string): StoredAgent | undefined {
@@ -68,4 +68,17 @@ export class AgentStore {
   remove(name: string): boolean {
     return Number(this.#database.orm.delete(agents).where(eq(agents.name, name)).run().changes) > 0;
   }
+}
+
+/** What is written at each join and each leaving: building these queries costs far more than running them. */
+function prepareQueries({ orm }: Database) {
+  const { identity, labels, lastSeenMs } = getTableColumns(agents);
+  const columns = placeholdersFor(getTableColumns(agents));
+  return {
+    join: orm.insert(agents).values(columns)
+      .onConflictDoUpdate({ target: agents.name, set: asInserted({ identity, labels, lastSeenMs }) })
+      .returning().prepare(),
+    seen: orm.update(agents).set({ lastSeenMs: sql`${columns.lastSeenMs}` })
+      .where(eq(agents.name, columns.name)).prepare(),
+  };
 }
