@@ -105,6 +105,8 @@ export interface Joined {
 export class Agents {
   #clock: Clock;
   #records = new Map<string, MutableRecord>();
+  /** By name; null: made at the next look. */
+  #sorted: readonly AgentRecord[] | null = null;
   #lastTickMs: number;
   /** When the manager itself last stood still, monotonic ms. */
   #pausedMs = -Infinity;
@@ -143,8 +145,11 @@ export class Agents {
   }
 
   /** All of them, lost ones too, by name. */
-  list(): AgentRecord[] {
-    return [...this.#records.values()].sort((left, right) => (left.name < right.name ? -1 : 1));
+  list(): readonly AgentRecord[] {
+    return this.#sorted ??= [...this.#records.values()].sort((
+      left,
+      right,
+    ) => (left.name < right.name ? -1 : 1));
   }
 
   /**
@@ -199,6 +204,7 @@ export class Agents {
       toldDamped: before?.toldDamped,
     };
     this.#records.set(hello.name, record);
+    this.#sorted = null;
     return { record, kind: before ? "returned" : "new", replaced: before?.connection ?? null };
   }
 
@@ -308,6 +314,7 @@ export class Agents {
   forget(name: string): void {
     this.requireGone(name);
     this.#records.delete(name);
+    this.#sorted = null;
   }
 
   #known(name: string): MutableRecord {
