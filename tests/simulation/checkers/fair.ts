@@ -3,8 +3,8 @@
  * it asks for. Only what is sent to an agent is a turn: whose request is refused in the queue still has its own to come.
  */
 import { limits } from "../../../lib/limits.ts";
-import { frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
-import { operationIn } from "../modules.ts";
+import { frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -178,7 +178,7 @@ export function fair(world: World): Checker {
       const before = asked.get(n);
       // Sent again while the manager still believes in the connection before.
       if (before) turns.leave(before);
-      const endpoint = frameName(bytes, at);
+      const endpoint = endpointIn(bytes, at);
       const connections = before ? [...before.before, before.connection] : [];
       const one = { n, connection, endpoint, waits: true, joined: false, before: connections };
       asked.set(n, one);
