@@ -119,6 +119,7 @@ export class Agents {
   /** Takes over what an earlier run of the manager stored; they count as lost from now on. */
   restore(known: Iterable<KnownAgent>): void {
     const nowMs = this.#clock.monotonicMs();
+    this.#sorted = null;
     for (const agent of known) {
       this.#records.set(agent.name, {
         ...agent,
