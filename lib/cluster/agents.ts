@@ -105,6 +105,8 @@ export interface Joined {
 export class Agents {
   #clock: Clock;
   #records = new Map<string, MutableRecord>();
+  /** By name; null: made at the next look. */
+  #sorted: readonly AgentRecord[] | null = null;
   #lastTickMs: number;
   /** When the manager itself last stood still, monotonic ms. */
   #pausedMs = -Infinity;
@@ -117,6 +119,7 @@ export class Agents {
   /** Takes over what an earlier run of the manager stored; they count as lost from now on. */
   restore(known: Iterable<KnownAgent>): void {
     const nowMs = this.#clock.monotonicMs();
+    this.#sorted = null;
     for (const agent of known) {
       this.#records.set(agent.name, {
         ...agent,
@@ -143,8 +146,11 @@ export class Agents {
   }
 
   /** All of them, lost ones too, by name. */
-  list(): AgentRecord[] {
-    return [...this.#records.values()].sort((left, right) => (left.name < right.name ? -1 : 1));
+  list(): readonly AgentRecord[] {
+    return this.#sorted ??= [...this.#records.values()].sort((
+      left,
+      right,
+    ) => (left.name < right.name ? -1 : 1));
   }
 
   /**
@@ -199,6 +205,7 @@ export class Agents {
       toldDamped: before?.toldDamped,
     };
     this.#records.set(hello.name, record);
+    this.#sorted = null;
     return { record, kind: before ? "returned" : "new", replaced: before?.connection ?? null };
   }
 
@@ -308,6 +315,7 @@ export class Agents {
   forget(name: string): void {
     this.requireGone(name);
     this.#records.delete(name);
+    this.#sorted = null;
   }
 
   #known(name: string): MutableRecord {

@@ -23,9 +23,11 @@ import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
 import type { DeploymentStore, StoredSet } from "../store/deployments.ts";
+import { factsOf, hasJoined } from "./agent_facts.ts";
 import { findBroken, type WasCalled } from "./endpoint_guard.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
+import { Handles } from "./handles.ts";
 import { RolloutSaver } from "./rollout_saver.ts";
 
 export interface ControllerOptions {
@@ -64,12 +66,13 @@ export class Controller {
   #objections = new Map<string, { revision: number; reason: string }>();
   #move: Move | undefined;
   #generation: number;
-  #handles = new Map<string, number>();
+  readonly #handles = new Handles();
   /** Older ones that some agent still runs; the store may have dropped them meanwhile. */
   #revisions = new Map<string, Revision>();
-  #nextHandle = 1;
   /** The handles that each welcomed agent was last sent, to send only changes. */
   #sent = new Map<string, string>();
+  /** Somebody may have been sent something else than the last step says. */
+  #isUnsent = true;
   #scheduled = false;
   #cancelWake: () => void = () => {};
   #closed = false;
@@ -129,6 +132,7 @@ export class Controller {
   /** Stored sets were changed. */
   reload(): void {
     this.#sets = byName(this.#options.deployments.loadAll());
+    this.#isUnsent = true;
     for (const { name, rollout } of this.#sets.values()) {
       const known = this.#rollouts.get(name);
       if (!known || known.toRevision !== rollout?.toRevision || known.state === rollout.state) continue;
@@ -154,6 +158,7 @@ export class Controller {
   /** The agent has been welcomed on a new connection: it is sent all that it shall run; what it does not run is routed no more. */
   welcomed(agent: string): void {
     this.#sent.set(agent, "nothing yet");
+    this.#isUnsent = true;
     this.#applyRoutes();
     this.changed();
   }
@@ -178,11 +183,12 @@ export class Controller {
       nowMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
       sets: this.sets.map((set) => this.#setFacts(set)),
-      agents: known.filter(hasJoined).map((agent) => ({ ...agent, reports: this.#shownReports(agent) })),
+      agents: known.filter(hasJoined).map((agent) => factsOf(agent, this.#shownReports(agent))),
       assigned: this.#assignments,
       move: this.#move,
       placeAfterMs: known.every(hasJoined) ? undefined : this.#placeAfterMs,
     });
+    this.#isUnsent ||= !isSame(this.#assignments, step.assignments);
     this.#assignments = step.assignments;
     this.#pending = step.pending;
     this.#move = step.move;
@@ -253,14 +259,15 @@ export class Controller {
   }
 
   #sendDesired(): void {
+    if (!this.#isUnsent) return;
+    this.#isUnsent = false;
     for (const agent of this.#options.agents.list()) {
       // Before its welcome an agent takes nothing.
       if (!agent.connection || !this.#sent.has(agent.name)) continue;
       const assignments = this.assignments(agent.name);
       // A handle is one revision's on one agent, and a revision never changes: nothing else is compared, no order either.
-      const handles = assignments.map(({ replicaSet, revision }) =>
-        this.#handle(agent.name, replicaSet, revision)
-      ).sort((left, right) => left - right).join(" ");
+      const handles = assignments.map((assignment) => this.#handles.give(agent.name, assignment))
+        .sort((left, right) => left - right).join(" ");
       if (this.#sent.get(agent.name) === handles) continue;
       this.#sent.set(agent.name, handles);
       const replicas = assignments.map((assignment) => this.#specification(agent.name, assignment));
@@ -268,7 +275,8 @@ export class Controller {
         encodeMessage({ type: "desired", generation: ++this.#generation, replicas }),
       );
     }
-    this.#dropHandles();
+    this.#handles.keep(this.#assignments);
+    this.#dropRevisions();
   }
 
   #specification(agent: string, { replicaSet, revision }: Assignment): ReplicaSpecification {
@@ -276,7 +284,7 @@ export class Controller {
     const { specification } = this.#findRevision(replicaSet, revision)!;
     const { version, modules, permissions, env, memoryMb, timeoutMs, concurrency } = specification;
     return {
-      handle: this.#handle(agent, replicaSet, revision),
+      handle: this.#handles.give(agent, { replicaSet, revision }),
       replicaSet,
       revision,
       version,
@@ -301,32 +309,24 @@ export class Controller {
     return set && found;
   }
 
-  #handle(agent: string, replicaSet: string, revision: number): number {
-    const key = handleKey(agent, replicaSet, revision);
-    const known = this.#handles.get(key);
-    if (known !== undefined) return known;
-    this.#handles.set(key, this.#nextHandle);
-    return this.#nextHandle++;
-  }
-
-  #dropHandles(): void {
+  #dropRevisions(): void {
     const wanted = new Set<string>();
-    const revisions = new Set<string>();
-    for (const [agent, list] of this.#assignments) {
-      for (const { replicaSet, revision } of list) {
-        wanted.add(handleKey(agent, replicaSet, revision));
-        revisions.add(`${replicaSet} ${revision}`);
-      }
+    for (const list of this.#assignments.values()) {
+      for (const { replicaSet, revision } of list) wanted.add(`${replicaSet} ${revision}`);
     }
-    for (const key of this.#handles.keys()) if (!wanted.has(key)) this.#handles.delete(key);
-    for (const key of this.#revisions.keys()) if (!revisions.has(key)) this.#revisions.delete(key);
+    for (const key of this.#revisions.keys()) if (!wanted.has(key)) this.#revisions.delete(key);
   }
 
   #applyRoutes(): void {
-    const agents: RoutingAgent[] = this.#options.agents.list().map((agent) => ({
-      ...agent,
-      reports: this.#ownReports(agent).filter((report) => this.#isShown(agent.name, report)),
-    }));
+    const agents = this.#options.agents.list().map((agent): RoutingAgent => {
+      const { name, health, damped } = agent;
+      return {
+        name,
+        health,
+        damped,
+        reports: this.#ownReports(agent).filter((report) => this.#isShown(name, report)),
+      };
+    });
     // What serves now decides what exists: during a failed rollout that is the good revision.
     const current = this.sets.map((set) => set.current);
     this.#routes = buildRoutes(
@@ -348,8 +348,8 @@ export class Controller {
   }
 
   /** It speaks of what this manager told it to run: only such a replica gets requests. */
-  #isShown(agent: string, { replicaSet, revision, handle }: ReportedReplica): boolean {
-    return this.#handles.get(handleKey(agent, replicaSet, revision)) === handle;
+  #isShown(agent: string, report: ReportedReplica): boolean {
+    return this.#handles.find(agent, report) === report.handle;
   }
 
   /**
@@ -365,15 +365,18 @@ export class Controller {
   }
 }
 
-/** False for an agent that only the store remembers: what it runs is not known before it has joined again. */
-function hasJoined(agent: AgentRecord): boolean {
-  return agent.address !== "";
-}
-
 function byName(sets: readonly StoredSet[]): Map<string, StoredSet> {
   return new Map(sets.map((set) => [set.name, set]));
 }
 
-function handleKey(agent: string, replicaSet: string, revision: number): string {
-  return `${agent} ${replicaSet} ${revision}`;
+function isSame(before: Assignments, after: Assignments): boolean {
+  if (before.size !== after.size) return false;
+  for (const [agent, list] of after) {
+    const known = before.get(agent);
+    if (known?.length !== list.length) return false;
+    const isChanged = ({ replicaSet, revision }: Assignment, at: number) =>
+      replicaSet !== known[at].replicaSet || revision !== known[at].revision;
+    if (list.some(isChanged)) return false;
+  }
+  return true;
 }

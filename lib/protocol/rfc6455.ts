@@ -103,6 +103,7 @@ export interface MessageSink {
 }
 
 const headerBytesMax = 14;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 const noBytes = new Uint8Array(0);
 
 /** Finds messages in a byte stream. Throws `WireError`; nothing may be pushed after that. */
@@ -268,7 +269,7 @@ function deliverClose(payload: Uint8Array, sink: MessageSink): void {
 
 function decodeText(payload: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(payload);
+    return utf8.decode(payload);
   } catch {
     throw new WireError(CloseCode.invalidPayload, "a text message is not UTF-8");
   }

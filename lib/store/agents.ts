@@ -2,8 +2,9 @@
  * The agents the manager has met, so that it knows after a restart whom to wait for and who is cordoned.
  * What an agent does now is in `cluster/`; this is only what must not be forgotten.
  */
-import { and, asc, eq, ne } from "drizzle-orm";
+import { and, asc, eq, getTableColumns, ne, sql } from "drizzle-orm";
 import type { Database } from "./database.ts";
+import { asInserted, placeholdersFor } from "./prepared.ts";
 import { agents } from "./schema.ts";
 
 export interface StoredAgent {
@@ -23,9 +24,11 @@ export interface StoredAgent {
 
 export class AgentStore {
   readonly #database: Database;
+  readonly #queries: ReturnType<typeof prepareQueries>;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#queries = prepareQueries(database);
   }
 
   /**
@@ -38,24 +41,16 @@ export class AgentStore {
     account: string | null = null,
   ): StoredAgent {
     const { name, identity, labels } = agent;
-    const flags = { cordoned: false, draining: false };
-    const now = { identity, labels, lastSeenMs: nowMs, account };
-    const { orm } = this.#database;
+    const stored = { name, identity, labels, account, firstJoinedMs: nowMs, lastSeenMs: nowMs };
     return this.#database.transaction(() => {
-      if (account !== null) {
-        orm.update(agents).set({ account: null }).where(
-          and(eq(agents.account, account), ne(agents.name, name)),
-        )
-          .run();
-      }
-      return orm.insert(agents).values({ name, ...now, ...flags, firstJoinedMs: nowMs })
-        .onConflictDoUpdate({ target: agents.name, set: now }).returning().get();
+      if (account !== null) this.#queries.disown.run({ account, name });
+      return this.#queries.join.get({ ...stored, cordoned: false, draining: false });
     });
   }
 
   /** Notes when an agent was last heard; meant for its leaving, not for every telemetry. */
   observeSeen(name: string, nowMs: number): void {
-    this.#database.orm.update(agents).set({ lastSeenMs: nowMs }).where(eq(agents.name, name)).run();
+    this.#queries.seen.run({ name, lastSeenMs: nowMs });
   }
 
   find(name: string): StoredAgent | undefined {
@@ -82,4 +77,19 @@ export class AgentStore {
   remove(name: string): boolean {
     return Number(this.#database.orm.delete(agents).where(eq(agents.name, name)).run().changes) > 0;
   }
+}
+
+/** What is written at each join and each leaving: building these queries costs far more than running them. */
+function prepareQueries({ orm }: Database) {
+  const { identity, labels, lastSeenMs, account } = getTableColumns(agents);
+  const columns = placeholdersFor(getTableColumns(agents));
+  return {
+    join: orm.insert(agents).values(columns)
+      .onConflictDoUpdate({ target: agents.name, set: asInserted({ identity, labels, lastSeenMs, account }) })
+      .returning().prepare(),
+    disown: orm.update(agents).set({ account: null })
+      .where(and(eq(account, columns.account), ne(agents.name, columns.name))).prepare(),
+    seen: orm.update(agents).set({ lastSeenMs: sql`${columns.lastSeenMs}` })
+      .where(eq(agents.name, columns.name)).prepare(),
+  };
 }

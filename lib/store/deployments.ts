@@ -3,12 +3,13 @@
  * read whole when the manager starts; in between the manager works on its own copy.
  * Invariant: a stored revision's modules are all stored, and a revision's number is never given twice.
  */
-import { and, asc, desc, eq, sql } from "drizzle-orm";
+import { and, asc, desc, eq, getTableColumns, sql } from "drizzle-orm";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Revision, RevisionSpecification } from "../protocol/revision.ts";
 import type { RolloutView } from "../protocol/views.ts";
 import type { Database } from "./database.ts";
+import { asInserted, placeholdersFor } from "./prepared.ts";
 import { RolloutHistory } from "./rollout_history.ts";
 import { modules, replicaSets, revisionNumbers, revisions, rollouts } from "./schema.ts";
 
@@ -96,7 +97,7 @@ export class DeploymentStore {
   }
 
   find(name: string): StoredSet | undefined {
-    const row = this.#database.orm.select().from(replicaSets).where(eq(replicaSets.name, name)).get();
+    const row = this.#queries.set.get({ name });
     return row && this.#assemble(row);
   }
 
@@ -156,8 +157,7 @@ export class DeploymentStore {
     };
     this.#database.transaction(() => {
       if (!this.#exists(replicaSet)) throw noSuchSet(replicaSet);
-      this.#database.orm.insert(rollouts).values({ replicaSet, ...columns, ...optional })
-        .onConflictDoUpdate({ target: rollouts.replicaSet, set: { ...columns, ...optional } }).run();
+      this.#queries.saveRollout.run({ replicaSet, ...columns, ...optional });
       this.rollouts.save(rollout);
     });
   }
@@ -178,9 +178,7 @@ export class DeploymentStore {
 
   /** A module file's bytes by SHA-256. */
   module(sha256: string): Uint8Array | undefined {
-    const found = this.#database.orm.select({ bytes: modules.bytes }).from(modules)
-      .where(eq(modules.sha256, sha256)).get();
-    return found?.bytes;
+    return this.#queries.module.get({ sha256 })?.bytes;
   }
 
   #assemble(row: typeof replicaSets.$inferSelect): StoredSet {
@@ -237,8 +235,8 @@ export class DeploymentStore {
 
   /** Keeps the newest revisions, and whatever the set or its rollout still points at. */
   #prune(name: string): void {
-    const set = this.#database.orm.select().from(replicaSets).where(eq(replicaSets.name, name)).get();
-    const rollout = this.#database.orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).get();
+    const set = this.#queries.set.get({ name });
+    const rollout = this.#queries.rollout.get({ name });
     const pointedAt = new Set([
       set?.currentRevision,
       set?.goodRevision,
@@ -273,8 +271,7 @@ export class DeploymentStore {
   }
 
   #exists(name: string): boolean {
-    return this.#database.orm.select({ name: replicaSets.name }).from(replicaSets)
-      .where(eq(replicaSets.name, name)).get() !== undefined;
+    return this.#queries.set.get({ name }) !== undefined;
   }
 
   #updateSet(name: string, change: Partial<typeof replicaSets.$inferInsert>): void {
@@ -290,9 +287,20 @@ function prepareQueries({ orm }: Database) {
   const isRevision = and(eq(revisions.replicaSet, name), eq(revisions.revision, sql.placeholder("revision")));
   return {
     sets: orm.select().from(replicaSets).orderBy(asc(replicaSets.name)).prepare(),
+    set: orm.select().from(replicaSets).where(eq(replicaSets.name, name)).prepare(),
     revision: orm.select().from(revisions).where(isRevision).prepare(),
     rollout: orm.select().from(rollouts).where(eq(rollouts.replicaSet, name)).prepare(),
+    saveRollout: prepareSaveRollout(orm),
+    module: orm.select({ bytes: modules.bytes }).from(modules)
+      .where(eq(modules.sha256, sql.placeholder("sha256"))).prepare(),
   };
+}
+
+/** In place of what the set's rollout was before. */
+function prepareSaveRollout(orm: Database["orm"]) {
+  const { replicaSet, ...rest } = getTableColumns(rollouts);
+  return orm.insert(rollouts).values(placeholdersFor({ replicaSet, ...rest }))
+    .onConflictDoUpdate({ target: replicaSet, set: asInserted(rest) }).prepare();
 }
 
 function noSuchSet(name: string): SqwishError {

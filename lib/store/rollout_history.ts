@@ -2,24 +2,36 @@
  * Rollouts under way and over, by the time they began: written with each change of a set's rollout, read for people.
  * Invariant: of a set at most the newest is open; one that was not over when the next began is "replaced".
  */
-import { and, desc, eq, inArray, lt, lte, ne, or, type SQL, sql } from "drizzle-orm";
+import {
+  and,
+  desc,
+  eq,
+  getTableColumns,
+  inArray,
+  lt,
+  lte,
+  ne,
+  or,
+  type Placeholder,
+  type SQL,
+  sql,
+} from "drizzle-orm";
 import { limits } from "../limits.ts";
 import type { ComparisonView, PastRolloutView } from "../protocol/views.ts";
 import type { RolloutRecord } from "./deployments.ts";
 import type { Database } from "./database.ts";
+import { asInserted, placeholdersFor } from "./prepared.ts";
 import { revisions, rolloutHistory } from "./schema.ts";
 
 export type PastRollout = Omit<PastRolloutView, "cause">;
 
-const openStates = ["progressing", "paused"] as const;
-
 export class RolloutHistory {
   readonly #database: Database;
-  readonly #keptMax: number;
+  readonly #queries: ReturnType<typeof prepareQueries>;
 
   constructor(database: Database, keptMax: number = limits.rolloutsKept) {
     this.#database = database;
-    this.#keptMax = keptMax;
+    this.#queries = prepareQueries(database, keptMax);
   }
 
   /** Notes what a set's rollout is now. */
@@ -32,22 +44,19 @@ export class RolloutHistory {
       step: rollout.step ?? null,
     };
     this.#database.transaction(() => {
-      const version = this.#versionOf(replicaSet, toRevision);
-      this.#database.orm.insert(rolloutHistory).values({ replicaSet, startedAtMs, version, ...columns })
-        .onConflictDoUpdate({
-          target: [rolloutHistory.replicaSet, rolloutHistory.startedAtMs],
-          set: { version, ...columns },
-        }).run();
-      const reason = "Something newer was deployed";
+      const version = this.#queries.version.get({ replicaSet, toRevision })?.version ?? "";
+      this.#queries.save.run({ replicaSet, startedAtMs, version, ...columns });
       // Not "older than this one": the clock may have been set back in between.
-      this.#end(replicaSet, { reason, endedAtMs: startedAtMs }, ne(rolloutHistory.startedAtMs, startedAtMs));
+      this.#queries.endOthers.run({ replicaSet, startedAtMs, reason: "Something newer was deployed" });
       this.#prune(replicaSet, startedAtMs);
     });
   }
 
   /** Ends what was under way of a set that is deleted. */
   setDeleted(replicaSet: string, nowMs: number): void {
-    this.#end(replicaSet, { reason: "The replicaSet was deleted", endedAtMs: nowMs });
+    this.#database.orm.update(rolloutHistory)
+      .set({ ...replaced, reason: "The replicaSet was deleted", endedAtMs: nowMs })
+      .where(isOpenOf(replicaSet)).run();
   }
 
   /** The newest first. */
@@ -77,37 +86,48 @@ export class RolloutHistory {
     return found?.judged ?? [];
   }
 
-  #end(
-    replicaSet: string,
-    change: Partial<typeof rolloutHistory.$inferInsert>,
-    condition?: SQL,
-  ): void {
-    const isOpen = inArray(rolloutHistory.state, [...openStates]);
-    this.#database.orm.update(rolloutHistory).set({ state: "replaced", step: null, ...change })
-      .where(and(eq(rolloutHistory.replicaSet, replicaSet), isOpen, condition)).run();
-  }
-
-  #versionOf(replicaSet: string, revision: number): string {
-    const found = this.#database.orm.select({ version: revisions.version }).from(revisions)
-      .where(and(eq(revisions.replicaSet, replicaSet), eq(revisions.revision, revision))).get();
-    return found?.version ?? "";
-  }
-
   /** A set keeps its newest; all go with the events that tell of them. What a set's rollout is now stays, however old. */
   #prune(replicaSet: string, nowMs: number): void {
-    const { orm } = this.#database;
-    const { startedAtMs } = rolloutHistory;
-    const isOfSet = eq(rolloutHistory.replicaSet, replicaSet);
-    const newestGone = orm.select({ startedAtMs }).from(rolloutHistory).where(isOfSet)
-      .orderBy(desc(startedAtMs)).limit(1).offset(this.#keptMax).get();
-    const isBeyond = newestGone && and(isOfSet, lte(startedAtMs, newestGone.startedAtMs));
-    const isPast = sql`(${rolloutHistory.replicaSet}, ${startedAtMs}) NOT IN
-      (SELECT replica_set, started_at_ms FROM rollouts)`;
-    orm.delete(rolloutHistory)
-      .where(and(isPast, or(isBeyond, lt(startedAtMs, nowMs - limits.eventsKeptMs)))).run();
+    const keptFromMs = nowMs - limits.eventsKeptMs;
+    const newestGone = this.#queries.newestGone.get({ replicaSet });
+    this.#queries.prune.run({ replicaSet, keptFromMs, goneToMs: newestGone?.startedAtMs ?? noneMs });
   }
 }
 
 function isRollout(replicaSet: string, startedAtMs: number): SQL | undefined {
   return and(eq(rolloutHistory.replicaSet, replicaSet), eq(rolloutHistory.startedAtMs, startedAtMs));
+}
+
+/** Before every rollout. */
+const noneMs = Number.MIN_SAFE_INTEGER;
+const replaced = { state: "replaced", step: null } as const;
+
+function isOpenOf(replicaSet: string | Placeholder): SQL | undefined {
+  const isOpen = inArray(rolloutHistory.state, ["progressing", "paused"]);
+  return and(eq(rolloutHistory.replicaSet, replicaSet), isOpen);
+}
+
+/** What is asked for at each change of a rollout: building these queries costs far more than running them. */
+function prepareQueries({ orm }: Database, keptMax: number) {
+  // What it was judged by is noted by itself, and stays.
+  const { replicaSet, startedAtMs, judged: _judged, ...rest } = getTableColumns(rolloutHistory);
+  const columns = placeholdersFor({ replicaSet, startedAtMs, ...rest });
+  const isOfSet = eq(replicaSet, columns.replicaSet);
+  const isRevision = eq(revisions.revision, sql.placeholder("toRevision"));
+  const isBeyond = and(isOfSet, lte(startedAtMs, sql.placeholder("goneToMs")));
+  const isPast =
+    sql`(${replicaSet}, ${startedAtMs}) NOT IN (SELECT replica_set, started_at_ms FROM rollouts)`;
+  return {
+    version: orm.select({ version: revisions.version }).from(revisions)
+      .where(and(eq(revisions.replicaSet, columns.replicaSet), isRevision)).prepare(),
+    save: orm.insert(rolloutHistory).values(columns)
+      .onConflictDoUpdate({ target: [replicaSet, startedAtMs], set: asInserted(rest) }).prepare(),
+    endOthers: orm.update(rolloutHistory)
+      .set({ ...replaced, reason: sql`${columns.reason}`, endedAtMs: sql`${columns.startedAtMs}` })
+      .where(and(isOpenOf(columns.replicaSet), ne(startedAtMs, columns.startedAtMs))).prepare(),
+    newestGone: orm.select({ startedAtMs }).from(rolloutHistory).where(isOfSet)
+      .orderBy(desc(startedAtMs)).limit(1).offset(keptMax).prepare(),
+    prune: orm.delete(rolloutHistory)
+      .where(and(isPast, or(isBeyond, lt(startedAtMs, sql.placeholder("keptFromMs"))))).prepare(),
+  };
 }

@@ -51,6 +51,7 @@ export class SampleStore {
   readonly #database: Database;
   readonly #inserts;
   readonly #findSubject;
+  readonly #useSubject;
 
   constructor(database: Database) {
     this.#database = database;
@@ -62,6 +63,14 @@ export class SampleStore {
     const { id, kind, subject } = sampleSubjects;
     const isNamed = and(eq(kind, sql.placeholder("kind")), eq(subject, sql.placeholder("subject")));
     this.#findSubject = database.orm.select({ id }).from(sampleSubjects).where(isNamed).prepare();
+    const placeholders = {
+      kind: sql.placeholder("kind"),
+      subject: sql.placeholder("subject"),
+      usedAtMs: sql.placeholder("usedAtMs"),
+    };
+    this.#useSubject = database.orm.insert(sampleSubjects).values(placeholders)
+      .onConflictDoUpdate({ target: [kind, subject], set: { usedAtMs: sql`excluded.used_at_ms` } })
+      .returning({ id }).prepare();
   }
 
   /** All writes and prunings of `work` in one commit. */
@@ -199,11 +208,7 @@ export class SampleStore {
     const key = `${kind}/${subject}`;
     const found = known.get(key);
     if (found && found.usedAtMs > usedAtMs - usedEveryMs) return found.id;
-    const row = this.#database.orm.insert(sampleSubjects).values({ kind, subject, usedAtMs })
-      .onConflictDoUpdate({
-        target: [sampleSubjects.kind, sampleSubjects.subject],
-        set: { usedAtMs: sql`excluded.used_at_ms` },
-      }).returning().get();
+    const row = this.#useSubject.get({ kind, subject, usedAtMs });
     if (row.id >= subjectsMax) {
       throw new RangeError(`A subject's id must be below ${subjectsMax}, is ${row.id}`);
     }

@@ -223,6 +223,30 @@ Deno.test("restored agents are lost from the start, keep their cordon, and retur
   assert.deepEqual([kind, record.cordoned, record.joinedAtMs], ["returned", true, 5]);
 });
 
+Deno.test("the list follows each join, removal and restoring, in the order of names", () => {
+  const { agents } = setUp();
+  const names = () => agents.list().map(({ name }) => name);
+  assert.deepEqual(names(), []);
+  agents.join(helloOf("pi-2", "b"), connectionFrom("10.0.0.1"));
+  assert.deepEqual(names(), ["pi-2"]);
+  const known = {
+    identity: "a",
+    labels: {},
+    cordoned: false,
+    draining: false,
+    joinedAtMs: 5,
+    lastSeenAtMs: 6,
+  };
+  agents.restore([{ ...known, name: "pi-1" }]);
+  assert.deepEqual(names(), ["pi-1", "pi-2"]);
+  const connection = connectionFrom("10.0.0.3");
+  agents.join(helloOf("pi-1", "a"), connection);
+  assert.equal(agents.list()[0], agents.get("pi-1"));
+  agents.disconnect("pi-1", connection);
+  agents.forget("pi-1");
+  assert.deepEqual(names(), ["pi-2"]);
+});
+
 Deno.test("cordon and removal name an unknown agent, and a connected one isn't removed", () => {
   const { agents } = setUp();
   const connection = connectionFrom("10.0.0.1");

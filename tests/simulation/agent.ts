@@ -128,6 +128,7 @@ export class SimulatedAgent {
         const modules = this.#disk(process, folders, fetchModule);
         const runners = createSimulatedHost({
           timeline,
+          slab: this.#world.slab,
           dice: this.#dice.fork(`runners ${this.#starts}`),
           wallMs: this.wallMs,
           agentName: this.name,

@@ -14,6 +14,11 @@ import type { Rollouts, RunOptions, RunResult } from "./world.ts";
 /** Lines of the trace that a failure is told with. */
 const tailLines = 40;
 const seedsDefault = "1..200";
+/**
+ * All cores run seeds already, so that what V8 does on other threads is taken from them: collecting garbage there, and
+ * the last tier of its compiler, which saves no time here, where hardly any code is hot.
+ */
+const v8Flags = "--single-threaded-gc,--no-turbofan";
 
 /** What one process tells another of a seed. */
 interface Told {
@@ -170,6 +175,7 @@ function startShare(from: number, to: number, step: number): Deno.ChildProcess {
     "run",
     "-A",
     "--no-check",
+    `--v8-flags=${v8Flags}`,
     import.meta.filename!,
     "--seeds",
     `${from}..${to}`,

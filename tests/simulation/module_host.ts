@@ -18,6 +18,7 @@ import type { ReplicaSpecification } from "../../lib/protocol/messages.ts";
 import type { Dice } from "./dice.ts";
 import { exportsOf, type ModuleSource, type OperationInput } from "./modules.ts";
 import { createPipe } from "./pipe.ts";
+import type { Slab } from "./slab.ts";
 import { SimulatedProcess, type Timeline } from "./timeline.ts";
 
 /** One start of user code. */
@@ -40,6 +41,7 @@ export interface RunnerProcess {
 
 export interface ModuleHostWorld {
   timeline: Timeline;
+  slab: Slab;
   dice: Dice;
   wallMs: number;
   agentName: string;
@@ -92,7 +94,7 @@ class SimulatedRunner implements Runner {
     process.onDeath(() => world.runners.delete(known));
     // Its standard input ends, so it ends.
     agentProcess.onDeath(() => this.#process.kill());
-    const pipe = createPipe(timeline, agentProcess, this.#process);
+    const pipe = createPipe(timeline, world.slab, agentProcess, this.#process);
     this.#socket = new FrameSocket(pipe.left, {
       onFrames: (bytes, at, end) => events.onFrames(bytes, at, end),
       onDrain: () => events.onDrain(),
@@ -203,7 +205,8 @@ class SimulatedRunner implements Runner {
   ): WorkerRequests {
     const { clock } = this.#process;
     const socket: FrameSocket = new FrameSocket(stream, {
-      onFrames: (bytes, at, end) => this.#take(requests, bytes.slice(at, end), 0),
+      // Without a word of what is needed no more: a frozen runner may still have it to take.
+      onFrames: (bytes, at, end) => this.#take(requests, bytes, at, end),
       onDrain: () => requests.onDrain(),
       onClose: () => {},
     });
@@ -229,12 +232,14 @@ class SimulatedRunner implements Runner {
   }
 
   /** Frame by frame: one that keeps the event loop busy keeps the next from starting. */
-  #take(requests: WorkerRequests, bytes: Uint8Array, at: number): void {
-    while (at < bytes.length) {
-      if (this.#process.state !== "running") return this.#process.run(() => this.#take(requests, bytes, at));
-      const end = at + frameLength(bytes, at);
-      requests.onFrames(bytes.slice(at, end), 0, end - at);
-      at = end;
+  #take(requests: WorkerRequests, bytes: Uint8Array, at: number, end: number): void {
+    while (at < end) {
+      if (this.#process.state !== "running") {
+        return this.#process.run(() => this.#take(requests, bytes, at, end));
+      }
+      const frameEnd = at + frameLength(bytes, at);
+      requests.onFrames(bytes, at, frameEnd);
+      at = frameEnd;
     }
   }
 

@@ -3,7 +3,8 @@
  * clients invoke, good and bad ones.
  */
 import type { Context } from "../../lib/hosting/context.ts";
-import { frameBodyAt } from "../../lib/protocol/frame.ts";
+import { frameBodyAt, frameName } from "../../lib/protocol/frame.ts";
+import { NameCache } from "../../lib/protocol/name_cache.ts";
 import type { SimulatedProcess } from "./timeline.ts";
 
 /** A module as it is stored, sent to agents and checked by its SHA-256. */
@@ -37,6 +38,13 @@ export function operationIn(bytes: Uint8Array, at: number): number {
   let n = 0;
   for (let i = frameBodyAt(bytes, at) + 5; bytes[i] >= 48 && bytes[i] <= 57; i++) n = n * 10 + bytes[i] - 48;
   return n;
+}
+
+const endpoints = new NameCache(frameName);
+
+/** The endpoint that the request at `at` is for; many ask for each frame's. */
+export function endpointIn(bytes: Uint8Array, at: number): string {
+  return endpoints.get(bytes, at);
 }
 
 export interface RunnerWorld {

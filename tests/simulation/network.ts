@@ -6,6 +6,7 @@
 import { SqwishError } from "../../lib/errors.ts";
 import type { ByteStream } from "../../lib/protocol/websocket.ts";
 import type { Dice } from "./dice.ts";
+import type { Slab } from "./slab.ts";
 import type { SimulatedProcess, Timeline } from "./timeline.ts";
 import type { Trace } from "./trace.ts";
 
@@ -66,7 +67,7 @@ export class WireEnd implements ByteStream {
       return Promise.reject(new Error("the connection is closed"));
     }
     this.#unreadBytes += bytes.length;
-    this.#send({ bytes: bytes.slice() }, bytes.length);
+    this.#send({ bytes: this.wire.network.slab.copy(bytes) }, bytes.length);
     if (this.#unreadBytes <= windowBytes) return Promise.resolve();
     return new Promise((resolve, reject) => this.#wakeWriter = { resolve, reject });
   }
@@ -190,7 +191,12 @@ export class Network {
   listener: Listener | null = null;
   readonly wires = new Set<Wire>();
 
-  constructor(readonly timeline: Timeline, readonly trace: Trace, readonly dice: Dice) {}
+  constructor(
+    readonly timeline: Timeline,
+    readonly slab: Slab,
+    readonly trace: Trace,
+    readonly dice: Dice,
+  ) {}
 
   /** A connection to whoever listens, made by `user`. Rejects with `manager_lost` as the real dial does. */
   dial(process: SimulatedProcess, machine: Machine, user: string, timeoutMs: number): Promise<WireEnd> {

@@ -1,5 +1,6 @@
 /** A unix socket in memory, between a simulated agent and its runner: bytes in order, bounded, a moment late. */
 import type { ByteStream } from "../../lib/hosting/frame_socket.ts";
+import type { Slab } from "./slab.ts";
 import type { SimulatedProcess, Timeline } from "./timeline.ts";
 
 const bufferBytes = 208 * 1024;
@@ -13,7 +14,7 @@ class PipeEnd implements ByteStream {
   #reader: { into: Uint8Array; resolve(count: number | null): void } | null = null;
   #writer: (() => void) | null = null;
 
-  constructor(readonly timeline: Timeline, readonly process: SimulatedProcess) {}
+  constructor(readonly timeline: Timeline, readonly slab: Slab, readonly process: SimulatedProcess) {}
 
   read(into: Uint8Array): Promise<number | null> {
     return new Promise((resolve) => {
@@ -24,7 +25,7 @@ class PipeEnd implements ByteStream {
 
   write(bytes: Uint8Array): Promise<number> {
     if (this.#ended || this.process.state === "dead") return Promise.reject(new Error("broken pipe"));
-    const chunk = bytes.slice();
+    const chunk = this.slab.copy(bytes);
     const { peer } = this;
     peer.#unread += chunk.length;
     this.timeline.after(delayMs, () => {
@@ -69,10 +70,11 @@ class PipeEnd implements ByteStream {
 
 export function createPipe(
   timeline: Timeline,
+  slab: Slab,
   left: SimulatedProcess,
   right: SimulatedProcess,
 ): { left: ByteStream; right: ByteStream } {
-  const ends = { left: new PipeEnd(timeline, left), right: new PipeEnd(timeline, right) };
+  const ends = { left: new PipeEnd(timeline, slab, left), right: new PipeEnd(timeline, slab, right) };
   ends.left.peer = ends.right;
   ends.right.peer = ends.left;
   return ends;

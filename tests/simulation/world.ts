@@ -14,6 +14,7 @@ import { type Machine, Network } from "./network.ts";
 import type { Checker, Operation, RecordedEvent } from "./observer.ts";
 import { Operator } from "./operator.ts";
 import { moments, type Plan, planOf } from "./plan.ts";
+import { Slab } from "./slab.ts";
 import { Timeline } from "./timeline.ts";
 import { Trace } from "./trace.ts";
 
@@ -55,6 +56,7 @@ type Hooks = { [Hook in Exclude<keyof Checker, "name">]-?: NonNullable<Checker[H
 
 export class World {
   readonly timeline = new Timeline();
+  readonly slab = new Slab();
   readonly trace: Trace;
   readonly dice: Dice;
   readonly plan: Plan;
@@ -69,13 +71,15 @@ export class World {
   hasFaults = true;
   isLoaded = true;
   readonly #checkers: Checker[];
+  /** Those that listen to a hook, by its name: most listen to few. */
+  readonly #listeners = new Map<keyof Hooks, Checker[]>();
   readonly #lines = new Map<Machine, { latencyMs: number; bytesPerMs: number }>();
 
   constructor(seed: number, options: RunOptions) {
     this.trace = new Trace(this.timeline, options.trace ?? false);
     this.dice = new Dice(Math.imul(seed, 0x9e3779b1) >>> 0);
     this.plan = planOf(this.dice.fork("plan"), options);
-    this.network = new Network(this.timeline, this.trace, this.dice.fork("network"));
+    this.network = new Network(this.timeline, this.slab, this.trace, this.dice.fork("network"));
     this.#checkers = allCheckers.map((make) => make(this))
       .filter(({ name }) => options.checker === undefined || options.checker === name);
     this.manager = new SimulatedManager(this);
@@ -115,9 +119,13 @@ export class World {
   }
 
   tell<Hook extends keyof Hooks>(hook: Hook, ...values: Parameters<Hooks[Hook]>): void {
-    for (const checker of this.#checkers) {
-      const method = checker[hook] as ((...values: Parameters<Hooks[Hook]>) => void) | undefined;
-      method?.apply(checker, values);
+    let listeners = this.#listeners.get(hook);
+    if (!listeners) {
+      listeners = this.#checkers.filter((checker) => checker[hook] !== undefined);
+      this.#listeners.set(hook, listeners);
+    }
+    for (const checker of listeners) {
+      (checker[hook] as (...values: Parameters<Hooks[Hook]>) => void)(...values);
     }
   }
 

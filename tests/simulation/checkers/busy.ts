@@ -3,7 +3,8 @@
  * does not read what it gets keeps nobody else waiting.
  */
 import { limits } from "../../../lib/limits.ts";
-import { frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { endpointIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -30,11 +31,11 @@ export function busy(world: World): Checker {
     connectionClosed: (connection) => void asked.delete(connection),
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request) return;
-      asked.get(connection)?.set(frameId(bytes, at), frameName(bytes, at).split("/")[0]);
+      asked.get(connection)?.set(frameId(bytes, at), endpointIn(bytes, at).split("/")[0]);
     },
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
-      if (op === Op.request) idle.delete(frameName(bytes, at).split("/")[0]);
+      if (op === Op.request) idle.delete(endpointIn(bytes, at).split("/")[0]);
       else if (op === Op.reply || op === Op.error) asked.get(connection)?.delete(frameId(bytes, at));
     },
     managerEnded() {

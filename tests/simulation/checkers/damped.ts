@@ -2,7 +2,8 @@
  * Whoever is lost again and again is asked last: an agent with four losses within half a minute gets no request that
  * another replica of the same revision could have taken at once. Losses are counted here anew, from the manager's events.
  */
-import { frameB, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { frameB, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { endpointIn } from "../modules.ts";
 import type { Checker } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -54,7 +55,7 @@ export function damped(world: World): Checker {
     managerSent({ kind, name: agent }, bytes, at) {
       if (kind !== "agent" || frameOp(bytes, at) !== Op.request || !isFlapping(agent)) return;
       const { agents, controller, dispatcher } = world.manager.core;
-      const endpoint = frameName(bytes, at);
+      const endpoint = endpointIn(bytes, at);
       const handle = frameB(bytes, at) >>> 8;
       const routed = controller.routes.endpoints.get(endpoint)?.replicas ?? [];
       const chosen = routed.find((replica) => replica.agent === agent && replica.handle === handle);

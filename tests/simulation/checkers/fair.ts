@@ -3,8 +3,8 @@
  * it asks for. Only what is sent to an agent is a turn: whose request is refused in the queue still has its own to come.
  */
 import { limits } from "../../../lib/limits.ts";
-import { frameId, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
-import { operationIn } from "../modules.ts";
+import { frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -24,8 +24,8 @@ interface Asked {
   waits: boolean;
   /** Counted in its line. */
   joined: boolean;
-  /** On which it was asked before. While that is open, it can't be told whose turn it is. */
-  before: Connection | undefined;
+  /** On which it was asked before. While one of them is open, it can't be told whose turn it is. */
+  before: readonly Connection[];
 }
 
 /** One connection's requests that wait for one endpoint. */
@@ -68,7 +68,7 @@ class Turns {
     const { connection, endpoint } = one;
     this.#last++;
     const waited = counts ? this.#waitedTooLong(connection, endpoint) : [];
-    this.#restart(connection, endpoint);
+    this.restart(connection, endpoint);
     return waited;
   }
 
@@ -112,14 +112,14 @@ class Turns {
       if (other === connection) continue;
       if (since >= last[0]) break;
       // Who does not read what it gets is passed over.
-      if (other.bufferedBytes() > limits.sendBufferBytesHigh) this.#restart(other, endpoint);
+      if (other.bufferedBytes() > limits.sendBufferBytesHigh) this.restart(other, endpoint);
       else waited.push(other);
     }
     return waited;
   }
 
   /** It has had a turn at the endpoint's set, or takes none: what it waits for there it waits for from now on. */
-  #restart(connection: Connection, endpoint: string): void {
+  restart(connection: Connection, endpoint: string): void {
     const [set] = endpoint.split("/");
     for (const [name, line] of this.#lines) {
       const own = line.get(connection);
@@ -139,9 +139,13 @@ export function fair(world: World): Checker {
   const turns = new Turns();
 
   function serve(one: Asked): void {
+    const others = one.before.filter((connection) => ids.has(connection));
     // What is run again has had its turn before, but takes another.
-    const counts = one.waits && !(one.before && ids.has(one.before));
-    for (const other of turns.take(one, counts, world.timeline.count)) {
+    const counts = one.waits && others.length === 0;
+    const waited = turns.take(one, counts, world.timeline.count);
+    // It may be any of theirs, so none of them has waited since before it.
+    for (const connection of others) turns.restart(connection, one.endpoint);
+    for (const other of waited) {
       world.fail(
         name,
         `${one.connection.name} had more than ${turnsMax} turns at ${one.endpoint} while ${other.name} waited for it`,
@@ -174,8 +178,9 @@ export function fair(world: World): Checker {
       const before = asked.get(n);
       // Sent again while the manager still believes in the connection before.
       if (before) turns.leave(before);
-      const endpoint = frameName(bytes, at);
-      const one = { n, connection, endpoint, waits: true, joined: false, before: before?.connection };
+      const endpoint = endpointIn(bytes, at);
+      const connections = before ? [...before.before, before.connection] : [];
+      const one = { n, connection, endpoint, waits: true, joined: false, before: connections };
       asked.set(n, one);
       ids.get(connection)?.set(frameId(bytes, at), one);
       turns.arrive(one, world.timeline.count);

@@ -4,8 +4,8 @@
  * and is sent again comes before what is asked for later, in the old order.
  */
 import { limits } from "../../../lib/limits.ts";
-import { frameId, frameLength, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
-import { operationIn } from "../modules.ts";
+import { frameId, frameLength, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -79,7 +79,7 @@ export function inOrder(world: World): Checker {
       if (!asker || frameLength(bytes, at) > limits.chunkBytesMax) return;
       const n = operationIn(bytes, at);
       asker.ids.set(frameId(bytes, at), n);
-      asker.asked.set(n, { endpoint: frameName(bytes, at), hasRun: false });
+      asker.asked.set(n, { endpoint: endpointIn(bytes, at), hasRun: false });
       const others = waiting.get(n);
       if (others) others.add(asker);
       else waiting.set(n, new Set([asker]));

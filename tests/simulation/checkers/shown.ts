@@ -2,8 +2,9 @@
  * A request goes only to a replica that has shown itself to this manager, on this connection, as ready and with this
  * endpoint; and it runs in a replica of the set it is for.
  */
-import { frameB, frameName, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { frameB, frameOp, Op } from "../../../lib/protocol/frame.ts";
 import type { ReplicaReport } from "../../../lib/protocol/messages.ts";
+import { endpointIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
@@ -31,7 +32,7 @@ export function shown(world: World): Checker {
     managerSent(connection, bytes, at) {
       if (connection.kind !== "agent" || frameOp(bytes, at) !== Op.request) return;
       const handle = frameB(bytes, at) >>> 8;
-      const endpoint = frameName(bytes, at);
+      const endpoint = endpointIn(bytes, at);
       const known = reports.get(connection);
       if (known && hasShown(known.reports, handle, endpoint)) return;
       // Routes follow a report once everything of its moment has been read.
