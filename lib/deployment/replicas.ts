@@ -162,10 +162,10 @@ function assess(input: ReplicasInput): Situation {
     !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)
       ? 0
       : isServing(holding)
-      ? 1
+      ? (holding.unshown ? 2 : 1)
       : holding.state === "failed"
-      ? 3
-      : 2;
+      ? 4
+      : 3;
   const ofTargetMax = limitOf(input.limit, wanted, fitting.length);
   const order = byLoad(input.load);
   const ordered = fitting.toSorted((left, right) => order(left.agent, right.agent));
@@ -239,28 +239,39 @@ function keepWithinBounds(situation: Situation): void {
   );
 
   const missing = Math.max(0, reachable - available.length);
-  const ready = mayStay.filter(isServing);
-  const serving = ready.slice(0, missing);
+  let room = reachable + surge - available.length;
+  const kept = new Set<Holding>();
+  const take = (from: Holding[], most = Infinity) => {
+    const taken = from.filter((holding) => !kept.has(holding)).slice(0, Math.max(0, Math.min(most, room)));
+    room -= taken.length;
+    for (const holding of taken) kept.add(holding);
+    return taken;
+  };
+  // What a canary has beside an available one serves where nothing is missing.
+  const elsewhere = mayStay.filter(({ agent }) => !replaced.has(agent.name));
+  const lacking = () => missing - others.filter((holding) => elsewhere.includes(holding)).length;
+  const others = take(elsewhere.filter(isShown), missing);
   // A canary needs something to be compared with, also where the new revision alone would be enough.
   const isOld = ({ revision }: Holding) => revision !== input.target.revision;
-  const lacksOld = comparesRevisions(input) && reachable > 0 && !serving.some(isOld);
-  if (lacksOld && available.length + serving.length < reachable + surge) {
-    serving.push(...ready.filter(isOld).slice(0, 1));
-  }
-  const needed = lacksOld ? Math.max(1, missing) : missing;
-  const serves = new Set(serving.map(({ agent }) => agent.name));
-  const room = reachable + surge - available.length - serving.length;
+  const lacksOld = () => comparesRevisions(input) && reachable > 0 && !others.some(isOld);
+  if (lacksOld()) others.push(...take(mayStay.filter((holding) => isServing(holding) && isOld(holding)), 1));
   // First those that serve where nothing else does.
   const nearness = (holding: Holding) => {
-    const isBeside = serves.has(holding.agent.name);
+    const isBeside = others.some(({ agent }) => agent === holding.agent);
     return isServing(holding) ? (isBeside ? 1 : 0) : isBeside ? 2 : 3;
   };
-  const keptRising = situation.rising.toSorted((left, right) => nearness(left) - nearness(right))
-    .slice(0, Math.max(0, room));
-  const idle = mayStay.filter((holding) => !isServing(holding))
-    .slice(0, Math.max(0, Math.min(needed - serving.length, room - keptRising.length)));
+  const byNearness = () => situation.rising.toSorted((left, right) => nearness(left) - nearness(right));
+  const keptRising = take(byNearness().filter(isShown));
+  others.push(...take(elsewhere.filter(isServing), lacking()));
+  keptRising.push(...take(byNearness()));
+  others.push(...take(elsewhere.filter((holding) => !isServing(holding)), lacking()));
+  if (lacksOld()) others.push(...take(mayStay.filter(isOld), 1));
   situation.rising = keptRising;
-  situation.others = [...serving, ...idle];
+  situation.others = others;
+}
+
+function isShown(holding: Holding): boolean {
+  return isServing(holding) && !holding.unshown;
 }
 
 /** What gets no requests yet stands in for nothing that does. */
@@ -309,7 +320,7 @@ function startNew(situation: Situation): AgentFacts[] {
 
 /** Where the target may not go yet and nothing runs, the good revision is started: an agent was lost, for instance. */
 function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
-  const { input, reachable, available, rising, others } = situation;
+  const { input, reachable, surge, available, rising, others } = situation;
   if (input.limit === undefined || !input.good || !input.mayPlaceAnew) return [];
   const { specification } = input.good;
   const busy = new Set([...available, ...rising, ...others].map(({ agent }) => agent.name));
@@ -317,8 +328,8 @@ function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
   const open = input.agents.filter((agent) =>
     !busy.has(agent.name) && agent.name !== input.move?.from && takesNew(agent, specification, input.roomOn)
   ).toSorted(byLoad(input.load));
-  const running = available.length + rising.length + others.length + started.length;
-  const missing = Math.max(0, reachable - running);
+  const room = reachable + surge - available.length - rising.length - others.length - started.length;
+  const missing = Math.max(0, Math.min(reachable - busy.size, room));
   return takeSpread(open, missing, { label: specification.spread, taken: [] }, same, byDamping);
 }
 
@@ -332,7 +343,7 @@ function makeRoom(situation: Situation, agent: AgentFacts): boolean {
   const leaving = situation.others.find((holding) => holding.agent.name === agent.name) ??
     situation.others.findLast((holding) => !isServing(holding)) ?? situation.others.at(-1);
   if (!leaving) return false;
-  const serving = available.length + situation.others.filter((one) => isServing(one) && !one.unshown).length;
+  const serving = available.length + situation.others.filter(isShown).length;
   const left = leaving.unshown ? serving : serving - 1;
   if (isServing(leaving) && left < reachable - maxUnavailable) return false;
   situation.others = situation.others.filter((holding) => holding !== leaving);

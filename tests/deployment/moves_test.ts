@@ -123,6 +123,24 @@ Deno.test("a canary's agent that comes back when another has its place serves on
   assert.ok(world.assigned.get(canary)!.some(({ revision }) => revision === 2), world.layout);
 });
 
+Deno.test("what a canary has beside its replica leaves no other agent without one", () => {
+  const world = worldOf("one", "two", "three");
+  const policy = { maxUnavailable: 0, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
+  world.deploy("images", 2, { rollout: policy });
+  world.settle();
+  const steps = [{ weight: 10, holdMs: 600_000 }];
+  world.deploy("images", 2, { rollout: { ...policy, strategy: "canary", steps } });
+  world.step();
+  const canary = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  for (const name of world.machines.keys()) if (name !== canary) world.lose(name);
+  for (const ms of [limits.lostGraceMs, 1000]) settleFor(world, ms);
+  assert.equal(world.layout, `${canary}: images@1 images@2`, "it is compared with something");
+  const other = [...world.machines.keys()].find((name) => name !== canary)!;
+  world.return(other, true);
+  for (const ms of [0, 0]) settleFor(world, ms);
+  assert.match(world.layout, new RegExp(`${other}: images@1(;|$)`));
+});
+
 Deno.test("after a restart without surge, what serves alone on its agent stays before what serves beside", () => {
   const world = new World();
   const rollout = { maxUnavailable: 1, maxSurge: 0, minReadyMs: 1000, deadlineMs: 60_000 };

@@ -111,10 +111,7 @@ function run(world: World, given: Command): void {
       set.objection = set.current;
       break;
     case "forget":
-      // The manager starts anew: what it said is gone, what agents run is not.
-      world.assigned = new Map();
-      world.move = undefined;
-      world.placeAfterMs = world.nowMs + 5000;
+      world.forget();
       break;
     default:
       if (machine) disturb(world, machine, given.kind);

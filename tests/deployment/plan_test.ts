@@ -227,11 +227,28 @@ Deno.test("`stepDeployments()` takes nothing that serves away for what is back a
     world.settle();
     if (isRollout) world.deploy("a", 1);
     world.return("one");
-    const one = world.machines.get("one")!;
-    one.reports = one.reports.map((report) => ({ ...report, unshown: true }));
     const { assignments } = world.step();
     assert.ok(assignments.get("two")!.some(({ revision }) => revision === 1), "what serves goes on");
     assert.ok(assignments.get("one")!.every(({ revision }) => revision !== 1));
+  }
+});
+
+Deno.test("`stepDeployments()` takes nothing that has just begun to serve away for what gets no requests yet", () => {
+  for (const isRollout of [false, true]) {
+    const world = worldOf("one", "two", "three", "four");
+    const rollout = { maxSurge: 0, maxUnavailable: 1, minReadyMs: 2000, deadlineMs: 60_000 };
+    world.deploy("a", 2, { rollout });
+    world.settle();
+    assert.equal(world.layout, "four: a@1; one: a@1");
+    world.lose("one");
+    world.lose("four");
+    if (isRollout) world.deploy("a", 2, { rollout });
+    world.nowMs += limits.lostGraceMs;
+    world.step();
+    for (const name of ["two", "three"]) world.load(name);
+    for (const name of ["one", "four"]) world.return(name);
+    world.step();
+    assert.match(world.layout, isRollout ? /three: a@2; two: a@2/ : /three: a@1; two: a@1/);
   }
 });
 

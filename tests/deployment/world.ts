@@ -73,6 +73,8 @@ export class World {
   placeAfterMs: number | undefined;
   last: DeploymentStep | undefined;
   move: Move | undefined;
+  /** Given up after their grace: what they bring back gets no requests before they have been told of it anew. */
+  readonly #released = new Set<string>();
   /** Looks at each step before it is carried out. */
   onStep: (facts: DeploymentFacts, step: DeploymentStep) => void = checkStep;
 
@@ -116,6 +118,14 @@ export class World {
     delete machine.lostSinceMs;
     if (fresh) machine.running.clear();
     this.#report(machine);
+  }
+
+  /** The manager starts anew: what it said is gone, what agents run is not, and whoever comes is believed. */
+  forget(): void {
+    this.assigned = new Map();
+    this.move = undefined;
+    this.#released.clear();
+    this.placeAfterMs = this.nowMs + 5000;
   }
 
   /** Whatever an agent is loading gets to its end. */
@@ -174,6 +184,10 @@ export class World {
         set.good = record.fallback;
       }
       if (record) set.rollout = record;
+    }
+    for (const { name } of this.machines.values()) {
+      if (step.assignments.has(name)) this.#released.delete(name);
+      else if (this.assigned.has(name)) this.#released.add(name);
     }
     this.assigned = step.assignments;
     this.move = step.move;
@@ -238,6 +252,9 @@ export class World {
   }
 
   #report(machine: Machine): void {
-    machine.reports = [...machine.running.values()];
+    const isShown = !this.#released.has(machine.name);
+    machine.reports = [...machine.running.values()].map((report) =>
+      isShown ? report : { ...report, unshown: true }
+    );
   }
 }
