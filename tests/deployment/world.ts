@@ -68,6 +68,8 @@ export class World {
   readonly sets = new Map<string, Deployed>();
   /** Revisions that fail to load, `set/revision`. */
   readonly broken = new Set<string>();
+  /** Revisions that load for ever. */
+  readonly endless = new Set<string>();
   readonly events: DeploymentEvent[] = [];
   assigned: Assignments = new Map();
   placeAfterMs: number | undefined;
@@ -107,7 +109,7 @@ export class World {
 
   lose(name: string): void {
     const machine = this.machines.get(name)!;
-    if (machine.health !== "lost") machine.lostSinceMs = this.nowMs;
+    if (machine.health !== "lost") machine.lostSinceMs = machine.healthSinceMs = this.nowMs;
     machine.health = "lost";
   }
 
@@ -115,6 +117,7 @@ export class World {
   return(name: string, fresh = false): void {
     const machine = this.machines.get(name)!;
     machine.health = "ready";
+    machine.healthSinceMs = this.nowMs;
     delete machine.lostSinceMs;
     if (fresh) machine.running.clear();
     this.#report(machine);
@@ -133,7 +136,7 @@ export class World {
     const machine = this.machines.get(name)!;
     for (const [key, replica] of machine.running) {
       if (replica.state === "stopping") machine.running.delete(key);
-      if (replica.state !== "loading") continue;
+      if (replica.state !== "loading" || this.endless.has(key)) continue;
       const failed = this.broken.has(key);
       machine.running.set(key, {
         ...replica,

@@ -221,8 +221,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "rollouts end",
     changes: [{
       file: rollout,
-      from: "if (isWaiting && times.nowMs >= deadlineAtMs) {",
-      to: "if (isWaiting && times.nowMs >= Infinity) {",
+      from: "times.nowMs >= deadlineAtMs) {",
+      to: "times.nowMs >= Infinity) {",
     }],
   },
   {

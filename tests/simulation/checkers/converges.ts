@@ -36,12 +36,13 @@ export function converges(world: World): Checker {
   }
 
   /**
-   * How many of those that have no ready replica may still wait for the one that they were told to run: by its policy
-   * where a rollout is held as it is, one where a move without surge has just taken the old one away.
+   * How many of those that have no ready replica may still wait for the one that they were told to run, without surge:
+   * by its policy where a rollout is held as it is, one where a move has just taken the old one away.
    */
   function mayWait(set: StoredSet, target: Revision, free: readonly { name: string }[]): number {
     const { maxSurge, maxUnavailable } = target.specification.rollout;
-    const isMoving = maxSurge === 0 && (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
+    if (maxSurge > 0) return 0;
+    const isMoving = (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
     const most = set.rollout?.state === "paused"
       ? maxUnavailable
       : isMoving
