@@ -212,8 +212,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "within surge",
     changes: [{
       file: replicas,
-      from: "if (total >= reachable + surge && ",
-      to: "if (total >= 2 * reachable + surge && ",
+      from: "if (total >= reachable + surge && !(",
+      to: "if (total >= 2 * reachable + surge && !(",
     }],
   },
   {
@@ -223,6 +223,15 @@ export const plantedBugs: readonly PlantedBug[] = [
       file: rollout,
       from: "times.nowMs >= deadlineAtMs) {",
       to: "times.nowMs >= Infinity) {",
+    }],
+  },
+  {
+    name: "that an agent is back is no progress of a rollout",
+    checker: "rollouts end",
+    changes: [{
+      file: rollout,
+      from: "healthSinceMs > progressAtMs &&",
+      to: "healthSinceMs > Infinity &&",
     }],
   },
   {
