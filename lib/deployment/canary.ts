@@ -46,9 +46,11 @@ export function advanceCanary(
   const message =
     `Revision ${record.toRevision} of ${record.replicaSet} held ${stage.weight} % of the requests ` +
     `for ${stage.holdMs} ms and goes on to ${weight} %`;
+  // The deadline counts anew for what the next stage starts.
+  const { progressAtMs: _progress, idleSinceMs: _idleSince, idleMs: _idle, returned: _returned, ...anew } =
+    rest;
   return {
-    // The deadline counts anew for what the next stage starts.
-    record: { ...rest, step, progressAtMs: nowMs },
+    record: { ...anew, step },
     events: [{ level: "info", kind: "canary_advanced", subject: record.replicaSet, message }],
     dueAtMs: nowMs + 1,
   };

@@ -38,6 +38,12 @@ export interface AgentFacts {
 export interface RolloutRecord extends Omit<RolloutView, "weight"> {
   /** Monotonic time of the last progress; missing while it is paused. */
   progressAtMs?: number;
+  /** Monotonic time since which no agent works on it; missing while one does. */
+  idleSinceMs?: number;
+  /** For how long none did between that progress and the last time that one began to. */
+  idleMs?: number;
+  /** Agents whose return was progress since there was last a new replica: each one's is, once. */
+  returned?: string[];
   /** The most new replicas that were available at once. */
   readyBest?: number;
   /** Monotonic time at which the canary's stage had all its replicas available. */

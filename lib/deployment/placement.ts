@@ -98,9 +98,14 @@ export function isServing(holding: Holding): boolean {
   return holding.state === "ready" && holding.agent.health === "ready";
 }
 
+/** Gets requests now. */
+export function isShown(holding: Holding): boolean {
+  return isServing(holding) && !holding.unshown;
+}
+
 /** Gets requests, and could have for `minReadyMs`. */
 export function isAvailable(holding: Holding, minReadyMs: number, nowMs: number): boolean {
-  return isServing(holding) && !holding.unshown && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
+  return isShown(holding) && nowMs >= (holding.readySinceMs ?? nowMs) + minReadyMs;
 }
 
 /** Where one more adds the least to the sum of load² / cores, then by name, so that equal facts give equal plans. */
@@ -162,9 +167,17 @@ export function explainMissing(
   if (agents.length === 0) return `${start}: none has joined yet`;
   const others = agents.filter(({ name }) => !holders.has(name));
   if (others.length === 0) return `${start}: every agent runs one already`;
-  const reasons = others.slice(0, agentsNamedMax).map((agent) => obstacle(agent, needs, roomOn));
-  const more = others.length > agentsNamedMax ? [`and ${others.length - agentsNamedMax} more`] : [];
-  return `${start}: ${[...reasons, ...more].join(", ")}`;
+  return `${start}: ${firstOf(others, (agent) => obstacle(agent, needs, roomOn))}`;
+}
+
+/** Whom a rollout waits for: new replicas on agents that are away for a moment. */
+export function explainAway(agents: AgentFacts[]): string {
+  return `Waiting for ${firstOf(agents, ({ name, health }) => `${name} (${health})`)} to come back`;
+}
+
+function firstOf(agents: AgentFacts[], describe: (agent: AgentFacts) => string): string {
+  const more = agents.length > agentsNamedMax ? [`and ${agents.length - agentsNamedMax} more`] : [];
+  return [...agents.slice(0, agentsNamedMax).map(describe), ...more].join(", ");
 }
 
 function obstacle(agent: AgentFacts, needs: Needs, roomOn: RoomOn): string {

@@ -18,11 +18,12 @@ import {
   type RolloutRecord,
   type SetFacts,
 } from "./facts.ts";
-import { isPresent, readHoldings } from "./placement.ts";
+import { explainAway, isPresent, readHoldings } from "./placement.ts";
 import { chooseMove, isUnderWay, type SettledSet, steadyAtMs } from "./rebalance.ts";
-import { keepServing, planReplicas, type ReplicasInput } from "./replicas.ts";
-import { concludeRollout, stepRollout } from "./rollout.ts";
+import { keepServing, planReplicas } from "./replicas.ts";
+import { awaitedAgents, concludeRollout, deadlineOf, stepRollout } from "./rollout.ts";
 import { Ledger } from "./room.ts";
+import type { ReplicasInput } from "./situation.ts";
 
 export type {
   AgentFacts,
@@ -157,16 +158,11 @@ function stepSet(set: SetFacts, holdings: Holding[], shared: Shared): SetStep {
   const readyAtMs = plan.kept.flatMap(({ state, readySinceMs }) =>
     state === "ready" && readySinceMs !== undefined ? [readySinceMs + policy.minReadyMs] : []
   );
-  // An agent that never says a word about its new replica must not keep a rollout from failing.
-  const deadlineAtMs = concluded?.record.state !== "progressing"
-    ? []
-    : rollout.deadlineAtMs !== undefined
-    ? [rollout.deadlineAtMs]
-    : plan.started.length > 0
-    ? [nowMs + policy.deadlineMs]
-    : [];
   const isBusy = !mayPlaceAnew || plan.started.length > 0 || concluded?.record.state === "progressing";
   const isAtRest = !isBusy && plan.settled && plan.pending === undefined;
+  const away = concluded ? awaitedAgents(concluded.record, plan.kept) : [];
+  const pending = plan.pending ?? (away.length > 0 ? explainAway(away) : undefined);
+  const deadlineAtMs = concluded && deadlineOf(concluded.record, policy.deadlineMs);
   return {
     assignments: [
       ...plan.kept.map(asAssignment),
@@ -174,10 +170,10 @@ function stepSet(set: SetFacts, holdings: Holding[], shared: Shared): SetStep {
     ],
     ...(concluded ? { rollout: concluded.record } : {}),
     events: [...rollout.events, ...(concluded?.events ?? [])],
-    ...(plan.pending === undefined ? {} : { pending: plan.pending }),
+    ...(pending === undefined ? {} : { pending }),
     wakeAtMs: [
       ...readyAtMs,
-      ...deadlineAtMs,
+      ...(deadlineAtMs === undefined ? [] : [deadlineAtMs]),
       ...(concluded?.dueAtMs === undefined ? [] : [concluded.dueAtMs]),
     ],
     isBusy,

@@ -7,51 +7,8 @@
  */
 import type { Revision } from "../protocol/revision.ts";
 import type { AgentFacts, Holding } from "./facts.ts";
-import {
-  byDamping,
-  byLoad,
-  explainMissing,
-  fitsPlacement,
-  isAvailable,
-  isServing,
-  mayReturn,
-  type RoomOn,
-  takesNew,
-  takeSpread,
-} from "./placement.ts";
-
-/** How far a rollout may go for now. */
-export interface Limit {
-  /** A canary's part of the wanted. */
-  share?: number;
-  /** Not beyond what has begun. */
-  isFrozen: boolean;
-}
-
-export interface ReplicasInput {
-  /** The revision that shall run. */
-  target: Revision;
-  /** The revision that is known to work: replicas of others are not worth waiting for. */
-  good?: Revision;
-  /** Replicas beyond it stay with, or are given, the good revision. */
-  limit?: Limit;
-  replicas: number | "all";
-  /** Agents that are not lost for good. */
-  agents: AgentFacts[];
-  /** Every agent, for words about those that can't help. */
-  everyAgent: AgentFacts[];
-  holdings: Holding[];
-  /** Replicas of all sets by agent; brought up to date by this call. */
-  load: Map<string, number>;
-  roomOn: RoomOn;
-  /** An agent whose replica shall go to another. */
-  move?: { from: string; to: string };
-  nowMs: number;
-  /** The target's replicas stand in for no others yet. */
-  isUndecided?: boolean;
-  /** False: agents that ran it may still come back, so nobody else is given one. */
-  mayPlaceAnew: boolean;
-}
+import { byDamping, byLoad, explainMissing, isServing, isShown, takesNew, takeSpread } from "./placement.ts";
+import { assess, comparesRevisions, onePerAgent, type ReplicasInput, type Situation } from "./situation.ts";
 
 export interface Started {
   agent: AgentFacts;
@@ -71,27 +28,6 @@ export interface ReplicasPlan {
   /** Nothing but the target runs, as far as there are agents for it. */
   settled: boolean;
   pending?: string;
-}
-
-/** What one set has and may have; counted once, read by each of the steps below. */
-interface Situation {
-  input: ReplicasInput;
-  wanted: number;
-  /** Wanted, as far as there are agents that run or could run any revision. */
-  reachable: number;
-  /** The most replicas of the target for now. */
-  ofTargetMax: number;
-  surge: number;
-  maxUnavailable: number;
-  /** Agents that may be given the target now. */
-  candidates: AgentFacts[];
-  /** Agents that could run the target as soon as they are well again. */
-  returning: AgentFacts[];
-  available: Holding[];
-  /** Of the target, not available yet. */
-  rising: Holding[];
-  /** Of other revisions, or on agents that are to be left; at most one on each agent. */
-  others: Holding[];
 }
 
 /** Plans one set. Deterministic: equal inputs give equal plans. */
@@ -136,87 +72,6 @@ export function keepServing(input: ReplicasInput): Holding[] {
   return kept;
 }
 
-function assess(input: ReplicasInput): Situation {
-  const { target, agents, holdings, nowMs, roomOn } = input;
-  const { specification } = target;
-  const { rollout, spread } = specification;
-  const isLeft = (agent: AgentFacts) => agent.draining || agent.name === input.move?.from;
-  const fitting = holdings.filter(({ revision, agent }) =>
-    revision === target.revision && !isLeft(agent) && fitsPlacement(agent.labels, specification.placement)
-  );
-  const holders = new Set(fitting.map(({ agent }) => agent.name));
-  const open = agents.filter((agent) => !holders.has(agent.name) && !isLeft(agent));
-  const candidates = open.filter((agent) => takesNew(agent, specification, roomOn));
-  const returning = open.filter((agent) => mayReturn(agent, specification, roomOn));
-  // While a rollout is held, cordoned agents stay with the revision before it: they are some of all.
-  const holding = input.limit === undefined
-    ? []
-    : open.filter((agent) =>
-      agent.cordoned && fitsPlacement(agent.labels, specification.placement) &&
-      holdings.some((one) => one.agent === agent)
-    );
-  const wanted = input.replicas === "all"
-    ? fitting.length + candidates.length + returning.length + holding.length
-    : input.replicas;
-  const worth = (holding: Holding) =>
-    !input.isUndecided && isAvailable(holding, rollout.minReadyMs, nowMs)
-      ? 0
-      : isServing(holding)
-      ? 1
-      : holding.state === "failed"
-      ? 3
-      : 2;
-  const ofTargetMax = limitOf(input.limit, wanted, fitting.length);
-  const order = byLoad(input.load);
-  const ordered = fitting.toSorted((left, right) => order(left.agent, right.agent));
-  // Of equals, the one on an agent that stays.
-  const rank = (holding: Holding) => 2 * worth(holding) + byDamping(holding.agent);
-  const best = takeSpread(ordered, ofTargetMax, { label: spread, taken: [] }, ({ agent }) => agent, rank);
-  const others = holdings.filter((holding) => !fitting.includes(holding));
-  // From a drained agent nothing is expected any more: with nobody to move to, its replica ends all the same.
-  const staying = holdings.filter(({ agent }) => !agent.draining);
-  // What a canary has beyond its stage, as after a return, is not let go before something else serves in its place.
-  const beyond = comparesRevisions(input)
-    ? fitting.filter((holding) => isServing(holding) && !best.includes(holding))
-    : [];
-  const possible = new Set([...staying.map(({ agent }) => agent), ...candidates, ...returning]);
-  return {
-    input,
-    wanted,
-    reachable: Math.min(wanted, possible.size),
-    ofTargetMax,
-    surge: rollout.maxSurge,
-    maxUnavailable: rollout.maxUnavailable,
-    candidates,
-    returning,
-    available: best.filter((holding) => worth(holding) === 0),
-    rising: best.filter((holding) => worth(holding) > 0),
-    others: onePerAgent([...others, ...beyond], input.good?.revision),
-  };
-}
-
-function limitOf(limit: Limit | undefined, wanted: number, begun: number): number {
-  if (limit === undefined) return wanted;
-  const stage = limit.share === undefined ? wanted : Math.max(1, Math.ceil(wanted * limit.share));
-  return Math.min(wanted, stage, limit.isFrozen ? begun : wanted);
-}
-
-/** The one worth keeping on each agent: what serves before what does not, the good revision before the newest. */
-function onePerAgent(others: Holding[], goodRevision: number | undefined): Holding[] {
-  const rank = (holding: Holding) =>
-    2 * (isServing(holding) ? Number(holding.unshown ?? false) : 2) +
-    (holding.revision === goodRevision ? 0 : 1);
-  const best = new Map<string, Holding>();
-  for (
-    const holding of others.toSorted((left, right) =>
-      rank(left) - rank(right) || right.revision - left.revision
-    )
-  ) {
-    if (!best.has(holding.agent.name)) best.set(holding.agent.name, holding);
-  }
-  return [...best.values()];
-}
-
 /** Takes away what is no longer needed: first what does not serve, then what a new replica stands in for. */
 function keepWithinBounds(situation: Situation): void {
   const { input, reachable, surge, available } = situation;
@@ -239,28 +94,35 @@ function keepWithinBounds(situation: Situation): void {
   );
 
   const missing = Math.max(0, reachable - available.length);
-  const ready = mayStay.filter(isServing);
-  const serving = ready.slice(0, missing);
+  let room = reachable + surge - available.length;
+  const kept = new Set<Holding>();
+  const take = (from: Holding[], most = Infinity) => {
+    const taken = from.filter((holding) => !kept.has(holding)).slice(0, Math.max(0, Math.min(most, room)));
+    room -= taken.length;
+    for (const holding of taken) kept.add(holding);
+    return taken;
+  };
+  // What a canary has beside an available one serves where nothing is missing.
+  const elsewhere = mayStay.filter(({ agent }) => !replaced.has(agent.name));
+  const lacking = () => missing - others.filter((holding) => elsewhere.includes(holding)).length;
+  const others = take(elsewhere.filter(isShown), missing);
   // A canary needs something to be compared with, also where the new revision alone would be enough.
   const isOld = ({ revision }: Holding) => revision !== input.target.revision;
-  const lacksOld = comparesRevisions(input) && reachable > 0 && !serving.some(isOld);
-  if (lacksOld && available.length + serving.length < reachable + surge) {
-    serving.push(...ready.filter(isOld).slice(0, 1));
-  }
-  const needed = lacksOld ? Math.max(1, missing) : missing;
-  const serves = new Set(serving.map(({ agent }) => agent.name));
-  const room = reachable + surge - available.length - serving.length;
+  const lacksOld = () => comparesRevisions(input) && reachable > 0 && !others.some(isOld);
+  if (lacksOld()) others.push(...take(mayStay.filter((holding) => isServing(holding) && isOld(holding)), 1));
   // First those that serve where nothing else does.
   const nearness = (holding: Holding) => {
-    const isBeside = serves.has(holding.agent.name);
+    const isBeside = others.some(({ agent }) => agent === holding.agent);
     return isServing(holding) ? (isBeside ? 1 : 0) : isBeside ? 2 : 3;
   };
-  const keptRising = situation.rising.toSorted((left, right) => nearness(left) - nearness(right))
-    .slice(0, Math.max(0, room));
-  const idle = mayStay.filter((holding) => !isServing(holding))
-    .slice(0, Math.max(0, Math.min(needed - serving.length, room - keptRising.length)));
+  const byNearness = () => situation.rising.toSorted((left, right) => nearness(left) - nearness(right));
+  const keptRising = take(byNearness().filter(isShown));
+  others.push(...take(elsewhere.filter(isServing), lacking()));
+  keptRising.push(...take(byNearness()));
+  others.push(...take(elsewhere.filter((holding) => !isServing(holding)), lacking()));
+  if (lacksOld()) others.push(...take(mayStay.filter(isOld), 1));
   situation.rising = keptRising;
-  situation.others = [...serving, ...idle];
+  situation.others = others;
 }
 
 /** What gets no requests yet stands in for nothing that does. */
@@ -268,13 +130,9 @@ function shownFirst(left: Holding, right: Holding): number {
   return Number(left.unshown ?? false) - Number(right.unshown ?? false);
 }
 
-/** Two revisions share the requests. */
-function comparesRevisions({ limit }: ReplicasInput): boolean {
-  return limit?.share !== undefined;
-}
-
 function startNew(situation: Situation): AgentFacts[] {
   const { input, reachable, surge, candidates, returning, ofTargetMax } = situation;
+  if (input.limit?.isFrozen) return [];
   const order = byLoad(input.load);
   const heldBy = new Set(situation.others.map(({ agent }) => agent.name));
   const beside = candidates.filter(({ name }) => heldBy.has(name)).toSorted(order);
@@ -307,19 +165,53 @@ function startNew(situation: Situation): AgentFacts[] {
   return started;
 }
 
-/** Where the target may not go yet and nothing runs, the good revision is started: an agent was lost, for instance. */
+/**
+ * Where the target may not go yet and nothing runs, the good revision is started: an agent was lost, for instance. Also
+ * beside, or while a rollout is held in place of, what can't be counted on.
+ */
 function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
-  const { input, reachable, available, rising, others } = situation;
+  const { input, reachable, surge, available, others } = situation;
   if (input.limit === undefined || !input.good || !input.mayPlaceAnew) return [];
   const { specification } = input.good;
-  const busy = new Set([...available, ...rising, ...others].map(({ agent }) => agent.name));
-  for (const { name } of started) busy.add(name);
+  const uncounted = notCountedOn(situation);
+  const counted = [...available, ...situation.rising, ...others].filter((one) => !uncounted.includes(one));
+  const busy = new Set([...counted.map(({ agent }) => agent), ...started]);
+  const beside = new Set(uncounted.map(({ agent }) => agent));
   const open = input.agents.filter((agent) =>
-    !busy.has(agent.name) && agent.name !== input.move?.from && takesNew(agent, specification, input.roomOn)
+    !busy.has(agent) && agent.name !== input.move?.from && takesNew(agent, specification, input.roomOn)
   ).toSorted(byLoad(input.load));
-  const running = available.length + rising.length + others.length + started.length;
-  const missing = Math.max(0, reachable - running);
-  return takeSpread(open, missing, { label: specification.spread, taken: [] }, same, byDamping);
+  const missing = Math.max(0, reachable - busy.size);
+  const rank = (agent: AgentFacts) => 2 * byDamping(agent) + Number(beside.has(agent));
+  const given: AgentFacts[] = [];
+  for (const agent of takeSpread(open, missing, { label: specification.spread, taken: [] }, same, rank)) {
+    const total = available.length + situation.rising.length + others.length + started.length + given.length;
+    if (total >= reachable + surge && !giveWay(situation, uncounted, agent)) break;
+    given.push(agent);
+  }
+  return given;
+}
+
+/**
+ * What the good revision need not wait for: replicas of the target that are to go once something serves in their place;
+ * and, while a rollout is held, which no deadline ends, those that do not serve. Without surge some may be missing.
+ */
+function notCountedOn({ input, surge, maxUnavailable, rising, others }: Situation): Holding[] {
+  const { target, good, limit } = input;
+  if (good?.revision === target.revision) return [];
+  const leaving = others.filter(({ revision }) => revision === target.revision);
+  const idle = limit?.isFrozen
+    ? rising.filter(({ agent, state }) => agent.health === "ready" && state !== "ready")
+    : [];
+  return [...leaving, ...idle.slice(surge === 0 ? maxUnavailable : 0)];
+}
+
+/** A replica that does not serve makes room for a good one, on its agent if it can. */
+function giveWay(situation: Situation, uncounted: readonly Holding[], agent: AgentFacts): boolean {
+  const idle = situation.rising.filter((holding) => uncounted.includes(holding));
+  const leaving = idle.find((holding) => holding.agent === agent) ?? idle.at(-1);
+  if (!leaving) return false;
+  situation.rising = situation.rising.filter((holding) => holding !== leaving);
+  return true;
 }
 
 function same(agent: AgentFacts): AgentFacts {
@@ -332,7 +224,7 @@ function makeRoom(situation: Situation, agent: AgentFacts): boolean {
   const leaving = situation.others.find((holding) => holding.agent.name === agent.name) ??
     situation.others.findLast((holding) => !isServing(holding)) ?? situation.others.at(-1);
   if (!leaving) return false;
-  const serving = available.length + situation.others.filter((one) => isServing(one) && !one.unshown).length;
+  const serving = available.length + situation.others.filter(isShown).length;
   const left = leaving.unshown ? serving : serving - 1;
   if (isServing(leaving) && left < reachable - maxUnavailable) return false;
   situation.others = situation.others.filter((holding) => holding !== leaving);

@@ -5,9 +5,17 @@
  */
 import type { Revision } from "../protocol/revision.ts";
 import { advanceCanary, canarySteps, currentStep } from "./canary.ts";
-import { type DeploymentEvent, type Holding, isOpen, type RolloutRecord, type SetFacts } from "./facts.ts";
+import {
+  type AgentFacts,
+  type DeploymentEvent,
+  type Holding,
+  isOpen,
+  type RolloutRecord,
+  type SetFacts,
+} from "./facts.ts";
 import { isAvailable } from "./placement.ts";
-import type { Limit, ReplicasPlan } from "./replicas.ts";
+import type { ReplicasPlan } from "./replicas.ts";
+import type { Limit } from "./situation.ts";
 import { counted } from "../words.ts";
 
 export interface RolloutStep {
@@ -21,8 +29,6 @@ export interface RolloutStep {
   /** The current revision failed and there is none to go back to. */
   stuck: boolean;
   events: DeploymentEvent[];
-  /** Monotonic time at which the deadline passes unless there is progress. */
-  deadlineAtMs?: number;
 }
 
 type Times = { nowMs: number; atMs: number };
@@ -43,28 +49,30 @@ export function stepRollout(set: SetFacts, holdings: Holding[], times: Times): R
     const reason = `${broken.agent.name}: ${broken.reason ?? "the replica failed"}`;
     return fail(set, observed, reason, times, events);
   }
-  const policy = set.current.specification.rollout;
-  const deadlineAtMs = (observed.progressAtMs ?? times.nowMs) + policy.deadlineMs;
-  const isWaiting = waiting.length > 0 && observed.state === "progressing";
-  if (isWaiting && times.nowMs >= deadlineAtMs) {
+  const { deadlineMs } = set.current.specification.rollout;
+  const deadlineAtMs = deadlineOf(observed, deadlineMs);
+  if (deadlineAtMs !== undefined && times.nowMs >= deadlineAtMs) {
     const who = waiting.map(({ agent, state, reason }) => `${agent.name}: ${reason ?? state}`).join(", ");
-    return fail(set, observed, `No progress for ${policy.deadlineMs} ms (${who})`, times, events);
+    return fail(set, observed, `No progress for ${deadlineMs} ms (${who})`, times, events);
   }
-  return { ...settle(set, observed, events), ...(isWaiting ? { deadlineAtMs } : {}) };
+  return settle(set, observed, events);
 }
 
 /** The record after replicas were planned: its counts, a canary's next stage, and done when nothing is left to move. */
 export function concludeRollout(
   record: RolloutRecord,
   set: SetFacts,
-  plan: Pick<ReplicasPlan, "available" | "total" | "settled" | "atLimit">,
+  plan: Pick<ReplicasPlan, "available" | "total" | "settled" | "atLimit" | "started">,
   times: Times,
 ): { record: RolloutRecord; events: DeploymentEvent[]; dueAtMs?: number } {
   if (!isOpen(record.state)) return { record, events: [] };
   const seen = { ...record, ready: plan.available, total: plan.total };
   if (record.state === "paused" || !plan.settled) {
     const policy = set.current.specification.rollout;
-    return advanceCanary(sameOr(record, seen), policy, plan.atLimit, times.nowMs);
+    // An agent that never says a word about its new replica must not keep a rollout from failing.
+    const isBegun = plan.started.some(({ revision }) => revision.revision === record.toRevision);
+    const working = isBegun ? workedOn(sameOr(record, seen), times.nowMs) : sameOr(record, seen);
+    return advanceCanary(working, policy, plan.atLimit, times.nowMs);
   }
   const { step: _step, stepSinceMs: _since, ...kept } = seen;
   const done: RolloutRecord = { ...kept, state: "done", endedAtMs: times.atMs };
@@ -76,7 +84,7 @@ export function concludeRollout(
   };
 }
 
-function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord; events: DeploymentEvent[] } {
+function begin(set: SetFacts, { atMs }: Times): { record?: RolloutRecord; events: DeploymentEvent[] } {
   const { rollout, current, good } = set;
   if (rollout ? rollout.toRevision === current.revision : good?.revision === current.revision) {
     return { ...(rollout ? { record: rollout } : {}), events: [] };
@@ -91,7 +99,6 @@ function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord;
     ready: 0,
     total: 0,
     startedAtMs: atMs,
-    progressAtMs: nowMs,
     readyBest: 0,
     ...(isGoodElsewhere ? { fallback: good.revision } : {}),
   };
@@ -106,9 +113,11 @@ function begin(set: SetFacts, { nowMs, atMs }: Times): { record?: RolloutRecord;
 }
 
 /**
- * Progress is one more available replica than ever before. The time does not count while no agent works on a
- * replica: waiting for an agent to join is no fault of the revision. Nor does it while it is paused: then nothing is
- * remembered, since the step in which it goes on may be the first after the one that held it.
+ * Progress is one more available replica than ever before, and that an agent is back which has a new one to start: the
+ * latter once for each, so that one which comes and goes, or that the revision itself takes down, keeps no rollout from
+ * its end. Time does not count while no agent works on a replica: waiting for one is no fault of the revision. Nor does
+ * it while it is paused: then nothing is remembered, since the step in which it goes on may be the first after the one
+ * that held it.
  */
 function observeProgress(
   record: RolloutRecord,
@@ -121,13 +130,41 @@ function observeProgress(
   const available = ofTarget.filter((holding) => isAvailable(holding, minReadyMs, nowMs)).length;
   const best = record.readyBest ?? 0;
   const readyBest = Math.max(best, available);
-  if (record.state === "paused") {
-    const { progressAtMs: _progress, ...held } = record;
-    return { ...held, readyBest };
+  const { progressAtMs, idleSinceMs: _since, idleMs: _idle, returned = [], ...rest } = record;
+  if (record.state === "paused") return { ...rest, readyBest };
+  const rising = ofTarget.filter((holding) => isRising(holding, set, nowMs));
+  const isHeld = record.stepSinceMs !== undefined && rising.length === 0;
+  if (progressAtMs === undefined || available > best || isHeld) {
+    const begun = { ...rest, progressAtMs: nowMs, readyBest };
+    return rising.length > 0 ? begun : { ...begun, idleSinceMs: nowMs };
   }
-  const isWorking = ofTarget.some((holding) => isRising(holding, set, nowMs));
-  if (available <= best && isWorking && record.progressAtMs !== undefined) return record;
-  return { ...record, progressAtMs: nowMs, readyBest };
+  const back = rising.map(({ agent }) => agent).filter(({ name, healthSinceMs }) =>
+    healthSinceMs !== undefined && healthSinceMs > progressAtMs && !returned.includes(name)
+  ).map(({ name }) => name);
+  if (back.length > 0) return { ...rest, progressAtMs: nowMs, readyBest, returned: [...returned, ...back] };
+  if (rising.length > 0) return workedOn(record, nowMs);
+  return record.idleSinceMs === undefined ? { ...record, idleSinceMs: nowMs } : record;
+}
+
+/** Some agent works on it from now on, if none did. */
+function workedOn(record: RolloutRecord, nowMs: number): RolloutRecord {
+  const { idleSinceMs, ...working } = record;
+  if (idleSinceMs === undefined) return record;
+  return { ...working, idleMs: (record.idleMs ?? 0) + nowMs - idleSinceMs };
+}
+
+/** Monotonic time at which a rollout has failed without progress; undefined while no time passes for it. */
+export function deadlineOf(record: RolloutRecord, deadlineMs: number): number | undefined {
+  const { state, progressAtMs, idleSinceMs, idleMs = 0 } = record;
+  const isRunning = state === "progressing" && progressAtMs !== undefined && idleSinceMs === undefined;
+  return isRunning ? progressAtMs + idleMs + deadlineMs : undefined;
+}
+
+/** Which agents that are away a rollout waits for, where it waits for nothing else. */
+export function awaitedAgents(record: RolloutRecord, kept: readonly Holding[]): AgentFacts[] {
+  if (record.state !== "progressing" || record.idleSinceMs === undefined) return [];
+  return kept.filter(({ agent, revision }) => revision === record.toRevision && agent.health !== "ready")
+    .map(({ agent }) => agent);
 }
 
 /** On its way, on an agent that is well. */

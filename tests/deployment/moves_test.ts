@@ -123,6 +123,24 @@ Deno.test("a canary's agent that comes back when another has its place serves on
   assert.ok(world.assigned.get(canary)!.some(({ revision }) => revision === 2), world.layout);
 });
 
+Deno.test("what a canary has beside its replica leaves no other agent without one", () => {
+  const world = worldOf("one", "two", "three");
+  const policy = { maxUnavailable: 0, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
+  world.deploy("images", 2, { rollout: policy });
+  world.settle();
+  const steps = [{ weight: 10, holdMs: 600_000 }];
+  world.deploy("images", 2, { rollout: { ...policy, strategy: "canary", steps } });
+  world.step();
+  const canary = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  for (const name of world.machines.keys()) if (name !== canary) world.lose(name);
+  for (const ms of [limits.lostGraceMs, 1000]) settleFor(world, ms);
+  assert.equal(world.layout, `${canary}: images@1 images@2`, "it is compared with something");
+  const other = [...world.machines.keys()].find((name) => name !== canary)!;
+  world.return(other, true);
+  for (const ms of [0, 0]) settleFor(world, ms);
+  assert.match(world.layout, new RegExp(`${other}: images@1(;|$)`));
+});
+
 Deno.test("after a restart without surge, what serves alone on its agent stays before what serves beside", () => {
   const world = new World();
   const rollout = { maxUnavailable: 1, maxSurge: 0, minReadyMs: 1000, deadlineMs: 60_000 };
@@ -303,4 +321,36 @@ Deno.test("an agent that comes back gets work again, gently, once it has been we
   world.settle();
   assert.match(world.layout, /^one: \w@1 \w@1; two: \w@1 \w@1$/);
   assert.equal(world.events.filter(({ kind }) => kind === "replica_moved").length, 2);
+});
+
+Deno.test("while a rollout is held, the old revision takes the places of what was lost, whatever the new one does", () => {
+  for (const maxSurge of [1, 0]) {
+    const world = worldOf("one", "two", "three", "four");
+    const rollout = { maxUnavailable: 1, maxSurge, minReadyMs: 0, deadlineMs: 60_000 };
+    world.deploy("images", 3, { rollout });
+    world.settle();
+    world.endless.add(`images/${world.deploy("images", 3, { rollout })}`);
+    world.step();
+    // A new one is on its way and never gets ready; then one of those that serve is lost, and another is on its way.
+    const old = [...world.assigned].filter(([, list]) => list.length === 1 && list[0].revision === 1).map((
+      [name],
+    ) => name);
+    world.lose(old[0]);
+    world.nowMs += limits.lostGraceMs;
+    world.step();
+    const ofRevision = (wanted: number) =>
+      [...world.assigned.values()].flat().filter(({ revision }) => revision === wanted).length;
+    assert.equal(ofRevision(2), 2, world.layout);
+    world.pause("images");
+    world.step();
+    assert.equal(ofRevision(1), maxSurge === 1 ? 3 : 2, world.layout);
+    const layout = world.layout;
+    for (const name of world.machines.keys()) world.load(name);
+    world.step();
+    assert.equal(world.layout, layout, "it stays so");
+    world.endless.clear();
+    for (const name of world.machines.keys()) world.load(name);
+    world.step();
+    assert.equal(world.layout.split("images").length - 1, 3, `as many as are wanted: ${world.layout}`);
+  }
 });

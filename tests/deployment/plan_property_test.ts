@@ -111,10 +111,7 @@ function run(world: World, given: Command): void {
       set.objection = set.current;
       break;
     case "forget":
-      // The manager starts anew: what it said is gone, what agents run is not.
-      world.assigned = new Map();
-      world.move = undefined;
-      world.placeAfterMs = world.nowMs + 5000;
+      world.forget();
       break;
     default:
       if (machine) disturb(world, machine, given.kind);
@@ -264,7 +261,8 @@ Deno.test("a replay of any prefix of a history, and of any step's facts, gives t
 
 /** What is stored of a rollout, as `store/deployments` keeps it and the controller reads it at its start. */
 function storedPart(rollout: RolloutRecord): RolloutRecord {
-  const { progressAtMs: _progress, readyBest: _best, stepSinceMs: _since, ...stored } = rollout;
+  const { progressAtMs: _progress, readyBest: _best, stepSinceMs: _since, ...kept } = rollout;
+  const { idleSinceMs: _idleSince, idleMs: _idle, returned: _returned, ...stored } = kept;
   return { ...stored, ready: 0, total: 0 };
 }
 

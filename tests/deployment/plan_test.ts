@@ -125,21 +125,6 @@ Deno.test("`stepDeployments()` restores old replicas when a later agent fails", 
   assert.equal(world.layout, "one: a@1; three: a@1; two: a@1");
 });
 
-Deno.test("`stepDeployments()` fails a rollout without progress at its deadline", () => {
-  const world = worldOf("one");
-  world.deploy("a", 1);
-  world.settle();
-  world.deploy("a", 1);
-  const started = world.step();
-  assert.equal(started.wakeAtMs, world.nowMs + 60_000);
-  world.nowMs = started.wakeAtMs! - 1;
-  assert.equal(world.step().rollouts.get("a")!.state, "progressing");
-  world.nowMs += 1;
-  const failed = world.step();
-  assert.equal(failed.rollouts.get("a")!.reason, "No progress for 60000 ms (one: loading)");
-  assert.equal(world.layout, "one: a@1");
-});
-
 Deno.test("`stepDeployments()` leaves a failed first revision alone until something new is deployed", () => {
   const world = worldOf("one", "two");
   world.broken.add(`a/${world.deploy("a", 2)}`);
@@ -215,40 +200,6 @@ Deno.test("`stepDeployments()` takes a returning agent's replica back as it is, 
     assert.equal(world.layout, "one: a@1");
     assert.equal(world.machines.get("one")!.running.get("a/1"), loaded, "never unloaded");
   }
-});
-
-Deno.test("`stepDeployments()` takes nothing that serves away for what is back and gets no requests yet", () => {
-  for (const isRollout of [false, true]) {
-    const world = worldOf("one", "two");
-    world.deploy("a", 1);
-    world.settle();
-    world.lose("one");
-    world.nowMs += limits.lostGraceMs;
-    world.settle();
-    if (isRollout) world.deploy("a", 1);
-    world.return("one");
-    const one = world.machines.get("one")!;
-    one.reports = one.reports.map((report) => ({ ...report, unshown: true }));
-    const { assignments } = world.step();
-    assert.ok(assignments.get("two")!.some(({ revision }) => revision === 1), "what serves goes on");
-    assert.ok(assignments.get("one")!.every(({ revision }) => revision !== 1));
-  }
-});
-
-Deno.test("`stepDeployments()` makes no room by what serves, nor counts on what gets no requests yet", () => {
-  const world = worldOf("one", "two");
-  const rollout = { maxSurge: 0, maxUnavailable: 1, minReadyMs: 0, deadlineMs: 60_000 };
-  world.deploy("a", 2, { rollout });
-  world.settle();
-  world.assigned = new Map();
-  for (const machine of world.machines.values()) {
-    machine.reports = machine.reports.map((report) => ({ ...report, unshown: true }));
-  }
-  world.deploy("a", 2, { rollout });
-  world.step();
-  assert.equal(world.layout, "one: a@1; two: a@1");
-  world.step();
-  assert.equal(world.layout, "one: a@2; two: a@1", "once they are shown");
 });
 
 Deno.test("`stepDeployments()` leaves a suspect agent what it has and gives it nothing new", () => {

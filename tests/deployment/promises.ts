@@ -86,7 +86,7 @@ function checkSet(
       // With nothing to be started elsewhere, what a drained agent runs just ends.
       agent.health === "ready" && !(isStuck && agent.draining) &&
       agent.reports.some((report) =>
-        report.replicaSet === set.name && report.state === "ready" &&
+        report.replicaSet === set.name && report.state === "ready" && !report.unshown &&
         before.get(agent.name)!.includes(report.revision) &&
         revisions.get(agent.name)!.includes(report.revision)
       )

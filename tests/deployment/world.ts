@@ -68,11 +68,15 @@ export class World {
   readonly sets = new Map<string, Deployed>();
   /** Revisions that fail to load, `set/revision`. */
   readonly broken = new Set<string>();
+  /** Revisions that load for ever. */
+  readonly endless = new Set<string>();
   readonly events: DeploymentEvent[] = [];
   assigned: Assignments = new Map();
   placeAfterMs: number | undefined;
   last: DeploymentStep | undefined;
   move: Move | undefined;
+  /** Given up after their grace: what they bring back gets no requests before they have been told of it anew. */
+  readonly #released = new Set<string>();
   /** Looks at each step before it is carried out. */
   onStep: (facts: DeploymentFacts, step: DeploymentStep) => void = checkStep;
 
@@ -105,7 +109,7 @@ export class World {
 
   lose(name: string): void {
     const machine = this.machines.get(name)!;
-    if (machine.health !== "lost") machine.lostSinceMs = this.nowMs;
+    if (machine.health !== "lost") machine.lostSinceMs = machine.healthSinceMs = this.nowMs;
     machine.health = "lost";
   }
 
@@ -113,9 +117,18 @@ export class World {
   return(name: string, fresh = false): void {
     const machine = this.machines.get(name)!;
     machine.health = "ready";
+    machine.healthSinceMs = this.nowMs;
     delete machine.lostSinceMs;
     if (fresh) machine.running.clear();
     this.#report(machine);
+  }
+
+  /** The manager starts anew: what it said is gone, what agents run is not, and whoever comes is believed. */
+  forget(): void {
+    this.assigned = new Map();
+    this.move = undefined;
+    this.#released.clear();
+    this.placeAfterMs = this.nowMs + 5000;
   }
 
   /** Whatever an agent is loading gets to its end. */
@@ -123,7 +136,7 @@ export class World {
     const machine = this.machines.get(name)!;
     for (const [key, replica] of machine.running) {
       if (replica.state === "stopping") machine.running.delete(key);
-      if (replica.state !== "loading") continue;
+      if (replica.state !== "loading" || this.endless.has(key)) continue;
       const failed = this.broken.has(key);
       machine.running.set(key, {
         ...replica,
@@ -174,6 +187,10 @@ export class World {
         set.good = record.fallback;
       }
       if (record) set.rollout = record;
+    }
+    for (const { name } of this.machines.values()) {
+      if (step.assignments.has(name)) this.#released.delete(name);
+      else if (this.assigned.has(name)) this.#released.add(name);
     }
     this.assigned = step.assignments;
     this.move = step.move;
@@ -238,6 +255,9 @@ export class World {
   }
 
   #report(machine: Machine): void {
-    machine.reports = [...machine.running.values()];
+    const isShown = !this.#released.has(machine.name);
+    machine.reports = [...machine.running.values()].map((report) =>
+      isShown ? report : { ...report, unshown: true }
+    );
   }
 }

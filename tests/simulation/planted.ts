@@ -212,8 +212,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "within surge",
     changes: [{
       file: replicas,
-      from: "if (total >= reachable + surge && ",
-      to: "if (total >= 2 * reachable + surge && ",
+      from: "if (total >= reachable + surge && !(",
+      to: "if (total >= 2 * reachable + surge && !(",
     }],
   },
   {
@@ -221,8 +221,17 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "rollouts end",
     changes: [{
       file: rollout,
-      from: "if (isWaiting && times.nowMs >= deadlineAtMs) {",
-      to: "if (isWaiting && times.nowMs >= Infinity) {",
+      from: "times.nowMs >= deadlineAtMs) {",
+      to: "times.nowMs >= Infinity) {",
+    }],
+  },
+  {
+    name: "that an agent is back is no progress of a rollout",
+    checker: "rollouts end",
+    changes: [{
+      file: rollout,
+      from: "healthSinceMs > progressAtMs &&",
+      to: "healthSinceMs > Infinity &&",
     }],
   },
   {

@@ -41,6 +41,8 @@ export function asleep(world: World): Checker {
   const sleeps = new Map<string, Sleep>();
   /** Agents with a set whose runners clients have harmed. */
   const harmed = new Set<string>();
+  /** By agent, what it was last told to run. It may fall asleep before it hears of it. */
+  const told = new Map<string, Set<string>>();
   const struck = ({ machine }: SimulatedAgent) => machine.struck + world.manager.machine.struck;
 
   function calmOf(agent: SimulatedAgent): Calm | null {
@@ -54,13 +56,14 @@ export function asleep(world: World): Checker {
     return { manager: manager.process!, struck: struck(agent) };
   }
 
-  function foldersOf({ agent, runners }: SimulatedAgent): Map<string, Set<string>> {
+  function foldersOf({ name: sleeper, agent, runners }: SimulatedAgent): Map<string, Set<string>> {
     const ready = agent?.hosting.reports().filter(({ state }) => state === "ready") ?? [];
     const folders = new Map<string, Set<string>>();
     for (const { specification, folder } of runners) {
       const { replicaSet, revision } = specification;
       if (!ready.some((one) => one.replicaSet === replicaSet && one.revision === revision)) continue;
       const key = keyOf(specification);
+      if (!told.get(sleeper)?.has(key)) continue;
       folders.set(key, (folders.get(key) ?? new Set()).add(folder));
     }
     return folders;
@@ -104,6 +107,7 @@ export function asleep(world: World): Checker {
     managerSentMessage({ name: agent }, message) {
       if (message.type !== "desired") return;
       const wanted = new Set(message.replicas.map(keyOf));
+      told.set(agent, wanted);
       const folders = sleeps.get(agent)?.folders;
       for (const key of folders?.keys() ?? []) if (!wanted.has(key)) folders!.delete(key);
     },

@@ -6,10 +6,14 @@ import { fitsPlacement } from "../../../lib/deployment/placement.ts";
 import type { Revision } from "../../../lib/protocol/revision.ts";
 import type { StoredSet } from "../../../lib/store/deployments.ts";
 import type { Checker } from "../observer.ts";
+import { moments } from "../plan.ts";
 import type { World } from "../world.ts";
 
 /** By then an agent has heard what it was told, over any line that is not broken. */
 const hearsMs = 1000;
+
+/** How long a new replica takes at most from being planned to being ready, when nothing is wrong. */
+const startsMs = 500;
 
 export function converges(world: World): Checker {
   const name = "converges";
@@ -32,12 +36,13 @@ export function converges(world: World): Checker {
   }
 
   /**
-   * How many of those that have no ready replica may still wait for the one that they were told to run: by its policy
-   * where a rollout is held as it is, one where a move without surge has just taken the old one away.
+   * How many of those that have no ready replica may still wait for the one that they were told to run, without surge:
+   * by its policy where a rollout is held as it is, one where a move has just taken the old one away.
    */
   function mayWait(set: StoredSet, target: Revision, free: readonly { name: string }[]): number {
     const { maxSurge, maxUnavailable } = target.specification.rollout;
-    const isMoving = maxSurge === 0 && (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
+    if (maxSurge > 0) return 0;
+    const isMoving = (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
     const most = set.rollout?.state === "paused"
       ? maxUnavailable
       : isMoving
@@ -50,10 +55,23 @@ export function converges(world: World): Checker {
     return Math.min(most, onTheWay.length);
   }
 
+  /** Its policy lets it replace so few at a time that it needs longer than it has had, and it is getting ahead. */
+  function isOnItsWay({ name, current }: StoredSet): boolean {
+    const rollout = world.manager.core.controller.rollout(name);
+    if (rollout?.progressAtMs === undefined) return false;
+    const { maxSurge, maxUnavailable, minReadyMs } = current.specification.rollout;
+    const { clock } = world.manager.process!;
+    const underWayMs = Math.min(clock.nowMs() - rollout.startedAtMs, world.timeline.nowMs - moments.healAt);
+    const roundMs = minReadyMs + startsMs;
+    const rounds = Math.ceil(rollout.total / (maxSurge > 0 ? maxSurge : maxUnavailable));
+    return underWayMs < rounds * roundMs && clock.monotonicMs() - rollout.progressAtMs < roundMs;
+  }
+
   function checkSet(set: StoredSet): void {
     const { core } = world.manager;
     const { rollout, current, good } = set;
     if (rollout?.state === "progressing") {
+      if (isOnItsWay(set)) return;
       // What a cordoned agent runs stays until somebody takes the cordon off.
       const isHeldUp = core.agents.list().some(({ cordoned, reports }) =>
         cordoned &&

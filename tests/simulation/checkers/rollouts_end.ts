@@ -2,7 +2,8 @@
  * A rollout that goes on gets ahead: while a replica of it is on its way on a healthy agent, one more is available, or it
  * has failed, within its `deadlineMs`; while none is, it says what it waits for, or goes on once a canary's stage or
  * the judge's wait is over. So it ends in done, paused or rolled back; `converges` says that it does at the end.
- * Nor does it fail by its deadline too early: one that was paused has all of it from when it goes on.
+ * Nor does it fail by its deadline too early: it has all of it from when it goes on after a pause, and from when an agent
+ * is back, for the first time since it began, that has a replica of it to start. Later returns of that agent are none.
  */
 import type { AgentRecord } from "../../../lib/cluster/agents.ts";
 import { fitsPlacement } from "../../../lib/deployment/placement.ts";
@@ -21,7 +22,12 @@ interface Watch {
   availableMax: number;
   /** On the manager's clock. */
   sinceMs: number;
+  /** Agents whose return has put it ahead. */
+  returned: ReadonlySet<string>;
 }
+
+/** Events of an agent that is well again. */
+const comebacks = new Set(["agent_joined", "agent_returned", "agent_ready"]);
 
 export function rolloutsEnd(world: World): Checker {
   const name = "rollouts end";
@@ -30,6 +36,9 @@ export function rolloutsEnd(world: World): Checker {
   const ready = new Map<string, Set<string>>();
   /** By set, when a rollout of it went on last. On the manager's clock. */
   const resumedAtMs = new Map<string, number>();
+  /** By agent, when it was well again, and by set, when its rollout began. On the manager's clock. */
+  const backAtMs = new Map<string, number[]>();
+  const begunAtMs = new Map<string, number>();
 
   function look(set: StoredSet, rollout: Readonly<RolloutRecord>, nowMs: number): void {
     const { controller, agents } = world.manager.core;
@@ -55,21 +64,41 @@ export function rolloutsEnd(world: World): Checker {
       agent.health !== "ready" && fitsPlacement(agent.labels, placement)
     );
     const isExcused = !isRising && (isAway || controller.pendingReason(set.name) !== undefined);
-    const isAhead = watch?.what !== what || available > watch.availableMax ||
-      holders.some(({ healthSinceMs }) => healthSinceMs > watch.sinceMs);
-    if (!watch || isAhead || isExcused) {
-      const best = watch?.what === what ? watch.availableMax : 0;
-      watches.set(set.name, { what, availableMax: Math.max(best, available), sinceMs: nowMs });
+    const before = watch?.what === what ? watch : undefined;
+    const isMore = before !== undefined && available > before.availableMax;
+    const back = holders.filter((agent) =>
+      before && !isAvailable(agent) && agent.healthSinceMs > before.sinceMs &&
+      !before.returned.has(agent.name)
+    ).map(({ name }) => name);
+    if (!before || isMore || isExcused || back.length > 0) {
+      const availableMax = Math.max(before?.availableMax ?? 0, available);
+      const returned = new Set(isMore ? [] : [...before?.returned ?? [], ...back]);
+      watches.set(set.name, { what, availableMax, sinceMs: nowMs, returned });
       return;
     }
     const holdMs = rollout.step === undefined ? 0 : steps[rollout.step]?.holdMs ?? 0;
     const allowedMs = (isRising ? deadlineMs : Math.max(limits.judgeWaitMs, holdMs)) + graceMs;
-    if (nowMs - watch.sinceMs <= allowedMs) return;
+    if (nowMs - before.sinceMs <= allowedMs) return;
     world.fail(
       name,
       `the rollout of ${set.name} to revision ${rollout.toRevision} has not got ahead for ` +
-        `${Math.round(nowMs - watch.sinceMs)} ms, ${isRising ? "with" : "without"} a replica on its way`,
+        `${Math.round(nowMs - before.sinceMs)} ms, ${isRising ? "with" : "without"} a replica on its way`,
     );
+  }
+
+  /** No deadline ends one before its time. As the plan adds it up: a difference may be a rounding error short of it. */
+  function checkEnd(set: string, message: string, nowMs: number): void {
+    const [, deadline, waiting] = /No progress for (\d+) ms \((.*)\)$/.exec(message) ?? [];
+    if (deadline === undefined) return;
+    const isEarly = (sinceMs: number | undefined) =>
+      sinceMs !== undefined && nowMs < sinceMs + Number(deadline);
+    const resumed = resumedAtMs.get(set);
+    if (isEarly(resumed)) world.fail(name, `${message}; it went on ${Math.round(nowMs - resumed!)} ms ago`);
+    for (const [, agent] of waiting.matchAll(/(?:^|, )(agent\d+): /g)) {
+      const back = backAtMs.get(agent)?.filter((atMs) => atMs >= (begunAtMs.get(set) ?? 0)) ?? [];
+      if (back.length !== 1 || !isEarly(back[0])) continue;
+      world.fail(name, `${message}; ${agent} was back ${Math.round(nowMs - back[0])} ms ago`);
+    }
   }
 
   return {
@@ -78,6 +107,8 @@ export function rolloutsEnd(world: World): Checker {
       watches.clear();
       ready.clear();
       resumedAtMs.clear();
+      backAtMs.clear();
+      begunAtMs.clear();
     },
     /** A rollout may be paused and go on again between two looks. */
     eventRecorded({ kind, subject, message }) {
@@ -86,11 +117,9 @@ export function rolloutsEnd(world: World): Checker {
         resumedAtMs.set(subject, nowMs);
         watches.delete(subject);
       }
-      const deadlineMs = Number(/No progress for (\d+) ms/.exec(message)?.[1] ?? 0);
-      const resumed = resumedAtMs.get(subject);
-      // As the plan adds it up: a difference may be a rounding error short of it.
-      if (kind !== "rollout_failed" || resumed === undefined || nowMs >= resumed + deadlineMs) return;
-      world.fail(name, `${message}; it went on ${Math.round(nowMs - resumed)} ms ago`);
+      if (kind === "rollout_started") begunAtMs.set(subject, nowMs);
+      if (comebacks.has(kind)) backAtMs.set(subject, [...backAtMs.get(subject) ?? [], nowMs]);
+      if (kind === "rollout_failed") checkEnd(subject, message, nowMs);
     },
     /** A replica that was ready for less than a second counts, too: its time begins anew when it is started again. */
     managerGotMessage({ name: agent }, message) {
