@@ -49,6 +49,8 @@ export function damped(world: World): Checker {
       if (kind === "agent_joined" || kind === "agent_returned") leaving.delete(subject);
       if (kind !== "agent_lost" || leaving.has(subject)) return;
       hear();
+      // Who is drained is sent away, so that what breaks there is no loss.
+      if (world.manager.core.agents.get(subject)?.draining) return;
       if (world.timeline.nowMs - silentMs < forgivenMs) return;
       lostMs.set(subject, [...lostMs.get(subject) ?? [], world.timeline.nowMs]);
     },

@@ -26,6 +26,8 @@ interface Asked {
   joined: boolean;
   /** On which it was asked before. While one of them is open, it can't be told whose turn it is. */
   before: readonly Connection[];
+  /** Answered, or given up, on its own connection. */
+  ended: boolean;
 }
 
 /** One connection's requests that wait for one endpoint. */
@@ -133,16 +135,20 @@ class Turns {
 
 export function fair(world: World): Checker {
   const name = "fair between clients";
-  /** Without an answer, by operation; and by connection and id. */
+  /** Without an answer, or waiting on an older connection still, by operation; and by connection and id. */
   const asked = new Map<number, Asked>();
   const ids = new Map<Connection, Map<number, Asked>>();
   const turns = new Turns();
 
+  function olderOf(one: Asked): Connection[] {
+    return one.before.filter((connection) => ids.has(connection));
+  }
+
   function serve(one: Asked): void {
-    const others = one.before.filter((connection) => ids.has(connection));
-    // What is run again has had its turn before, but takes another.
+    const others = olderOf(one);
+    // What is run again has had its turn before, but takes another. What has ended takes one of an older connection.
     const counts = one.waits && others.length === 0;
-    const waited = turns.take(one, counts, world.timeline.count);
+    const waited = one.ended ? [] : turns.take(one, counts, world.timeline.count);
     // It may be any of theirs, so none of them has waited since before it.
     for (const connection of others) turns.restart(connection, one.endpoint);
     for (const other of waited) {
@@ -156,7 +162,8 @@ export function fair(world: World): Checker {
   /** It is answered, or nobody waits for its answer any more. */
   function end(one: Asked): void {
     turns.leave(one);
-    if (asked.get(one.n) === one) asked.delete(one.n);
+    one.ended = true;
+    if (asked.get(one.n) === one && olderOf(one).length === 0) asked.delete(one.n);
   }
 
   return {
@@ -180,7 +187,7 @@ export function fair(world: World): Checker {
       if (before) turns.leave(before);
       const endpoint = endpointIn(bytes, at);
       const connections = before ? [...before.before, before.connection] : [];
-      const one = { n, connection, endpoint, waits: true, joined: false, before: connections };
+      const one = { n, connection, endpoint, waits: true, joined: false, before: connections, ended: false };
       asked.set(n, one);
       ids.get(connection)?.set(frameId(bytes, at), one);
       turns.arrive(one, world.timeline.count);

@@ -28,6 +28,8 @@ function createScene() {
     open,
     ask: (connection: Connection, n: number) => checker.managerGot!(connection, request(n), 0),
     serve: (n: number) => checker.managerSent!(agent, request(n), 0),
+    answer: (connection: Connection, n: number) =>
+      checker.managerSent!(connection, encodeFrame({ op: Op.reply, id: n }), 0),
   };
 }
 
@@ -54,4 +56,21 @@ Deno.test("`fair` takes the turn of a request that was sent on several connectio
   serve(1);
   serve(11);
   assert.deepEqual(found, []);
+});
+
+Deno.test("`fair` sees the turn that an older connection has with what a newer one has answered", () => {
+  const { found, open, ask, serve, answer } = createScene();
+  const [first, other] = [open(2, "client", "anna"), open(3, "client", "bert")];
+  for (const n of [1, 2]) ask(first, n);
+  for (const n of [10, 11, 12]) ask(other, n);
+  const second = open(4, "client", "anna");
+  ask(second, 1);
+  serve(1);
+  answer(second, 1);
+  serve(10);
+  serve(1);
+  serve(11);
+  assert.deepEqual(found, []);
+  serve(12);
+  assert.match(found[0], /^bert had more than 1 turns at resize\/quick while anna waited/);
 });

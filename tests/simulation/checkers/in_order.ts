@@ -4,23 +4,18 @@
  * and is sent again comes before what is asked for later, in the old order.
  */
 import { limits } from "../../../lib/limits.ts";
-import { frameId, frameLength, frameOp, Op } from "../../../lib/protocol/frame.ts";
+import { frameId, frameLength, frameOp, frameRequestLow, Op } from "../../../lib/protocol/frame.ts";
 import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
-
-interface Asked {
-  endpoint: string;
-  /** Sent to an agent before on this connection: what is run again goes to the front. */
-  hasRun: boolean;
-}
 
 /** What the manager has of one client's connection. */
 interface Asker {
   connection: Connection;
   /** Operations by the connection's ids, those without an answer. */
   ids: Map<number, number>;
-  asked: Map<number, Asked>;
+  /** The endpoints of those operations. */
+  asked: Map<number, string>;
   /** The last operation that was sent to an agent, by endpoint. */
   last: Map<string, number>;
 }
@@ -30,15 +25,16 @@ export function inOrder(world: World): Checker {
   const askers = new Map<Connection, Asker>();
   /** Who waits for an operation: two while the manager still believes in the connection before. */
   const waiting = new Map<number, Set<Asker>>();
+  /** Requests that were sent to an agent, by the manager's numbers: what is run again goes to the front. */
+  const sent = new Set<number>();
 
-  function serve(n: number): void {
+  function serve(n: number, number: number): void {
+    if (sent.has(number)) return;
+    sent.add(number);
     const [asker, other] = waiting.get(n) ?? [];
     // Of two it can't be told whose it is.
     if (!asker || other) return;
-    const asked = asker.asked.get(n)!;
-    if (asked.hasRun) return;
-    asked.hasRun = true;
-    const { endpoint } = asked;
+    const endpoint = asker.asked.get(n)!;
     const before = asker.last.get(endpoint) ?? -1;
     if (n < before) {
       const { name: client, id } = asker.connection;
@@ -71,6 +67,7 @@ export function inOrder(world: World): Checker {
     managerEnded() {
       askers.clear();
       waiting.clear();
+      sent.clear();
     },
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request) return;
@@ -79,7 +76,7 @@ export function inOrder(world: World): Checker {
       if (!asker || frameLength(bytes, at) > limits.chunkBytesMax) return;
       const n = operationIn(bytes, at);
       asker.ids.set(frameId(bytes, at), n);
-      asker.asked.set(n, { endpoint: endpointIn(bytes, at), hasRun: false });
+      asker.asked.set(n, endpointIn(bytes, at));
       const others = waiting.get(n);
       if (others) others.add(asker);
       else waiting.set(n, new Set([asker]));
@@ -87,7 +84,7 @@ export function inOrder(world: World): Checker {
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
       if (connection.kind === "agent") {
-        if (op === Op.request) serve(operationIn(bytes, at));
+        if (op === Op.request) serve(operationIn(bytes, at), frameRequestLow(bytes, at));
         return;
       }
       if (op !== Op.reply && op !== Op.error) return;
