@@ -25,7 +25,7 @@ export const limits = {
   /** Large frames of one connection that are under way at once; the receiver keeps a buffer for each. */
   transfersAtOnce: 4,
   /** Bytes of chunks on their way on a connection; more go out as the receiver says that it has taken some. */
-  chunkWindowBytes: 128 * KiB,
+  chunkWindowBytes: 256 * KiB,
   /** Bytes waiting for a slow reader before it is read from no more, and before it gets no more requests. */
   sendBufferBytesHigh: 4 * MiB,
   /** Below this it is as before. */
