@@ -51,8 +51,6 @@ class MirrorChannel implements Channel {
     queueMicrotask(() => this.#handlers?.onControl(welcome));
   }
 
-  freeWhenWritten(): void {}
-
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     if (this.#length === 0) queueMicrotask(() => this.#answer());
     if (this.#length + end - at > this.#batch.length) {
@@ -63,6 +61,8 @@ class MirrorChannel implements Channel {
     this.#batch.set(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end), this.#length);
     this.#length += end - at;
   }
+
+  freeWhenWritten(): void {}
 
   #answer(): void {
     const bytes = this.#batch.slice(0, this.#length);

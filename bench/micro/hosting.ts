@@ -77,8 +77,6 @@ class Driver implements Channel {
     return this.#quiet.promise;
   }
 
-  freeWhenWritten(): void {}
-
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     for (let frame = at; frame < end;) {
       const op = frameOp(bytes, frame);
@@ -88,6 +86,8 @@ class Driver implements Channel {
       frame += (bytes[frame] << 24 | bytes[frame + 1] << 16 | bytes[frame + 2] << 8 | bytes[frame + 3]) >>> 0;
     }
   }
+
+  freeWhenWritten(): void {}
 
   #refill(): void {
     const count = this.#owed;

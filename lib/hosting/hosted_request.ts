@@ -3,7 +3,6 @@
  * the runner by a number in its own sequence. It leaves the table with its one outcome.
  */
 import type { ErrorCode, ErrorDetails } from "../errors.ts";
-import { limits } from "../limits.ts";
 import type { CancelReason } from "../protocol/frame.ts";
 import { frameA, frameB, frameFlags, frameId, setFrameB } from "../protocol/frame.ts";
 import type { FrameSink } from "./host.ts";
@@ -76,9 +75,7 @@ export class HostedRequest {
 
   /** Its reply has come from the runner that has it: nobody needs the frame any more. */
   free(): void {
-    if (this.frameBytes > limits.chunkBytesMax) {
-      this.slot!.runner.freeWhenWritten?.(this.bytes, this.at, this.end);
-    }
+    this.slot!.runner.freeWhenWritten?.(this.bytes, this.at, this.end);
   }
 
   /** While it waits: "maybe" after a runner was lost under it. */

@@ -236,7 +236,7 @@ export class ReplicaRequests {
     else this.#done(request);
     sink.sendFrames(bytes, at, end);
     if (op !== Op.part) this.#observe(request, frameA(bytes, at), op === Op.error);
-    if (end - at > limits.chunkBytesMax) sink.freeWhenWritten?.(bytes, at, end);
+    sink.freeWhenWritten?.(bytes, at, end);
     // A runner that replies has read all of the request.
     if (op === Op.reply) request.free();
     if (sink.bufferedBytes > limits.sendBufferBytesHigh) slot.pause();

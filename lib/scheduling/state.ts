@@ -117,14 +117,15 @@ export class Pending extends WheelEntry {
     setFrameRequestId(bytes, at, epoch, this.number);
     const { sink } = this.requester;
     sink.sendFrames(bytes, at, end);
-    if (end - at > limits.chunkBytesMax) sink.freeWhenWritten?.(bytes, at, end);
+    sink.freeWhenWritten?.(bytes, at, end);
   }
 
-  /** Its reply has come, so it has been read whole and won't be run again. Called last of all. */
+  /**
+   * Its reply has come: nobody needs the frame any more. Unless an agent was lost before, whose connection may still be
+   * writing it. Called last of all.
+   */
   freeRequest(): void {
-    if (this.end - this.at > limits.chunkBytesMax) {
-      this.link!.sink.freeWhenWritten?.(this.bytes, this.at, this.end);
-    }
+    if (this.attempt === 1) this.link!.sink.freeWhenWritten?.(this.bytes, this.at, this.end);
   }
 
   /**
