@@ -3,7 +3,7 @@ import type { Sqwish } from "../../client.ts";
 import { deployed, setOf } from "../../tests/support/deploying.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 
-export interface ColdStart {
+interface ColdStart {
   /** From the request to its reply, at the client, ms. */
   waitedMs: number;
   /** Until the replica was ready, as the manager tells it, ms. */
