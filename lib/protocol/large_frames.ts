@@ -45,12 +45,14 @@ export function isFreeable(bytes: Uint8Array, at: number, end: number): boolean 
 /** Gives the memory of the frame `bytes[at, end)` back if it is freeable. Nothing may need it any more. */
 export function freeFrame(bytes: Uint8Array, at: number, end: number): void {
   if (!isFreeable(bytes, at, end)) return;
+  const buffer = bytes.buffer as ArrayBuffer;
+  const isKept = keptBytes + buffer.byteLength <= keptBytesMax;
   // Moves it out of the reach of all that refers to it now.
-  const buffer = (bytes.buffer as ArrayBuffer).transfer();
-  if (keptBytes + buffer.byteLength > keptBytesMax) return;
+  const moved = buffer.transfer(isKept ? buffer.byteLength : 0);
+  if (!isKept) return;
   watchCollections();
-  kept.push(buffer);
-  keptBytes += buffer.byteLength;
+  kept.push(moved);
+  keptBytes += moved.byteLength;
 }
 
 /** What was given back last is the warmest. */

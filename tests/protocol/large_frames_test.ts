@@ -60,3 +60,13 @@ Deno.test("a frame in used memory says nothing of what was there", () => {
     ),
   );
 });
+
+Deno.test("only so much is kept", () => {
+  const frames = Array.from({ length: 8 }, () => newFrame(limits.bodyBytesMax).fill(9));
+  frames.forEach(free);
+  assert.ok(frames.every(({ length }) => length === 0));
+  const again = frames.map(() => newFrame(limits.bodyBytesMax));
+  const count = again.filter(([first]) => first === 9).length;
+  assert.ok(count > 0 && count <= limits.transfersAtOnce, `${count} are kept`);
+  again.forEach(free);
+});
