@@ -37,6 +37,7 @@ function answerInPlace(bytes: Uint8Array): void {
 class MirrorChannel implements Channel {
   readonly remoteAddress = "memory";
   readonly bufferedBytes = 0;
+  readonly jammed = false;
   readonly receivedBytes = 0;
   readonly closed = false;
   #handlers: ChannelHandlers | null = null;

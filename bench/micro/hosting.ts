@@ -32,6 +32,7 @@ const clock = createSystemClock();
 class Driver implements Channel {
   readonly remoteAddress = "driver";
   readonly bufferedBytes = 0;
+  readonly jammed = false;
   receivedBytes = 0;
   closed = false;
   done = 0;

@@ -95,7 +95,7 @@ export function openAgentSession(
         else receiveFrame(options, channel, name, requester, message, at, end);
       });
     },
-    onDrain: () => dispatcher.drained(channel),
+    onDrain: () => dispatcher.drained(),
     onClose: (close) => gone(options, channel, name, requester, close),
   };
 }

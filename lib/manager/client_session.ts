@@ -100,7 +100,7 @@ export function openClientSession(
       const nowMs = dispatcher.nowMs();
       forEachFrame(message, (at, end) => receiveFrame(message, at, end, nowMs));
     },
-    onDrain: () => dispatcher.drained(channel),
+    onDrain: () => dispatcher.drained(),
     onClose() {
       options.counted(-1);
       dispatcher.requesterGone(requester);

@@ -31,6 +31,8 @@ export interface Channel {
   readonly remoteAddress: string;
   /** Bytes accepted by `send…` that have not left this process. */
   readonly bufferedBytes: number;
+  /** `bufferedBytes` was over the high mark, and `onDrain` has not followed yet. */
+  readonly jammed: boolean;
   /** Bytes that have come in; grows while a large message is still on its way, so a slow link is told from a dead one. */
   readonly receivedBytes: number;
   readonly closed: boolean;

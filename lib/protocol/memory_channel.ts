@@ -4,6 +4,7 @@
  */
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
 import { asSqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { Inbox } from "./inbox.ts";
 import { freeFrame } from "./large_frames.ts";
 import { CloseCode } from "./rfc6455.ts";
@@ -38,6 +39,10 @@ class MemoryChannel implements Channel {
       bytes += item.kind === "frames" ? item.bytes.length : item.text.length;
     }
     return bytes;
+  }
+
+  get jammed(): boolean {
+    return this.bufferedBytes > limits.sendBufferBytesHigh;
   }
 
   get inbox(): readonly Item[] {

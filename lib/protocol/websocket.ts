@@ -85,7 +85,7 @@ export class WebSocketChannel implements Channel, MessageSink {
   #writingBytes = 0;
   #receivedBytes = 0;
   #flushScheduled = false;
-  #overHigh = false;
+  #jammed = false;
   /** Nothing is read because the peer reads nothing. */
   #shedding = false;
   #pausedByOwner = false;
@@ -116,6 +116,10 @@ export class WebSocketChannel implements Channel, MessageSink {
 
   get bufferedBytes(): number {
     return this.#urgentBytes + this.#outbox.bytes + this.#writingBytes;
+  }
+
+  get jammed(): boolean {
+    return this.#jammed;
   }
 
   get receivedBytes(): number {
@@ -187,7 +191,7 @@ export class WebSocketChannel implements Channel, MessageSink {
       const reason = `the peer does not read: ${buffered} bytes are waiting for it`;
       return this.#end(CloseCode.policyViolation, reason);
     }
-    this.#overHigh = true;
+    this.#jammed = true;
     if (!this.#sheds || this.#shedding || this.#smallBytes <= limits.sendBufferBytesHigh) return;
     this.#shedding = true;
     this.#stream.pause();
@@ -224,7 +228,7 @@ export class WebSocketChannel implements Channel, MessageSink {
         return;
       }
       this.#writingBytes = 0;
-      if (this.#overHigh) this.#drain();
+      if (this.#jammed) this.#drain();
     }
   }
 
@@ -234,7 +238,7 @@ export class WebSocketChannel implements Channel, MessageSink {
       this.#resumeWhenFree();
     }
     if (this.bufferedBytes >= limits.sendBufferBytesLow) return;
-    this.#overHigh = false;
+    this.#jammed = false;
     if (!this.closed) this.#handlers?.onDrain?.();
   }
 

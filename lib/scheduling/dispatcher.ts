@@ -35,14 +35,7 @@ import { chooseFor, Fleet, type Target } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
 import * as outcomes from "./outcomes.ts";
 import { type DispatcherSnapshot, snapshotOf } from "./snapshot.ts";
-import {
-  type FrameSink,
-  isCongested,
-  Pending,
-  type Replica,
-  type Requester,
-  type SetState,
-} from "./state.ts";
+import { type FrameSink, Pending, type Replica, type Requester, type SetState } from "./state.ts";
 
 export type { DispatcherOptions, DispatcherSnapshot, FrameSink, Requester };
 
@@ -102,7 +95,7 @@ export class Dispatcher {
     const deadlineMs = deadlineAt(frameA(bytes, at), timeoutMs, nowMs);
     // Those that wait for the same endpoint go first; those that wait for another could not use a slot free for it.
     const mayRun = target && (set.queue.size === 0 || set.queue.waiting(endpoint) === 0) &&
-      !isCongested(requester.sink);
+      !requester.sink.jammed;
     const replica = mayRun ? chooseFor(target, nowMs, this.#random) : null;
     const full = refuseShare(inFlight.size) ??
       (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs, nowMs));
@@ -150,8 +143,7 @@ export class Dispatcher {
   }
 
   /** A client or an agent that had too much to read has room again. */
-  drained(sink: FrameSink): void {
-    for (const link of this.#fleet.links.values()) if (link.sink === sink) link.congested = false;
+  drained(): void {
     this.#pumpAll();
   }
 
@@ -273,7 +265,6 @@ export class Dispatcher {
     link.running.add(runId, pending);
     pending.address(nowMs);
     link.sink.sendFrames(pending.bytes, pending.at, pending.end);
-    if (isCongested(link.sink)) link.congested = true;
   }
 
   #onReply(pending: Pending, bytes: Uint8Array, at: number, end: number, nowMs: number): void {

@@ -18,14 +18,8 @@ export interface FrameSink {
   sendFrames(bytes: Uint8Array, at?: number, end?: number): void;
   /** Nobody but the sink needs the frame `bytes[at, end)` any more, which was sent: a large one's memory may be given back. */
   freeWhenWritten?(bytes: Uint8Array, at: number, end: number): void;
-  /** What waits to be written there. */
-  readonly bufferedBytes?: number;
-}
-
-/** So much waits for it that it gets no more requests, nor has more of its own run, until it has read. */
-export function isCongested(sink: FrameSink): boolean {
-  const { bufferedBytes } = sink;
-  return bufferedBytes !== undefined && bufferedBytes > limits.sendBufferBytesHigh;
+  /** So much waits for it that it gets no more requests, nor has more of its own run; until `Dispatcher.drained()`. */
+  readonly jammed?: boolean;
 }
 
 /**
@@ -165,8 +159,6 @@ export class Pending extends WheelEntry {
 /** A connected agent and what runs there, by the id the agent knows it by. */
 export class AgentLink {
   readonly running = new IdTable<Pending>();
-  /** It has too much to read already. */
-  congested = false;
   #runId = 0;
 
   constructor(readonly name: string, readonly sink: FrameSink) {}
@@ -203,7 +195,7 @@ export class Replica implements Candidate {
   }
 
   get available(): boolean {
-    return this.routed && this.link !== null && !this.held && !this.link.congested;
+    return this.routed && this.link !== null && !this.held && !this.link.sink.jammed;
   }
 
   /** Takes a slot; how many are taken then. */
@@ -221,7 +213,7 @@ export class Replica implements Candidate {
 export class SetState {
   readonly queue = new FairQueue<Pending>(
     (pending) => pending.end - pending.at,
-    (pending) => isCongested(pending.requester.sink),
+    (pending) => pending.requester.sink.jammed === true,
   );
   /** When an endpoint that now has no ready replica last had one, monotonic ms. */
   readonly lastReadyMs = new Map<string, number>();

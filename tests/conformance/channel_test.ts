@@ -132,6 +132,20 @@ for (const [name, openPairs] of Object.entries(implementations)) {
       assert.equal(left.bufferedBytes + right.bufferedBytes, 0);
     }));
 
+  Deno.test(`${name} channel: it is jammed from over the high mark until it is told that there is room again`, () =>
+    withPair(async (left, right) => {
+      new Recorder(right);
+      const jammedAt: boolean[] = [];
+      left.start({ onControl() {}, onFrames() {}, onClose() {}, onDrain: () => jammedAt.push(left.jammed) });
+      assert.equal(left.jammed, false);
+      left.sendFrames(frame(1, limits.sendBufferBytesHigh));
+      left.sendFrames(frame(2, limits.sendBufferBytesHigh / 2));
+      assert.equal(left.jammed, true);
+      await eventually("it has been read", () => left.bufferedBytes === 0);
+      assert.equal(left.jammed, false);
+      assert.ok(jammedAt.every((jammed) => !jammed));
+    }));
+
   Deno.test(`${name} channel: frames of one id stay in order, large and small`, () =>
     withPair(async (left, right) => {
       new Recorder(left);

@@ -22,6 +22,7 @@ import { ManualClock } from "../support/manual_clock.ts";
 export class RecordingSink {
   frames: Frame[] = [];
   readonly bufferedBytes: number = 0;
+  readonly jammed: boolean = false;
 
   sendFrames(bytes: Uint8Array, at = 0, end = bytes.length): void {
     const copy = bytes.slice(at, end);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { Split } from "../../lib/scheduling/split.ts";
-import type { AgentLink } from "../../lib/scheduling/state.ts";
-import { Replica } from "../../lib/scheduling/state.ts";
+import { AgentLink, Replica } from "../../lib/scheduling/state.ts";
+import { RecordingSink } from "./rig.ts";
 
 const random = { next: () => 0.3 };
 
 function replicaOf(revision: number): Replica {
   const replica = new Replica(`agent-${revision}`, "images", revision);
   replica.routed = true;
-  replica.link = { congested: false } as AgentLink;
+  replica.link = new AgentLink("pi-1", new RecordingSink());
   replica.capacity.configure(4, false);
   return replica;
 }

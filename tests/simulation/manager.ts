@@ -121,7 +121,7 @@ export class SimulatedManager {
       kind: role === "agent" ? "agent" : "client",
       name,
       openedMs: this.#world.timeline.nowMs,
-      bufferedBytes: () => channel.bufferedBytes,
+      isJammed: () => channel.jammed,
     };
     const channel: SimulatedChannel = new SimulatedChannel(end, "server", this.#ear(connection));
     const principal: Principal = { name: user, role: connection.kind, endpoints: ["*"] };

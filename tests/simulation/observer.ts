@@ -30,8 +30,8 @@ export interface Connection {
   readonly kind: "agent" | "client";
   readonly name: string;
   readonly openedMs: number;
-  /** What waits to be written to it. */
-  bufferedBytes(): number;
+  /** It does not read what it gets. */
+  isJammed(): boolean;
 }
 
 export interface RecordedEvent {

@@ -2,7 +2,6 @@
  * No slot stays free while something waits that could use it: what waits is taken up as soon as there is room, and who
  * does not read what it gets keeps nobody else waiting.
  */
-import { limits } from "../../../lib/limits.ts";
 import { frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
 import { endpointIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
@@ -19,7 +18,7 @@ export function busy(world: World): Checker {
   function heldOf(set: string): number {
     let held = 0;
     for (const [connection, own] of asked) {
-      if (own.size === 0 || connection.bufferedBytes() <= limits.sendBufferBytesHigh) continue;
+      if (own.size === 0 || !connection.isJammed()) continue;
       for (const other of own.values()) if (other === set) held++;
     }
     return held;

@@ -31,7 +31,7 @@ function createScene() {
     kind: "agent",
     name: "attic",
     openedMs: 0,
-    bufferedBytes: () => 0,
+    isJammed: () => false,
   };
   const request = encodeFrame({ op: Op.request, id: 1, name: "resize/quick", b: 0 });
   return {

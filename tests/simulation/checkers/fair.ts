@@ -2,7 +2,6 @@
  * Fair between clients: while one waits for an endpoint, no other is given more than one turn before it, however much
  * it asks for. Only what is sent to an agent is a turn: whose request is refused in the queue still has its own to come.
  */
-import { limits } from "../../../lib/limits.ts";
 import { frameId, frameOp, Op } from "../../../lib/protocol/frame.ts";
 import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
@@ -114,7 +113,7 @@ class Turns {
       if (other === connection) continue;
       if (since >= last[0]) break;
       // Who does not read what it gets is passed over.
-      if (other.bufferedBytes() > limits.sendBufferBytesHigh) this.restart(other, endpoint);
+      if (other.isJammed()) this.restart(other, endpoint);
       else waited.push(other);
     }
     return waited;
