@@ -47,8 +47,7 @@ export function advanceCanary(
     `Revision ${record.toRevision} of ${record.replicaSet} held ${stage.weight} % of the requests ` +
     `for ${stage.holdMs} ms and goes on to ${weight} %`;
   // The deadline counts anew for what the next stage starts.
-  const { progressAtMs: _progress, idleSinceMs: _idleSince, idleMs: _idle, returned: _returned, ...anew } =
-    rest;
+  const { progress: _progress, ...anew } = rest;
   return {
     record: { ...anew, step },
     events: [{ level: "info", kind: "canary_advanced", subject: record.replicaSet, message }],

@@ -34,16 +34,22 @@ export interface AgentFacts {
   healthSinceMs?: number;
 }
 
-/** A rollout with what a step must remember of it. Only the fields of `RolloutView` need storing. */
-export interface RolloutRecord extends Omit<RolloutView, "weight"> {
-  /** Monotonic time of the last progress; missing while it is paused. */
-  progressAtMs?: number;
-  /** Monotonic time since which no agent works on it; missing while one does. */
+/** What a rollout's deadline is counted by; times are monotonic. */
+export interface Progress {
+  /** When there was last some. */
+  atMs: number;
+  /** Since when no agent works on it; missing while one does. */
   idleSinceMs?: number;
   /** For how long none did between that progress and the last time that one began to. */
-  idleMs?: number;
+  idleMs: number;
   /** Agents whose return was progress since there was last a new replica: each one's is, once. */
-  returned?: string[];
+  returned: readonly string[];
+}
+
+/** A rollout with what a step must remember of it. Only the fields of `RolloutView` need storing. */
+export interface RolloutRecord extends Omit<RolloutView, "weight"> {
+  /** Missing while it is paused. */
+  progress?: Progress;
   /** The most new replicas that were available at once. */
   readyBest?: number;
   /** Monotonic time at which the canary's stage had all its replicas available. */

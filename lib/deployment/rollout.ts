@@ -130,39 +130,42 @@ function observeProgress(
   const available = ofTarget.filter((holding) => isAvailable(holding, minReadyMs, nowMs)).length;
   const best = record.readyBest ?? 0;
   const readyBest = Math.max(best, available);
-  const { progressAtMs, idleSinceMs: _since, idleMs: _idle, returned = [], ...rest } = record;
+  const { progress, ...rest } = record;
   if (record.state === "paused") return { ...rest, readyBest };
   const rising = ofTarget.filter((holding) => isRising(holding, set, nowMs));
+  const idle = rising.length > 0 ? {} : { idleSinceMs: nowMs };
   const isHeld = record.stepSinceMs !== undefined && rising.length === 0;
-  if (progressAtMs === undefined || available > best || isHeld) {
-    const begun = { ...rest, progressAtMs: nowMs, readyBest };
-    return rising.length > 0 ? begun : { ...begun, idleSinceMs: nowMs };
+  if (!progress || available > best || isHeld) {
+    return { ...rest, readyBest, progress: { atMs: nowMs, ...idle, idleMs: 0, returned: [] } };
   }
+  const { atMs, returned } = progress;
   const back = rising.map(({ agent }) => agent).filter(({ name, healthSinceMs }) =>
-    healthSinceMs !== undefined && healthSinceMs > progressAtMs && !returned.includes(name)
+    healthSinceMs !== undefined && healthSinceMs > atMs && !returned.includes(name)
   ).map(({ name }) => name);
-  if (back.length > 0) return { ...rest, progressAtMs: nowMs, readyBest, returned: [...returned, ...back] };
+  if (back.length > 0) {
+    return { ...rest, readyBest, progress: { atMs: nowMs, idleMs: 0, returned: [...returned, ...back] } };
+  }
   if (rising.length > 0) return workedOn(record, nowMs);
-  return record.idleSinceMs === undefined ? { ...record, idleSinceMs: nowMs } : record;
+  return progress.idleSinceMs === undefined ? { ...record, progress: { ...progress, ...idle } } : record;
 }
 
 /** Some agent works on it from now on, if none did. */
 function workedOn(record: RolloutRecord, nowMs: number): RolloutRecord {
-  const { idleSinceMs, ...working } = record;
-  if (idleSinceMs === undefined) return record;
-  return { ...working, idleMs: (record.idleMs ?? 0) + nowMs - idleSinceMs };
+  if (record.progress?.idleSinceMs === undefined) return record;
+  const { idleSinceMs, idleMs, ...progress } = record.progress;
+  return { ...record, progress: { ...progress, idleMs: idleMs + nowMs - idleSinceMs } };
 }
 
 /** Monotonic time at which a rollout has failed without progress; undefined while no time passes for it. */
 export function deadlineOf(record: RolloutRecord, deadlineMs: number): number | undefined {
-  const { state, progressAtMs, idleSinceMs, idleMs = 0 } = record;
-  const isRunning = state === "progressing" && progressAtMs !== undefined && idleSinceMs === undefined;
-  return isRunning ? progressAtMs + idleMs + deadlineMs : undefined;
+  const { state, progress } = record;
+  if (state !== "progressing" || !progress || progress.idleSinceMs !== undefined) return undefined;
+  return progress.atMs + progress.idleMs + deadlineMs;
 }
 
 /** Which agents that are away a rollout waits for, where it waits for nothing else. */
 export function awaitedAgents(record: RolloutRecord, kept: readonly Holding[]): AgentFacts[] {
-  if (record.state !== "progressing" || record.idleSinceMs === undefined) return [];
+  if (record.state !== "progressing" || record.progress?.idleSinceMs === undefined) return [];
   return kept.filter(({ agent, revision }) => revision === record.toRevision && agent.health !== "ready")
     .map(({ agent }) => agent);
 }

@@ -261,8 +261,7 @@ Deno.test("a replay of any prefix of a history, and of any step's facts, gives t
 
 /** What is stored of a rollout, as `store/deployments` keeps it and the controller reads it at its start. */
 function storedPart(rollout: RolloutRecord): RolloutRecord {
-  const { progressAtMs: _progress, readyBest: _best, stepSinceMs: _since, ...kept } = rollout;
-  const { idleSinceMs: _idleSince, idleMs: _idle, returned: _returned, ...stored } = kept;
+  const { progress: _progress, readyBest: _best, stepSinceMs: _since, ...stored } = rollout;
   return { ...stored, ready: 0, total: 0 };
 }
 

@@ -230,7 +230,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     checker: "rollouts end",
     changes: [{
       file: rollout,
-      from: "healthSinceMs > progressAtMs &&",
+      from: "healthSinceMs > atMs &&",
       to: "healthSinceMs > Infinity &&",
     }],
   },

@@ -58,13 +58,13 @@ export function converges(world: World): Checker {
   /** Its policy lets it replace so few at a time that it needs longer than it has had, and it is getting ahead. */
   function isOnItsWay({ name, current }: StoredSet): boolean {
     const rollout = world.manager.core.controller.rollout(name);
-    if (rollout?.progressAtMs === undefined) return false;
+    if (!rollout?.progress) return false;
     const { maxSurge, maxUnavailable, minReadyMs } = current.specification.rollout;
     const { clock } = world.manager.process!;
     const underWayMs = Math.min(clock.nowMs() - rollout.startedAtMs, world.timeline.nowMs - moments.healAt);
     const roundMs = minReadyMs + startsMs;
     const rounds = Math.ceil(rollout.total / (maxSurge > 0 ? maxSurge : maxUnavailable));
-    return underWayMs < rounds * roundMs && clock.monotonicMs() - rollout.progressAtMs < roundMs;
+    return underWayMs < rounds * roundMs && clock.monotonicMs() - rollout.progress.atMs < roundMs;
   }
 
   function checkSet(set: StoredSet): void {
