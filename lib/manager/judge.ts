@@ -41,9 +41,9 @@ interface Watched {
   isDecided: boolean;
   /** Somebody was told that it is undecided, and waits for word that it is not any more. */
   isAwaited: boolean;
-  isOver: boolean;
   /** Of each endpoint the comparison that says most; the one that was objected to is left as it was. */
   compared: Map<string, ComparisonView>;
+  /** The endpoint that was found bad: nothing is judged any more. */
   objectedTo?: string;
   /** What is stored of it, as text. */
   stored: string;
@@ -106,7 +106,7 @@ export class Judge {
       if (!rollout || !isWatched(set, rollout, clock.nowMs())) continue;
       const watch = this.#watchOf(rollout);
       current.add(watch);
-      if (!watch.isOver) this.#judge(set, rollout, watch);
+      if (watch.objectedTo === undefined) this.#judge(set, rollout, watch);
       if (!isOpen(rollout.state) && !watch.isEndStored) watch.isEndStored = this.#store(watch);
       if (watch.isAwaited && !this.isUndecided(set, rollout)) {
         watch.isAwaited = false;
@@ -143,7 +143,6 @@ export class Judge {
       looks: new Map(),
       isDecided: false,
       isAwaited: false,
-      isOver: false,
       compared: new Map(stored.map((each) => [each.endpoint, each])),
       stored: JSON.stringify(stored),
       isEndStored: false,
@@ -225,7 +224,6 @@ export class Judge {
       const isBad = judged.objection !== undefined;
       watch.compared.set(endpoint, isBad ? comparison : weightier(watch.compared.get(endpoint), comparison));
       if (judged.objection === undefined) continue;
-      watch.isOver = true;
       watch.objectedTo = endpoint;
       return object(set.name, rollout.toRevision, judged.objection);
     }
