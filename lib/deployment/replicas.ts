@@ -103,8 +103,9 @@ function keepWithinBounds(situation: Situation): void {
     return taken;
   };
   // What a canary has beside an available one serves where nothing is missing.
-  const elsewhere = mayStay.filter(({ agent }) => !replaced.has(agent.name));
-  const lacking = () => missing - others.filter((holding) => elsewhere.includes(holding)).length;
+  const isElsewhere = ({ agent }: Holding) => !replaced.has(agent.name);
+  const elsewhere = mayStay.filter(isElsewhere);
+  const lacking = () => missing - others.filter(isElsewhere).length;
   const others = take(elsewhere.filter(isShown), missing);
   // A canary needs something to be compared with, also where the new revision alone would be enough.
   const isOld = ({ revision }: Holding) => revision !== input.target.revision;
