@@ -1,14 +1,13 @@
 /** What counts as progress of a rollout, and which time for its deadline. */
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
-import { World } from "./world.ts";
+import { World, worldOf } from "./world.ts";
 
 const deadlineMs = 60_000;
 
 /** One agent works on revision 2, which loads for ever. */
 function createWorld(): World {
-  const world = new World();
-  world.addMachine("one");
+  const world = worldOf("one");
   world.deploy("a", 1);
   world.settle();
   world.endless.add(`a/${world.deploy("a", 1)}`);
@@ -33,8 +32,7 @@ function goAway(world: World, ms: number): void {
 }
 
 Deno.test("`stepDeployments()` fails a rollout without progress at its deadline", () => {
-  const world = new World();
-  world.addMachine("one");
+  const world = worldOf("one");
   world.deploy("a", 1);
   world.settle();
   world.deploy("a", 1);
@@ -116,8 +114,7 @@ Deno.test("an agent that never says a word about its new replica keeps no rollou
 });
 
 Deno.test("what a replica took to start again before a canary's stage was held does not count for what comes after", () => {
-  const world = new World();
-  for (const name of ["one", "two"]) world.addMachine(name);
+  const world = worldOf("one", "two");
   world.deploy("a", 2);
   world.settle();
   const rollout = { maxUnavailable: 1, maxSurge: 1, minReadyMs: 0, deadlineMs };

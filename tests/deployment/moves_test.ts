@@ -1,15 +1,9 @@
 import assert from "node:assert/strict";
 import { advanceCanary } from "../../lib/deployment/canary.ts";
 import { limits } from "../../lib/limits.ts";
-import { World } from "./world.ts";
+import { World, worldOf } from "./world.ts";
 
 const MiB = 2 ** 20;
-
-function worldOf(...names: string[]): World {
-  const world = new World();
-  for (const name of names) world.addMachine(name);
-  return world;
-}
 
 /** Agents that serve `images` now, by revision. */
 function serving(world: World): string {
@@ -102,18 +96,30 @@ Deno.test("a canary of a single replica runs beside the old one", () => {
   assert.equal(world.layout, "one: images@1 images@2");
 });
 
-Deno.test("a canary's agent that comes back when another has its place serves on until there is enough", () => {
+/** Two replicas on three agents, the second revision about to be a canary on one of them. */
+function beginCanary(): World {
   const world = worldOf("one", "two", "three");
   const policy = { maxUnavailable: 0, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
   world.deploy("images", 2, { rollout: policy });
   world.settle();
   const steps = [{ weight: 10, holdMs: 600_000 }];
   world.deploy("images", 2, { rollout: { ...policy, strategy: "canary", steps } });
+  world.step();
+  return world;
+}
+
+/** The first agent that shall run the revision. */
+function holderOf(world: World, wanted: number): string {
+  return [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === wanted))![0];
+}
+
+Deno.test("a canary's agent that comes back when another has its place serves on until there is enough", () => {
+  const world = beginCanary();
   for (const ms of [0, 0, 1000]) settleFor(world, ms);
-  const canary = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  const canary = holderOf(world, 2);
   world.lose(canary);
   for (const ms of [limits.lostGraceMs, 0, 1000]) settleFor(world, ms);
-  const stand = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  const stand = holderOf(world, 2);
   world.lose([...world.machines.keys()].find((name) => name !== canary && name !== stand)!);
   settleFor(world, limits.lostGraceMs);
   // The stage is one replica's, and of two the one with more room is kept.
@@ -124,14 +130,8 @@ Deno.test("a canary's agent that comes back when another has its place serves on
 });
 
 Deno.test("what a canary has beside its replica leaves no other agent without one", () => {
-  const world = worldOf("one", "two", "three");
-  const policy = { maxUnavailable: 0, maxSurge: 1, minReadyMs: 1000, deadlineMs: 60_000 };
-  world.deploy("images", 2, { rollout: policy });
-  world.settle();
-  const steps = [{ weight: 10, holdMs: 600_000 }];
-  world.deploy("images", 2, { rollout: { ...policy, strategy: "canary", steps } });
-  world.step();
-  const canary = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 2))![0];
+  const world = beginCanary();
+  const canary = holderOf(world, 2);
   for (const name of world.machines.keys()) if (name !== canary) world.lose(name);
   for (const ms of [limits.lostGraceMs, 1000]) settleFor(world, ms);
   assert.equal(world.layout, `${canary}: images@1 images@2`, "it is compared with something");
@@ -193,8 +193,7 @@ Deno.test("a paused rollout stays where it is, and lost replicas are replaced by
   world.settle();
   const before = world.layout;
   assert.match(before, /images@1.*images@2|images@2.*images@1/);
-  const old = [...world.assigned].find(([, list]) => list.some(({ revision }) => revision === 1))![0];
-  world.lose(old);
+  world.lose(holderOf(world, 1));
   world.nowMs += limits.lostGraceMs;
   world.settle();
   const revisions = [...world.assigned.values()].flat().map(({ revision }) => revision).sort();

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { stepDeployments } from "../../lib/deployment/plan.ts";
 import { limits } from "../../lib/limits.ts";
-import { World } from "./world.ts";
-
-function worldOf(...names: string[]): World {
-  const world = new World();
-  for (const name of names) world.addMachine(name);
-  return world;
-}
+import { World, worldOf } from "./world.ts";
 
 function kinds(world: World): string[] {
   return world.events.map(({ kind }) => kind);

@@ -1,13 +1,7 @@
 /** What agents bring back after others took over gets no requests before it is shown anew: it stands in for nothing. */
 import assert from "node:assert/strict";
 import { limits } from "../../lib/limits.ts";
-import { World } from "./world.ts";
-
-function worldOf(...names: string[]): World {
-  const world = new World();
-  for (const name of names) world.addMachine(name);
-  return world;
-}
+import { worldOf } from "./world.ts";
 
 Deno.test("`stepDeployments()` takes nothing that serves away for what is back and gets no requests yet", () => {
   for (const isRollout of [false, true]) {

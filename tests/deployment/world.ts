@@ -261,3 +261,9 @@ export class World {
     );
   }
 }
+
+export function worldOf(...names: string[]): World {
+  const world = new World();
+  for (const name of names) world.addMachine(name);
+  return world;
+}
