@@ -19,7 +19,7 @@ import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
 import type { ReplicaCount, RevisionSpecification } from "../protocol/revision.ts";
 import type { DeployRequest, DeployView } from "../protocol/views.ts";
-import type { StoredSet } from "../store/deployments.ts";
+import { saysOtherReplicas, type StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
@@ -284,12 +284,12 @@ export class Deployments {
 /** How many the set goes on with, where that is not what the deployment `says`. */
 function keepsOf(
   says: ReplicaCount,
-  { replicas }: RevisionSpecification,
+  specification: RevisionSpecification,
   before: StoredSet | undefined,
 ): Pick<DeployView, "keeps"> {
   if (!before) return {};
-  const isRescaled = !isDeepStrictEqual(before.current.specification.replicas, replicas);
-  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? replicas;
+  const isRescaled = saysOtherReplicas(before.current.specification, specification);
+  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? specification.replicas;
   return isDeepStrictEqual(keeps, says) ? {} : { keeps };
 }
 

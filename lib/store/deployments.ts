@@ -3,6 +3,7 @@
  * read whole when the manager starts; in between the manager works on its own copy.
  * Invariant: a stored revision's modules are all stored, and a revision's number is never given twice.
  */
+import { isDeepStrictEqual } from "node:util";
 import { and, asc, desc, eq, getTableColumns, sql } from "drizzle-orm";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -75,8 +76,8 @@ export class DeploymentStore {
       this.#storeModules(specification, files, nowMs);
       const revision = this.#nextNumber(name);
       const before = this.find(name);
-      const isRescaled = before && (rescale || owner === "file" ||
-        JSON.stringify(before.current.specification.replicas) !== JSON.stringify(specification.replicas));
+      const isRescaled = before &&
+        (rescale || owner === "file" || saysOtherReplicas(before.current.specification, specification));
       this.#database.orm.insert(replicaSets)
         .values({ name, owner, currentRevision: revision, goodRevision: 0, createdAtMs: nowMs })
         .onConflictDoUpdate({
@@ -301,6 +302,11 @@ function prepareSaveRollout(orm: Database["orm"]) {
   const { replicaSet, ...rest } = getTableColumns(rollouts);
   return orm.insert(rollouts).values(placeholdersFor({ replicaSet, ...rest }))
     .onConflictDoUpdate({ target: replicaSet, set: asInserted(rest) }).prepare();
+}
+
+/** A specification that says how many anew ends a `scale`. */
+export function saysOtherReplicas(before: RevisionSpecification, after: RevisionSpecification): boolean {
+  return !isDeepStrictEqual(before.replicas, after.replicas);
 }
 
 function noSuchSet(name: string): SqwishError {
