@@ -132,7 +132,6 @@ export class Controller {
   /** Stored sets were changed. */
   reload(): void {
     this.#sets = byName(this.#options.deployments.loadAll());
-    this.#isUnsent = true;
     for (const { name, rollout } of this.#sets.values()) {
       const known = this.#rollouts.get(name);
       if (!known || known.toRevision !== rollout?.toRevision || known.state === rollout.state) continue;
