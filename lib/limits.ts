@@ -144,6 +144,8 @@ export const limits = {
   logStoredBytesAtOnce: 1 * MiB,
 
   // Store
+  /** What a full disk did not take of rollouts is tried again: nothing else may happen for hours after it has room. */
+  unsavedRetryMs: 5000,
   revisionsKept: 10,
   /** Of each set, rollouts under way and over. */
   rolloutsKept: 100,

@@ -27,14 +27,12 @@ function weightOf({ before, after }: ComparisonView): number {
   return Math.min(before.requests, after.requests);
 }
 
-/** Those that are kept: of what the new revision answered, the most called; `first`, if there is one, in any case. */
+/** Those that are kept: the most called of the new revision; `first`, if there is one, in any case. */
 export function chooseKept(comparisons: Iterable<ComparisonView>, first?: string): ComparisonView[] {
   const isFirst = ({ endpoint }: ComparisonView) => endpoint === first;
-  return [...comparisons].filter(({ after }) => after.requests > 0)
-    .sort((left, right) =>
-      Number(isFirst(right)) - Number(isFirst(left)) || right.after.requests - left.after.requests
-    )
-    .slice(0, limits.comparisonsKept);
+  return [...comparisons].sort((left, right) =>
+    Number(isFirst(right)) - Number(isFirst(left)) || right.after.requests - left.after.requests
+  ).slice(0, limits.comparisonsKept);
 }
 
 function describeArm({ requests, errors, latency }: Arm): ArmView {

@@ -48,8 +48,6 @@ export interface ControllerOptions {
 }
 
 const generationsPerStart = 1_000_000_000;
-/** Nothing else may happen for hours after the disk has room again. */
-const unsavedRetryMs = 5000;
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -195,7 +193,7 @@ export class Controller {
     this.#sendDesired();
     this.#applyRoutes();
     this.#cancelWake();
-    const retryAtMs = this.#saver.isBehind ? clock.monotonicMs() + unsavedRetryMs : Infinity;
+    const retryAtMs = this.#saver.isBehind ? clock.monotonicMs() + limits.unsavedRetryMs : Infinity;
     const wakeAtMs = Math.min(step.wakeAtMs ?? Infinity, retryAtMs);
     if (wakeAtMs === Infinity) return;
     this.#cancelWake = clock.after(Math.max(1, wakeAtMs - clock.monotonicMs()), () => this.changed());

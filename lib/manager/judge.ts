@@ -29,9 +29,6 @@ export interface JudgeOptions {
   history: Pick<RolloutHistory, "saveJudged" | "judged">;
 }
 
-/** A disk that took nothing is asked again after this long. */
-const unsavedRetryMs = 5000;
-
 /** One rollout under watch. */
 interface Watched {
   rollout: Pick<RolloutRecord, "replicaSet" | "toRevision" | "fallback" | "startedAtMs">;
@@ -184,7 +181,7 @@ export class Judge {
     try {
       history.saveJudged(replicaSet, startedAtMs, judged);
     } catch {
-      watch.storeAfterMs = clock.monotonicMs() + unsavedRetryMs;
+      watch.storeAfterMs = clock.monotonicMs() + limits.unsavedRetryMs;
       return false;
     }
     watch.stored = text;

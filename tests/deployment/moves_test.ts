@@ -137,6 +137,9 @@ Deno.test("what a canary has beside its replica leaves no other agent without on
   assert.equal(world.layout, `${canary}: images@1 images@2`, "it is compared with something");
   const other = [...world.machines.keys()].find((name) => name !== canary)!;
   world.return(other, true);
+  world.step();
+  // It could not be given it anew: it keeps it.
+  world.machines.get(other)!.cordoned = true;
   for (const ms of [0, 0]) settleFor(world, ms);
   assert.match(world.layout, new RegExp(`${other}: images@1(;|$)`));
 });

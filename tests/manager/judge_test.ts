@@ -16,9 +16,11 @@ const endpoint = "images/resize";
 class StoredJudgements {
   readonly byStart = new Map<number, readonly ComparisonView[]>();
   isFull = false;
+  tries = 0;
   writes = 0;
 
   saveJudged(_replicaSet: string, startedAtMs: number, judged: readonly ComparisonView[]): void {
+    this.tries++;
     if (this.isFull) throw new Error("database or disk is full");
     this.writes++;
     this.byStart.set(startedAtMs, judged);
@@ -111,8 +113,10 @@ Deno.test("a bad revision is objected to once, with its figures", () => {
   const { clock, judge, heard, answer } = watching();
   // From the first look at a rollout on its requests count.
   clock.advance(limits.judgeEveryMs);
-  answer(2, 100, "module_failed");
-  clock.advance(4 * limits.judgeEveryMs);
+  for (const count of [100, 200]) {
+    answer(2, count, "module_failed");
+    clock.advance(4 * limits.judgeEveryMs);
+  }
   assert.equal(heard.filter((each) => /failed 100 of 100 requests/.test(each)).length, 1);
   judge.close();
 });
@@ -171,6 +175,21 @@ Deno.test("a rollout that was undone keeps the figures that it was undone by", (
   judge.close();
 });
 
+Deno.test("a rollout is undone by what it does now, though it had answered more well before", () => {
+  const { clock, judge, rollout, heard, answer, history } = watching();
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 400);
+  clock.advance(2 * limits.trafficWindowMs);
+  answer(1, 150);
+  answer(2, 150, "module_failed");
+  clock.advance(limits.judgeEveryMs);
+  assert.match(heard.join(), /failed 150 of 150 requests/);
+  Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
+  clock.advance(limits.judgeEveryMs);
+  assert.deepEqual(history.counts(), [[endpoint, 150, 0, 150, 150]]);
+  judge.close();
+});
+
 Deno.test("a rollout that another replaced, or whose manager ends, keeps what it was judged by until then", () => {
   const { clock, judge, rollout, answer, history } = watching();
   clock.advance(limits.judgeEveryMs);
@@ -212,8 +231,22 @@ Deno.test("a full disk costs no figure: what a rollout was judged by is stored o
   Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
   clock.advance(60_000);
   assert.deepEqual(history.counts(), []);
+  assert.ok(history.tries <= 1 + 60_000 / limits.unsavedRetryMs, `it was asked ${history.tries} times`);
   history.isFull = false;
   clock.advance(10_000);
   assert.deepEqual(history.counts(), [[endpoint, 1000, 0, 40, 0]]);
+  judge.close();
+});
+
+Deno.test("what a full disk does not take is let go in the end", () => {
+  const { clock, judge, rollout, answer, history } = watching();
+  history.isFull = true;
+  clock.advance(limits.judgeEveryMs);
+  answer(2, 40);
+  Object.assign(rollout, { state: "failed", endedAtMs: clock.nowMs() });
+  clock.advance(limits.judgedAfterMs + 10_000);
+  history.isFull = false;
+  clock.advance(10_000);
+  assert.deepEqual(history.counts(), []);
   judge.close();
 });
