@@ -228,22 +228,33 @@ export async function getEventsBetween(fromMs, toMs, limit, about = {}) {
 }
 
 /**
- * All endpoints over a time, and how many replicas there were at its end.
- * @param {number} fromMs
- * @param {number} toMs
+ * Agents and replicaSets at a moment.
+ * @param {number} atMs
  * @returns {Promise<import("../lib/protocol/views.ts").PastView>}
  */
-export function getPast(fromMs, toMs) {
-  return call(`/v1/past?${new URLSearchParams({ fromMs: String(fromMs), toMs: String(toMs) })}`);
+export function getPast(atMs) {
+  return call(`/v1/past?atMs=${atMs}`);
 }
 
 /**
- * @param {string} [replicaSet]
+ * All endpoints that had requests over a time.
+ * @param {number} fromMs
+ * @param {number} toMs
+ * @returns {Promise<import("../lib/protocol/views.ts").EndpointPastView[]>}
+ */
+export async function getPastEndpoints(fromMs, toMs) {
+  return (await call(`/v1/past/endpoints?fromMs=${fromMs}&toMs=${toMs}`)).endpoints;
+}
+
+/**
+ * @param {{ replicaSet?: string, untilMs?: number }} [about] `untilMs`: those that began before it
  * @returns {Promise<import("../lib/protocol/views.ts").PastRolloutView[]>} newest first
  */
-export async function getRollouts(replicaSet) {
-  const query = replicaSet === undefined ? "" : `?replicaSet=${encodeURIComponent(replicaSet)}`;
-  return (await call(`/v1/rollouts${query}`)).rollouts;
+export async function getRollouts({ replicaSet, untilMs } = {}) {
+  const query = new URLSearchParams();
+  if (replicaSet !== undefined) query.set("replicaSet", replicaSet);
+  if (untilMs !== undefined) query.set("untilMs", String(untilMs));
+  return (await call(`/v1/rollouts?${query}`)).rollouts;
 }
 
 /**

@@ -10,19 +10,15 @@ import { plural } from "./format.js";
  * @typedef {import("../lib/protocol/views.ts").AgentView} AgentView
  * @typedef {import("../lib/protocol/views.ts").EndpointView} EndpointView
  * @typedef {import("../lib/protocol/views.ts").ReplicaSetView} ReplicaSetView
- * @typedef {import("../lib/protocol/views.ts").MetricsView} MetricsView
  * @typedef {import("../lib/protocol/views.ts").EventView} EventView
  * @typedef {import("../lib/protocol/views.ts").PastRolloutView} PastRolloutView
  * @typedef {import("../lib/protocol/views.ts").PastView} PastView
+ * @typedef {import("../lib/protocol/views.ts").EndpointPastView} EndpointPastView
  * @typedef {object} PastFacts
- * @property {Record<string, MetricsView>} metrics by series
  * @property {EventView[]} events of agents, up to then
- * @property {PastRolloutView[]} rollouts newest first
- * @property {PastView | null} past null until it has come
+ * @property {PastView} past
+ * @property {EndpointPastView[] | null} endpoints null until they have come
  */
-
-/** The series that are asked for. */
-export const pastSeries = ["cpu", "memory", "temperature", "outstanding", "queue"];
 
 /** How long after its last loss an agent is damped at most. */
 const dampedMsMax = 60_000;
@@ -45,19 +41,6 @@ const said = {
 };
 export const pastKinds = Object.keys(said);
 
-/** A column may end a little before the time does: the last telemetry, the last whole step. */
-const lastPoints = 3;
-
-/** @param {MetricsView | undefined} view @param {string} label */
-function valuesOf(view, label) {
-  return view?.columns.find((column) => column.label === label)?.values;
-}
-
-/** @param {(number | null)[] | undefined} values */
-function last(values) {
-  return values?.slice(-lastPoints).findLast((value) => value !== null) ?? undefined;
-}
-
 /**
  * @param {OverviewView} now
  * @param {PastFacts} facts
@@ -66,9 +49,15 @@ function last(values) {
  */
 export function describePast(now, facts, atMs) {
   const agents = pastAgents(now, facts, atMs);
-  const then = new Map(facts.past?.endpoints.map((view) => [view.endpoint, view]));
-  const endpoints = now.endpoints.map((view) => pastEndpoint(view, facts.past && then.get(view.endpoint)));
-  const replicaSets = now.replicaSets.flatMap((set) => pastSet(set, facts, atMs));
+  const called = new Map(facts.endpoints?.map((view) => [view.endpoint, view]));
+  const endpoints = now.endpoints.map((view) =>
+    pastEndpoint(view, facts.endpoints && called.get(view.endpoint))
+  );
+  const sets = new Map(facts.past.replicaSets.map((set) => [set.name, set]));
+  const replicaSets = now.replicaSets.flatMap((set) => {
+    const then = sets.get(set.name);
+    return then ? [pastSet(set, then)] : [];
+  });
   const sum = (/** @type {(number | undefined)[]} */ values) =>
     values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
   const away = agents.filter(({ health }) => health !== "ready");
@@ -100,7 +89,7 @@ export function describePast(now, facts, atMs) {
 }
 
 /** @param {OverviewView} now @param {PastFacts} facts @param {number} atMs @returns {AgentView[]} */
-function pastAgents(now, { metrics, events }, atMs) {
+function pastAgents(now, { past, events }, atMs) {
   /** @type {Map<string, Partial<AgentView> | null>} */
   const known = new Map();
   /** @type {Map<string, number>} */
@@ -112,31 +101,31 @@ function pastAgents(now, { metrics, events }, atMs) {
     const before = change === null ? null : known.get(subject) ?? {};
     known.set(subject, before && { ...before, ...change, lastSeenAtMs: eventMs });
   }
-  const measured = (metrics.cpu?.columns ?? []).filter(({ values }) => last(values) !== undefined);
+  const measured = new Map(past.agents.map((agent) => [agent.name, agent]));
   const names = new Set([
     ...now.agents.map(({ name }) => name),
     ...[...known].filter(([, state]) => state !== null).map(([name]) => name),
-    ...measured.map(({ label }) => label),
+    ...measured.keys(),
   ]);
   for (const [name, state] of known) {
     if (state === null) names.delete(name);
     // A manager that began anew in between has forgotten it, and told nobody.
     else if (atMs - (lastLoss.get(name) ?? 0) > dampedMsMax) state.damped = undefined;
   }
-  return [...names].map((name) => pastAgent(name, now, known.get(name) ?? undefined, metrics));
+  return [...names].map((name) => pastAgent(name, now, known.get(name) ?? undefined, measured.get(name)));
 }
 
 /**
  * @param {string} name
  * @param {OverviewView} now
  * @param {Partial<AgentView> | undefined} state what events say of it
- * @param {Record<string, MetricsView>} metrics
+ * @param {PastView["agents"][number] | undefined} told
  * @returns {AgentView}
  */
-function pastAgent(name, now, state, metrics) {
+function pastAgent(name, now, state, told) {
   const live = now.agents.find((agent) => agent.name === name);
-  const [cpu, memory, temperatureC, outstanding] = ["cpu", "memory", "temperature", "outstanding"]
-    .map((series) => last(valuesOf(metrics[series], name)));
+  /** @type {Partial<PastView["agents"][number]>} */
+  const { cpu, memory, temperature: temperatureC, outstanding } = told ?? {};
   // Who sent telemetry was there, whatever events are kept.
   const health = state?.health ?? (cpu === undefined ? "not recorded" : "ready");
   const isMeasured = cpu !== undefined && health !== "lost";
@@ -165,7 +154,7 @@ function pastAgent(name, now, state, metrics) {
 /**
  * Over the whole time.
  * @param {EndpointView} view
- * @param {PastView["endpoints"][number] | undefined | null} then undefined: nobody called it; null: not known yet
+ * @param {EndpointPastView | undefined | null} then undefined: nobody called it; null: not known yet
  * @returns {EndpointView}
  */
 function pastEndpoint(view, then) {
@@ -184,34 +173,22 @@ function pastEndpoint(view, then) {
 }
 
 /**
- * The revision that its rollouts say was in force, 0 when none does; no set when it did not exist yet.
  * @param {ReplicaSetView} set
- * @param {PastFacts} facts
- * @param {number} atMs
- * @returns {ReplicaSetView[]}
+ * @param {PastView["replicaSets"][number]} then
+ * @returns {ReplicaSetView}
  */
-function pastSet(set, { metrics, rollouts, past }, atMs) {
-  const own = rollouts.filter(({ replicaSet }) => replicaSet === set.name);
-  const begun = own.filter(({ startedAtMs }) => startedAtMs <= atMs);
-  if (own.length > 0 && begun.length === 0 && (own.at(-1)?.fromRevision ?? 0) === 0) return [];
-  const [newest, ...older] = begun;
-  const isFailed = newest?.state === "failed" && (newest.endedAtMs ?? Infinity) <= atMs;
-  const inForce = isFailed ? older.find(({ toRevision }) => toRevision === newest.fromRevision) : newest;
-  const revision = isFailed ? newest.fromRevision : newest?.toRevision ?? own.at(-1)?.fromRevision ?? 0;
+function pastSet(set, { revision = 0, version = "version not recorded", ready, wanted, queued }) {
   const unknown = /** @type {any} */ (undefined);
-  const count = past?.replicaSets.find(({ name }) => name === set.name);
-  return [{
+  return {
     ...set,
-    revision,
-    version: inForce?.version || "version not recorded",
-    ready: count?.ready ?? unknown,
-    wanted: count?.wanted ?? unknown,
-    queued: last(valuesOf(metrics.queue, set.name)) ?? 0,
+    ...{ revision, version, queued },
+    ready: ready ?? unknown,
+    wanted: wanted ?? unknown,
     outstanding: unknown,
     placements: [],
     rollout: undefined,
     pendingReason: undefined,
-  }];
+  };
 }
 
 const stepKinds = /^(rollout_|canary_|deployed|queue_full)/;

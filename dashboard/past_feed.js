@@ -1,7 +1,7 @@
 // @ts-check
 /** Fetches once what a time in the past is described by, and keeps it until another time is chosen. */
-import { getEventsBetween, getMetrics, getPast, getRollouts } from "./api.js";
-import { describePast, pastKinds, pastSeries } from "./past.js";
+import { getEventsBetween, getPast, getPastEndpoints } from "./api.js";
+import { describePast, pastKinds } from "./past.js";
 
 /**
  * @typedef {import("../lib/protocol/views.ts").OverviewView} OverviewView
@@ -25,25 +25,20 @@ export function createPast(changed) {
     // One question at a time: a manager that is slow to answer gets no second one.
     askedAt = Infinity;
     try {
-      // Of many endpoints and a long time it takes longer: what is known before is shown before.
-      const past = getPast(fromMs, toMs);
-      past.catch(() => {});
-      const [events, rollouts, ...views] = await Promise.all([
+      const first = Promise.all([
         getEventsBetween(0, toMs + 1, eventsMax, { kind: pastKinds.join(",") }),
-        getRollouts(),
-        ...pastSeries.map((series) => getMetrics({ series, fromMs, toMs })),
+        getPast(toMs),
       ]);
+      // Of many endpoints and a long time it takes longer: what is known before is shown before.
+      const last = getPastEndpoints(fromMs, toMs);
+      last.catch(() => {});
+      const [events, past] = await first;
       if (own !== key) return;
-      facts = {
-        events: events.sort((a, b) => a.id - b.id),
-        rollouts,
-        metrics: Object.fromEntries(views.map((view) => [view.series, view])),
-        past: facts?.past ?? null,
-      };
+      facts = { events: events.sort((a, b) => a.id - b.id), past, endpoints: null };
       changed();
-      const answer = await past;
+      const endpoints = await last;
       if (own !== key) return;
-      facts.past = answer;
+      facts.endpoints = endpoints;
       changed();
     } catch {
       // The mark beside the title says when the manager is away; a later look tries again.
@@ -65,7 +60,7 @@ export function createPast(changed) {
         facts = null;
         askedAt = -Infinity;
       }
-      if (!facts?.past && performance.now() - askedAt > retryMs) load(fromMs, toMs);
+      if (!facts?.endpoints && performance.now() - askedAt > retryMs) load(fromMs, toMs);
       return facts && describePast(now, facts, toMs);
     },
   };

@@ -36,19 +36,22 @@ function isSettled(rollout, nowMs) {
  * Asks for rollouts: when the overview says another word of them, and now and then while one is under way or judged.
  * @param {string | undefined} replicaSet
  * @param {(rollouts: PastRolloutView[]) => void | Promise<void>} show called with each answer; when it fails, all is asked again
+ * @param {() => number | undefined} [untilMs] only those that began before it
  */
-export function createPoll(replicaSet, show) {
+export function createPoll(replicaSet, show, untilMs = () => undefined) {
   let polledAt = -Infinity;
   let isPolling = false;
   let isAllSettled = false;
-  /** What the overview said of them when they were asked for. */
+  /** What the overview said of them when they were asked for, and of which time. */
   let known = "";
   return {
     /** @param {OverviewView} overview */
     async update({ cluster, replicaSets }) {
-      const now = replicaSets.map(({ rollout }) =>
+      const words = replicaSets.map(({ rollout }) =>
         `${rollout?.startedAtMs} ${rollout?.state} ${rollout?.step}`
-      ).join();
+      );
+      const about = { replicaSet, untilMs: untilMs() };
+      const now = [about.untilMs, ...words].join();
       const isQuiet = isAllSettled || performance.now() - polledAt < pollMs;
       if (isPolling || now === known && isQuiet) return;
       isPolling = true;
@@ -56,7 +59,7 @@ export function createPoll(replicaSet, show) {
       known = now;
       polledAt = performance.now();
       try {
-        const answer = await getRollouts(replicaSet);
+        const answer = await getRollouts(about);
         await show(answer);
         isAllSettled = answer.every((rollout) => isSettled(rollout, cluster.atMs));
       } catch {

@@ -54,15 +54,17 @@ export function createRollouts(app) {
   );
   const noMatch = h("p", { class: "dim" }, "No rollout matches.");
   const card = h("section", { class: "card panel" }, table.element, none, noMatch);
+  const { feed } = app;
+  // The newest of all may have begun after a time in the past.
+  const untilMs = () => feed.isPast() ? feed.atMs() + 1 : undefined;
   const poll = createPoll(undefined, (answer) => {
     rollouts = answer;
     isKnown = true;
     show();
-  });
+  }, untilMs);
 
   function show() {
-    const nowMs = app.feed.atMs();
-    const until = rollouts.filter(({ startedAtMs }) => startedAtMs <= nowMs);
+    const until = rollouts.filter(({ startedAtMs }) => startedAtMs <= feed.atMs());
     const matching = until.filter((rollout) =>
       filter.matches(
         `${rollout.replicaSet} ${wayOf(rollout)} ${rollout.version} ${rollout.state} ${rollout.cause}`,
@@ -72,7 +74,7 @@ export function createRollouts(app) {
     setVisible(none, isKnown && until.length === 0);
     setVisible(noMatch, until.length > 0 && matching.length === 0);
     const moving = sets.filter(({ rollout }) => isUnderWay(rollout));
-    cards.update(app.feed.isPast() ? [] : moving);
+    cards.update(feed.isPast() ? [] : moving);
   }
 
   return {

@@ -6,6 +6,7 @@ import type { Hono } from "hono";
 import type { Clock } from "../clock.ts";
 import type { AgentRecord } from "../cluster/agents.ts";
 import { describeError, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { createProcessMeter, readDiskWritten } from "../metrics/process_meter.ts";
 import { renderPrometheus, totalsOf } from "../metrics/prometheus.ts";
@@ -119,6 +120,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     sources: core.metrics.sources,
     sets: () => core.controller.sets.map(({ name }) => name),
     replicasAt: (name, atMs) => core.replicaCounts.at(name, atMs),
+    rollouts: (name) => store.deployments.rollouts.list({ replicaSet: name, limit: limits.rolloutsKept }),
   });
   const reads = createReads({
     store,
@@ -126,7 +128,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     logs: core.logs,
     facts,
     metrics: core.metrics.query,
-    past: (span) => past.describe(span),
+    past,
     requests: core.metrics.requests,
     judged: core.judged,
     nowMs: () => clock.nowMs(),

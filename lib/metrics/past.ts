@@ -1,14 +1,22 @@
 /**
- * What each endpoint did over the whole of a time in the past, for all of them at once: stored samples → here, added up →
- * `manager/past` → the dashboard. A chart's columns are `query`'s. 5 min samples where they are whole within the time,
- * 10 s ones at its ends and where nothing is rolled up yet.
+ * What each endpoint did over the whole of a time in the past, and how agents and queues were at a moment of it, for all
+ * of them at once: stored samples → here → `manager/past` → the dashboard. A chart's columns are `query`'s. 5 min
+ * samples where they are whole within the time, 10 s ones at its ends and where nothing is rolled up yet.
  * Invariant: a sample counts once; of what happened after `toMs` or is not a whole sample yet nothing is told.
  */
 import { limits } from "../limits.ts";
-import type { EndpointPastView } from "../protocol/views.ts";
+import type { AgentPastView, EndpointPastView } from "../protocol/views.ts";
 import { Histogram } from "./histogram.ts";
-import type { MetricsSources } from "./query.ts";
-import type { EndpointValue, Sample } from "./sample.ts";
+import { type MetricsSources, readHeld } from "./query.ts";
+import {
+  agentColumns,
+  type AgentValue,
+  type EndpointValue,
+  lastOf,
+  type QueueValue,
+  type Sample,
+  type SampleKind,
+} from "./sample.ts";
 
 export interface Span {
   fromMs: number;
@@ -23,10 +31,9 @@ interface Part extends Span {
 /** Shorter times are read by 10 s alone. */
 const fineSpanMsMax = 3 * limits.rolledUpMs;
 
-/** The endpoints that any sample is kept of. */
-export function endpointsWithPast({ ingest, history }: MetricsSources): string[] {
-  const pending = ingest.pending.filter(({ kind }) => kind === "endpoint").map(({ subject }) => subject);
-  return [...new Set([...history.subjects("endpoint"), ...pending])];
+/** The endpoints, or agents, that any sample is kept of. */
+export function namesWithPast(kind: SampleKind, { ingest, history }: MetricsSources): string[] {
+  return [...new Set([...history.subjects(kind), ...pendingOf(kind, ingest).keys()])];
 }
 
 /** The whole samples that a time is told by, in parts that follow each other; none when none is over yet. */
@@ -34,12 +41,11 @@ export function planPast({ fromMs, toMs }: Span, { ingest }: Pick<MetricsSources
   const fineMs = limits.sampleMs;
   const coarseMs = limits.rolledUpMs;
   const nowMs = ingest.liveSpan().toMs;
-  const isFineKept = (atMs: number) => atMs >= nowMs - limits.sampleKeptMs;
-  const startMs = floor(fromMs, isFineKept(fromMs) ? fineMs : coarseMs);
-  const endMs = Math.min(ceil(toMs, isFineKept(toMs) ? fineMs : coarseMs), floor(nowMs, fineMs));
+  const startMs = floor(fromMs, isFineKept(fromMs, ingest) ? fineMs : coarseMs);
+  const endMs = Math.min(ceil(toMs, isFineKept(toMs, ingest) ? fineMs : coarseMs), floor(nowMs, fineMs));
   const coarseFromMs = ceil(startMs, coarseMs);
   const coarseToMs = Math.min(floor(endMs, coarseMs), floor(ingest.rolledUpToMs(), coarseMs));
-  const isFine = isFineKept(startMs) && endMs - startMs < fineSpanMsMax;
+  const isFine = isFineKept(startMs, ingest) && endMs - startMs < fineSpanMsMax;
   const parts = isFine || coarseFromMs >= coarseToMs
     ? [{ resolutionMs: fineMs, fromMs: startMs, toMs: endMs }]
     : [
@@ -59,30 +65,82 @@ export function samplesOf(parts: readonly Part[]): number {
 export function describeEndpointsPast(
   endpoints: readonly string[],
   parts: readonly Part[],
-  { ingest, history }: MetricsSources,
+  sources: MetricsSources,
 ): EndpointPastView[] {
-  const pending = Map.groupBy(ingest.pending.filter(({ kind }) => kind === "endpoint"), (row) => row.subject);
+  const pending = pendingOf("endpoint", sources.ingest);
   const seconds = parts.reduce((sum, { fromMs, toMs }) => sum + (toMs - fromMs), 0) / 1000;
   const latency = new Histogram();
   return endpoints.flatMap((subject) => {
     let [requests, errors] = [0, 0];
     latency.clear();
-    const add = ({ value }: Sample) => {
+    for (const { value } of readParts("endpoint", subject, parts, sources, pending)) {
       const { n, e, l } = value as EndpointValue;
       requests += n;
       errors += e;
       latency.merge(l);
-    };
-    for (const part of parts) {
-      for (const row of history.read({ ...part, kind: "endpoint", subject })) add(row);
-      if (part.resolutionMs !== limits.sampleMs) continue;
-      const isWithin = ({ atMs }: Sample) => atMs >= part.fromMs && atMs < part.toMs;
-      for (const row of (pending.get(subject) ?? []).filter(isWithin)) add(row);
     }
     if (requests === 0) return [];
     const rates = { requestsPerSecond: requests / seconds, errorsPerSecond: errors / seconds };
     return [{ endpoint: subject, ...rates, ...percentiles(latency) }];
   });
+}
+
+/** What each agent told last before a moment; who was gone, or never there, is left out. */
+export function describeAgentsPast(
+  agents: readonly string[],
+  atMs: number,
+  { ingest, history }: MetricsSources,
+): AgentPastView[] {
+  const pending = pendingOf("agent", ingest);
+  const isFine = isFineKept(atMs, ingest);
+  return agents.flatMap((name) => {
+    const unstored = pending.get(name)?.findLast((row) => row.atMs < atMs);
+    const last = unstored
+      ? { ...unstored, spanMs: limits.sampleMs }
+      : readHeld(name, atMs, isFine, history).at(-1);
+    if (!last) return [];
+    const value = last.value as AgentValue;
+    const gauges = last.atMs + last.spanMs > atMs ? value.v : lastOf(value);
+    if (!gauges) return [];
+    const known = agentColumns.flatMap((column, at) => gauges[at] === null ? [] : [[column, gauges[at]]]);
+    return [{ name, ...Object.fromEntries(known) }];
+  });
+}
+
+/** How many requests waited for a replicaSet at most in the last whole sample before a moment. */
+export function queuedPast(replicaSet: string, atMs: number, sources: MetricsSources): number {
+  const { ingest } = sources;
+  const toMs = Math.min(atMs, floor(ingest.liveSpan().toMs, limits.sampleMs));
+  const parts = planPast({ fromMs: toMs - 1, toMs }, sources);
+  const rows = readParts("replicaSet", replicaSet, parts, sources, pendingOf("replicaSet", ingest));
+  return Math.max(0, ...rows.map(({ value }) => (value as QueueValue).m));
+}
+
+/** What is stored of the parts, and what is not yet. */
+function readParts(
+  kind: SampleKind,
+  subject: string,
+  parts: readonly Part[],
+  { history }: MetricsSources,
+  pending: ReadonlyMap<string, Sample[]>,
+): Sample[] {
+  return parts.flatMap((part) => {
+    const isWithin = ({ atMs }: Sample) => atMs >= part.fromMs && atMs < part.toMs;
+    const isFine = part.resolutionMs === limits.sampleMs;
+    return [
+      ...history.read({ ...part, kind, subject }),
+      ...(isFine ? pending.get(subject) ?? [] : []).filter(isWithin),
+    ];
+  });
+}
+
+/** By subject, in time. */
+function pendingOf(kind: SampleKind, ingest: MetricsSources["ingest"]): Map<string, Sample[]> {
+  return Map.groupBy(ingest.pending.filter((row) => row.kind === kind), (row) => row.subject);
+}
+
+function isFineKept(atMs: number, ingest: MetricsSources["ingest"]): boolean {
+  return atMs >= ingest.liveSpan().toMs - limits.sampleKeptMs;
 }
 
 function percentiles(latency: Histogram): Pick<EndpointPastView, "p50Ms" | "p95Ms" | "p99Ms"> {

@@ -159,7 +159,7 @@ function readRows(
     ? chooseSubjects(kind, grid, endMs, sources, subject === undefined ? "" : revisionSubject(subject, ""))
     : [subject];
   return subjects.flatMap((each) => [
-    ...(kind === "agent" ? readHeld(each, grid, history) : []),
+    ...(kind === "agent" ? readHeld(each, grid.startMs, !isCoarse, history) : []),
     ...(isCoarse ? read(limits.rolledUpMs, each, grid.startMs, Math.min(fineFromMs, endMs)) : []),
     ...read(limits.sampleMs, each, fineFromMs, endMs),
     ...withSpan(
@@ -188,14 +188,18 @@ function chooseSubjects(
 }
 
 /**
- * Each agent's values from before the grid, which hold until its first row within. A fine grid takes of the 5 min rows
- * only those that had ended: what one covers of the grid itself, the fine rows know better.
+ * An agent's values from before a time, the newest last, which hold until its next row. Where 10 s rows are kept, of the
+ * 5 min rows only those that had ended: what one covers of the time after, the 10 s rows know better.
  */
-function readHeld(subject: string, grid: Grid, history: MetricsSources["history"]): SpanRow[] {
+export function readHeld(
+  agent: string,
+  beforeMs: number,
+  isFine: boolean,
+  history: MetricsSources["history"],
+): SpanRow[] {
   const read = (resolutionMs: number) =>
-    withSpan(resolutionMs, history.lastOfAgents(resolutionMs, subject, grid.startMs));
-  const isFine = grid.stepMs < limits.rolledUpMs;
-  const rolledUp = read(limits.rolledUpMs).filter((row) => !isFine || row.atMs + row.spanMs <= grid.startMs);
+    withSpan(resolutionMs, history.lastOfAgents(resolutionMs, agent, beforeMs));
+  const rolledUp = read(limits.rolledUpMs).filter((row) => !isFine || row.atMs + row.spanMs <= beforeMs);
   return [...rolledUp, ...read(limits.sampleMs)].sort((a, b) => a.atMs - b.atMs);
 }
 

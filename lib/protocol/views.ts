@@ -298,12 +298,36 @@ export interface MetricsView {
   columns: { label: string; values: (number | null)[] }[];
 }
 
-/** `GET /v1/past?fromMs=A&toMs=B`: what a time in the past was like. */
+/** `GET /v1/past?atMs=A`: what a moment in the past was like. */
 export interface PastView {
-  /** Those that had requests in it. */
+  /** Those that were there and sent telemetry. */
+  agents: AgentPastView[];
+  /** Those that exist now and did then. */
+  replicaSets: ReplicaSetPastView[];
+}
+
+/** What it told last, by the names that `GET /v1/metrics` has for it; missing where it told nothing. */
+export interface AgentPastView {
+  name: string;
+  cpu?: number;
+  memory?: number;
+  temperature?: number;
+  outstanding?: number;
+}
+
+/** Missing is what is not recorded. */
+export interface ReplicaSetPastView {
+  name: string;
+  revision?: number;
+  version?: string;
+  ready?: number;
+  wanted?: number;
+  queued: number;
+}
+
+/** `GET /v1/past/endpoints?fromMs=A&toMs=B`: those that had requests in it. */
+export interface EndpointsPastView {
   endpoints: EndpointPastView[];
-  /** Those that exist now, as they were at its end; missing where that is not recorded. */
-  replicaSets: ReplicaCountsView[];
 }
 
 /** Over the whole time. */
@@ -315,12 +339,6 @@ export interface EndpointPastView {
   p50Ms?: number;
   p95Ms?: number;
   p99Ms?: number;
-}
-
-export interface ReplicaCountsView {
-  name: string;
-  ready: number;
-  wanted: number;
 }
 
 /** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */

@@ -60,9 +60,11 @@ export class RolloutHistory {
   }
 
   /** The newest first. */
-  list({ replicaSet, limit }: { replicaSet?: string; limit: number }): PastRollout[] {
-    return this.#database.orm.select().from(rolloutHistory)
-      .where(replicaSet === undefined ? undefined : eq(rolloutHistory.replicaSet, replicaSet))
+  list(query: { replicaSet?: string; untilMs?: number; limit: number }): PastRollout[] {
+    const { replicaSet, untilMs, limit } = query;
+    const isOfSet = replicaSet === undefined ? undefined : eq(rolloutHistory.replicaSet, replicaSet);
+    const isBefore = untilMs === undefined ? undefined : lt(rolloutHistory.startedAtMs, untilMs);
+    return this.#database.orm.select().from(rolloutHistory).where(and(isOfSet, isBefore))
       .orderBy(desc(rolloutHistory.startedAtMs), rolloutHistory.replicaSet).limit(limit).all()
       .map(({ reason, endedAtMs, step, judged, ...rest }) => ({
         ...rest,

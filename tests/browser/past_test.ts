@@ -183,6 +183,9 @@ async function looksBack(rig: BrowserRig): Promise<void> {
     await page.goto(`${cluster.url}/#/replicasets?${past}`);
     await page.locator(".set", { hasText: "2 of 2 ready" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Scale" }).isVisible(), false, "it would act on now");
+    const asked = page.waitForRequest(/\/v1\/rollouts\?untilMs=\d/);
+    await page.goto(`${cluster.url}/#/rollouts?${past}`);
+    await asked;
     await page.goto(`${cluster.url}/#/endpoints?${past}`);
     const row = page.getByRole("row", { name: /hello\/greet/ });
     await eventually(

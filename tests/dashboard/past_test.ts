@@ -1,24 +1,15 @@
-/** What the cluster looked like then, from history and events; what neither holds is left out. */
+/** What the cluster looked like then, from what the manager tells of it and events; what neither holds is left out. */
 import assert from "node:assert/strict";
 import { describePast, stepsOf } from "../../dashboard/past.js";
 import type {
   AgentView,
   EventView,
-  MetricsView,
   OverviewView,
   PastRolloutView,
+  PastView,
 } from "../../lib/protocol/views.ts";
 
 const atMs = 1_800_000_000_000;
-
-function metrics(columns: Record<string, Record<string, (number | null)[]>>): Record<string, MetricsView> {
-  return Object.fromEntries(
-    Object.entries(columns).map(([series, byLabel]) => [series, {
-      ...{ series, resolutionMs: 10_000, timesMs: [] },
-      columns: Object.entries(byLabel).map(([label, values]) => ({ label, values })),
-    }]),
-  );
-}
 
 let lastId = 0;
 function event(kind: string, subject: string, beforeMs: number): EventView {
@@ -78,12 +69,6 @@ const now = {
 } as unknown as OverviewView;
 
 const facts = {
-  metrics: metrics({
-    cpu: { "pi-1": [0.2, 0.3], "pi-2": [0.4, null, null, null], gone: [0.5] },
-    memory: { "pi-1": [100, 200] },
-    outstanding: { "pi-1": [1, 3] },
-    queue: { images: [9, 2] },
-  }),
   events: [
     event("agent_joined", "pi-1", 90_000),
     event("agent_joined", "pi-2", 90_000),
@@ -93,14 +78,18 @@ const facts = {
     event("agent_removed", "old", 30_000),
     event("agent_lost", "pi-1", -5000),
   ],
-  rollouts: [rollout({})],
   past: {
-    endpoints: [{
-      ...{ endpoint: "images/resize", requestsPerSecond: 15, errorsPerSecond: 0.5 },
-      ...{ p50Ms: 20, p95Ms: 40, p99Ms: 60 },
-    }],
-    replicaSets: [{ name: "images", ready: 1, wanted: 3 }],
+    agents: [
+      { name: "pi-1", cpu: 0.3, memory: 200, outstanding: 3 },
+      { name: "pi-2", cpu: 0.4 },
+      { name: "gone", cpu: 0.5 },
+    ],
+    replicaSets: [{ name: "images", ready: 1, wanted: 3, queued: 2 }],
   },
+  endpoints: [{
+    ...{ endpoint: "images/resize", requestsPerSecond: 15, errorsPerSecond: 0.5 },
+    ...{ p50Ms: 20, p95Ms: 40, p99Ms: 60 },
+  }],
 };
 
 function agentsThen(): Map<string, AgentView> {
@@ -139,15 +128,13 @@ Deno.test("endpoints are as they were over the time; who is not told of had no r
   assert.deepEqual(past.cluster.problems, ["Agent pi-2 was lost", "images had 1 of 3 replicas ready"]);
   assert.equal(past.cluster.health, "degraded");
   assert.deepEqual(past.events.map((each) => each.atMs), [atMs - 1000]);
-  const early = describePast(now, { ...facts, past: null }, atMs);
+  const early = describePast(now, { ...facts, endpoints: null }, atMs);
   assert.deepEqual(early.endpoints.map((each) => each.requestsPerSecond), [undefined, undefined]);
-  assert.deepEqual([early.replicaSets[0].ready, early.replicaSets[0].wanted], [undefined, undefined]);
-  assert.deepEqual(early.cluster.problems, ["Agent pi-2 was lost"]);
 });
 
 Deno.test("a set has the replicas that were counted then; none at all is an outage", () => {
   const of = (ready: number, wanted: number) => {
-    const past = { endpoints: [], replicaSets: [{ name: "images", ready, wanted }] };
+    const past = { ...facts.past, replicaSets: [{ name: "images", ready, wanted, queued: 0 }] };
     const { cluster, replicaSets: [set] } = describePast(now, { ...facts, past }, atMs);
     return [set.ready, set.wanted, cluster.health, cluster.problems.length];
   };
@@ -170,23 +157,16 @@ Deno.test("an agent was damped from the event that says so to the one that ends 
   assert.deepEqual(at(...again, event("agent_undamped", "pi-2", 10_000)), [false, false]);
 });
 
-Deno.test("a set has the revision that its rollouts say was in force, and none of now's replicas", () => {
-  const setsThen = (rollouts: PastRolloutView[]) =>
-    describePast(now, { ...facts, rollouts }, atMs).replicaSets.map((
-      { revision, version, ready, placements },
-    ) => ({
-      ...{ revision, version, ready, placements: placements.length },
-    }));
-  const counted = { ready: 1, placements: 0 };
-  assert.deepEqual(setsThen([rollout({})]), [{ revision: 2, version: "1.1.0", ...counted }]);
-  const first = rollout({ fromRevision: 0, toRevision: 1, version: "1.0.0", startedAtMs: atMs - 90_000 });
-  const failed = [rollout({ state: "failed" }), first];
-  assert.deepEqual(setsThen(failed), [{ revision: 1, version: "1.0.0", ...counted }]);
-  const later = rollout({ startedAtMs: atMs + 1000, endedAtMs: atMs + 2000 });
-  assert.deepEqual(setsThen([later, first]), [{ revision: 1, version: "1.0.0", ...counted }]);
-  assert.deepEqual(setsThen([{ ...first, startedAtMs: atMs + 1 }]), [], "it was deployed later");
-  const older = [{ revision: 1, version: "version not recorded", ...counted }];
-  assert.deepEqual(setsThen([later]), older, "the one that it began with is not kept");
+Deno.test("a set has the revision of then, and none of now's replicas; one that is not told of did not exist", () => {
+  const setsThen = (replicaSets: PastView["replicaSets"]) =>
+    describePast(now, { ...facts, past: { agents: [], replicaSets } }, atMs).replicaSets.map((
+      { revision, version, ready, queued, placements },
+    ) => [revision, version, ready, queued, placements.length]);
+  const counted = { name: "images", ready: 1, wanted: 3, queued: 2 };
+  assert.deepEqual(setsThen([{ ...counted, revision: 2, version: "1.1.0" }]), [[2, "1.1.0", 1, 2, 0]]);
+  const unknown = [[0, "version not recorded", undefined, 0, 0]];
+  assert.deepEqual(setsThen([{ name: "images", queued: 0 }]), unknown);
+  assert.deepEqual(setsThen([]), []);
 });
 
 Deno.test("a rollout's steps end where the next one begins, and nothing else is among them", () => {

@@ -23,6 +23,7 @@ function serving(answer: { rollouts: PastRolloutView[]; isAway?: boolean }) {
   const real = { fetch: globalThis.fetch, now: performance.now };
   const served = {
     asked: 0,
+    lastUrl: "",
     clockMs: 0,
     [Symbol.dispose]() {
       globalThis.fetch = real.fetch;
@@ -30,8 +31,9 @@ function serving(answer: { rollouts: PastRolloutView[]; isAway?: boolean }) {
     },
   };
   performance.now = () => served.clockMs;
-  globalThis.fetch = (() => {
+  globalThis.fetch = ((url: string) => {
     served.asked++;
+    served.lastUrl = url;
     return answer.isAway
       ? Promise.reject(new TypeError("refused"))
       : Promise.resolve(new Response(JSON.stringify({ rollouts: answer.rollouts })));
@@ -61,4 +63,19 @@ Deno.test("another word of the overview is worth asking at once, but never twice
   assert.equal(manager.asked, 1);
   await poll.update(overview(2, "progressing"));
   assert.equal(manager.asked, 2);
+});
+
+Deno.test("for a time in the past those until then are asked for, once, and again for another time", async () => {
+  using manager = serving({ rollouts: [rollout("done", 3_000_000)] });
+  let untilMs: number | undefined = 5;
+  const poll = createPoll(undefined, () => {}, () => untilMs);
+  const asked = async () => {
+    for (let round = 0; round < 10; round++, manager.clockMs += 1000) await poll.update(overview(1, "done"));
+    return [manager.asked, new URL(manager.lastUrl, "https://attic").searchParams.get("untilMs")];
+  };
+  assert.deepEqual(await asked(), [1, "5"]);
+  untilMs = 9;
+  assert.deepEqual(await asked(), [2, "9"]);
+  untilMs = undefined;
+  assert.deepEqual(await asked(), [3, null]);
 });

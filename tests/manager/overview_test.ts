@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createLive } from "../../lib/manager/api/live.ts";
 import type {
+  EndpointsPastView,
   EventView,
   OverviewView,
   PastRolloutView,
@@ -89,20 +90,21 @@ Deno.test("of a past time it is told how many replicas there were, and what each
   peer.channel.abandon("power cut");
   await settle();
   rig.clock.advance(1000);
-  const past = (fromMs: number, toMs: number) =>
-    read<PastView>(rig, `/v1/past?fromMs=${startMs + fromMs}&toMs=${startMs + toMs}`);
+  const past = (ms: number) => read<PastView>(rig, `/v1/past?atMs=${startMs + ms}`);
   const check = async () => {
-    assert.deepEqual((await past(0, 9500)).replicaSets, [{ name: "images", ready: 0, wanted: 1 }]);
-    const { endpoints: [resize], replicaSets } = await past(0, 20_000);
-    assert.deepEqual(replicaSets, [{ name: "images", ready: 1, wanted: 1 }]);
+    const images = { name: "images", wanted: 1, queued: 0, revision: 1, version: "1.0.0" };
+    assert.deepEqual((await past(9500)).replicaSets, [{ ...images, ready: 0 }]);
+    assert.deepEqual((await past(20_000)).replicaSets, [{ ...images, ready: 1 }]);
+    assert.equal((await past(22_000)).replicaSets[0].ready, 0);
+    const path = `/v1/past/endpoints?fromMs=${startMs}&toMs=${startMs + 20_000}`;
+    const { endpoints: [resize] } = await read<EndpointsPastView>(rig, path);
     assert.deepEqual([resize.endpoint, resize.requestsPerSecond], ["images/resize", 1 / 20]);
-    assert.equal((await past(0, 22_000)).replicaSets[0].ready, 0);
   };
   await check();
   // And once it is stored.
   rig.clock.advance(120_000);
   await check();
-  const refused = await rig.http("GET", `/v1/past?fromMs=5&toMs=5`, { user: "ada" });
+  const refused = await rig.http("GET", `/v1/past/endpoints?fromMs=5&toMs=5`, { user: "ada" });
   assert.equal(refused.status, 400);
   rig.close();
 });
@@ -265,6 +267,9 @@ Deno.test("rollouts are listed newest first, each with the event that began it; 
   ]);
   assert.deepEqual((await read<{ rollouts: [] }>(rig, "/v1/rollouts?replicaSet=texts")).rollouts, []);
   assert.equal((await read<{ rollouts: [] }>(rig, "/v1/rollouts?limit=1")).rollouts.length, 1);
+  const untilMs = rig.clock.nowMs();
+  const before = await read<{ rollouts: PastRolloutView[] }>(rig, `/v1/rollouts?untilMs=${untilMs}&limit=1`);
+  assert.deepEqual(before.rollouts.map(({ startedAtMs }) => startedAtMs), [first.startedAtMs]);
   const kinds = "/v1/events?kind=deployed,rollout_undone";
   const { events } = await read<{ events: EventView[] }>(rig, kinds);
   assert.deepEqual(events.map(({ kind }) => kind), ["deployed", "rollout_undone", "deployed"]);

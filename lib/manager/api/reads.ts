@@ -4,6 +4,7 @@ import { SqwishError } from "../../errors.ts";
 import { didYouMean, notFound } from "../../near_miss.ts";
 import { type EventKind, eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type {
+  EndpointsPastView,
   EventView,
   LogsView,
   MetricsView,
@@ -33,12 +34,17 @@ export interface Reads {
   requests(filter: RequestsFilter): RequestsView;
   users(): UserView[];
   metrics(query: { series: string; subject?: string; fromMs: number; toMs: number }): MetricsView;
-  past(span: { fromMs: number; toMs: number }): Promise<PastView>;
+  readonly past: {
+    at(atMs: number): Promise<PastView>;
+    endpoints(span: { fromMs: number; toMs: number }): Promise<EndpointsPastView>;
+  };
   nowMs(): number;
 }
 
 export interface RolloutQuery {
   replicaSet?: string;
+  /** Only those that began before it. */
+  untilMs?: number;
   limit: number;
 }
 
@@ -59,7 +65,7 @@ export function readRoutes(reads: Reads): Hono<ApiEnv> {
       "/rollouts",
       "/events",
       "/metrics",
-      "/past",
+      "/past/*",
       "/requests",
     ]
   ) {
@@ -115,13 +121,18 @@ function historyRoutes(app: Hono<ApiEnv>, reads: Reads): void {
   });
   app.get("/rollouts", (c) => {
     const limit = Math.min(queryNumber(c, "limit") ?? 100, rolloutsMax);
-    return c.json({ rollouts: reads.rollouts({ replicaSet: c.req.query("replicaSet"), limit }) });
+    const about = { replicaSet: c.req.query("replicaSet"), untilMs: queryNumber(c, "untilMs") };
+    return c.json({ rollouts: reads.rollouts({ ...about, limit }) });
   });
   app.get("/metrics", (c) => {
     const series = c.req.query("series") ?? "requests";
     return c.json(reads.metrics({ series, subject: c.req.query("subject"), ...spanOf(c, reads.nowMs()) }));
   });
-  app.get("/past", async (c) => c.json(await reads.past(spanOf(c, reads.nowMs()))));
+  app.get("/past", async (c) => c.json(await reads.past.at(queryNumber(c, "atMs") ?? reads.nowMs())));
+  app.get(
+    "/past/endpoints",
+    async (c) => c.json(await reads.past.endpoints(spanOf(c, reads.nowMs()))),
+  );
   app.get("/requests", (c) => {
     return c.json(reads.requests({
       endpoint: c.req.query("endpoint"),
