@@ -45,9 +45,11 @@ export function cpuByRole(processes: Processes): Record<string, number> {
 }
 
 /** MiB of each role. */
-export function memoryByRole(processes: Processes): Record<string, Memory> {
+export function memoryByRole(processes: Processes): Record<string, RoleMemory> {
   return Object.fromEntries(
-    Object.entries(pidsByRole(processes)).map(([role, pids]) => [role, memoryOf(pids)]),
+    Object.entries(pidsByRole(processes)).map((
+      [role, pids],
+    ) => [role, { ...memoryOf(pids), processes: pids.length }]),
   );
 }
 
@@ -60,6 +62,10 @@ export interface Memory {
   rssMb: number;
   /** What it shares counted in parts: the sum over all processes is what the machine lacks. */
   pssMb: number;
+}
+
+export interface RoleMemory extends Memory {
+  processes: number;
 }
 
 /** MiB of all of them together. */

@@ -2,6 +2,7 @@
  * A process that sends requests at a steady rate. Each is due at its own time, and its latency counts from there
  * (no coordinated omission). Argument: `SteadyJob` as JSON.
  */
+import { SqwishError } from "../lib/errors.ts";
 import { Histogram } from "../lib/metrics/histogram.ts";
 import type { EchoClient } from "./peers/peer.ts";
 import type { SoakLoad } from "./scenarios/soak.ts";
@@ -26,13 +27,18 @@ async function run({ client, address, bytes, perSecond, durationMs }: SteadyJob)
   const body = new Uint8Array(bytes).fill(97);
   const latency = new Histogram();
   let [requests, failed, underWay] = [0, 0, 0];
+  const failures: Record<string, number> = {};
+  const count = (why: string) => {
+    failed++;
+    failures[why] = (failures[why] ?? 0) + 1;
+  };
   const send = async (dueMs: number) => {
     underWay++;
     try {
       await connection.ask(body);
       latency.observe((performance.now() - dueMs) * 1000);
-    } catch {
-      failed++;
+    } catch (thrown) {
+      count(thrown instanceof SqwishError ? thrown.code : String(thrown));
     }
     underWay--;
   };
@@ -40,7 +46,7 @@ async function run({ client, address, bytes, perSecond, durationMs }: SteadyJob)
   const pending = new Set<Promise<void>>();
   for (let nowMs = 0; nowMs < durationMs; nowMs = performance.now() - startedMs) {
     for (; requests < nowMs / 1000 * perSecond; requests++) {
-      if (underWay >= underWayMax) failed++;
+      if (underWay >= underWayMax) count("not sent");
       else void track(pending, send(startedMs + requests / perSecond * 1000));
     }
     await new Promise((resolve) => setTimeout(resolve, tickMs));
@@ -48,7 +54,8 @@ async function run({ client, address, bytes, perSecond, durationMs }: SteadyJob)
   await Promise.all(pending);
   const seconds = (performance.now() - startedMs) / 1000;
   await connection.close();
-  return { requests, failed, seconds, p50Us: latency.quantile(0.5) ?? 0, p99Us: latency.quantile(0.99) ?? 0 };
+  const [p50Us, p99Us] = [0.5, 0.99].map((share) => latency.quantile(share) ?? 0);
+  return { requests, failed, failures, seconds, p50Us, p99Us };
 }
 
 async function track(pending: Set<Promise<void>>, one: Promise<void>): Promise<void> {

@@ -24,8 +24,9 @@ export const limits = {
   chunkBytesMax: 64 * KiB,
   /** Large frames of one connection that are under way at once; the receiver keeps a buffer for each. */
   transfersAtOnce: 4,
-  /** Bytes of chunks on their way on a connection; more go out as the receiver says that it has taken some. */
-  chunkWindowBytes: 256 * KiB,
+  /** Bytes of chunks on their way on a connection, as the line has room; more go out as the receiver has taken some. */
+  chunkWindowBytesMin: 128 * KiB,
+  chunkWindowBytesMax: 4 * MiB,
   /** Bytes waiting for a slow reader before it is read from no more, and before it gets no more requests. */
   sendBufferBytesHigh: 4 * MiB,
   /** Below this it is as before. */

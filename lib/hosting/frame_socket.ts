@@ -3,6 +3,7 @@
  * Frames sent in one turn, or while a write is under way, share the next write. Received frames are whole and handed
  * over by the read, without a copy; their bytes belong to the receiver.
  */
+import type { Clock } from "../clock.ts";
 import { encodeFrame, Op } from "../protocol/frame.ts";
 import { limits } from "../limits.ts";
 import { Inbox } from "../protocol/inbox.ts";
@@ -33,7 +34,7 @@ const roomBytesMin = 16 * 1024;
 export class FrameSocket {
   readonly #stream: ByteStream;
   readonly #handlers: FrameSocketHandlers;
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
   readonly #inbox = new Inbox({
     deliver: (frames) => this.#deliver(frames),
     onTaken: (bytes) => this.#onTaken(bytes),
@@ -51,8 +52,9 @@ export class FrameSocket {
   /** The receiver needs nothing any more of what it has got. */
   #free = true;
 
-  constructor(stream: ByteStream, handlers: FrameSocketHandlers) {
+  constructor(stream: ByteStream, clock: Pick<Clock, "monotonicMs">, handlers: FrameSocketHandlers) {
     this.#stream = stream;
+    this.#outbox = new Outbox(clock);
     this.#handlers = handlers;
     void this.#read();
   }

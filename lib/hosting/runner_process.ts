@@ -188,7 +188,7 @@ class RunnerProcess implements Runner {
       const stream = await this.#listener!.accept();
       this.#closeListener();
       let known = false;
-      this.#socket = new FrameSocket(stream, {
+      this.#socket = new FrameSocket(stream, this.#options.clock, {
         onFrames: (bytes, at, end) => {
           if (known) return this.#events.onFrames(bytes, at, end);
           known = frameOp(bytes, at) === Op.call && decodeFrame(bytes, at).name === this.#secret;

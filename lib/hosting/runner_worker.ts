@@ -135,7 +135,7 @@ async function connect(
   errors: UserErrorReader,
 ): Promise<WorkerRequests> {
   const stream = await Deno.connect({ transport: "unix", path: start.socketPath });
-  const socket = new FrameSocket(stream, {
+  const socket = new FrameSocket(stream, clock, {
     onFrames: (bytes, at, end) => requests.onFrames(bytes, at, end),
     onDrain: () => requests.onDrain(),
     // The agent's end is gone: the main thread sees its standard input end and exits.

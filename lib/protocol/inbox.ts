@@ -26,8 +26,8 @@ export interface InboxOwner {
 
 const noBytes = new Uint8Array(0);
 
-/** Told often enough that the sender never has to wait for it on a quick line. */
-const tellAfterBytes = limits.chunkWindowBytes / 2;
+/** Each whole chunk is told at once: the sender times its window by it. */
+const tellAfterBytes = limits.chunkBytesMax;
 
 export class Inbox {
   readonly #owner: InboxOwner;

@@ -2,11 +2,13 @@
  * Frames that wait to be written to one connection: senders → here → one batch per write (WebSocket, unix socket).
  * Ranges are kept as they come and copied once, into the batch; ranges that lie back to back in one buffer are one
  * copy. A frame over `chunkBytesMax` goes out in chunks, a few at a time and between the small ones, so that it
- * delays them by one chunk at most; and only so many chunks are on their way at once, or what lies in the buffers of
- * the operating system would delay them all the same.
+ * delays them by one chunk at most; and only so many chunks are on their way at once (`chunk_window.ts`), or what lies
+ * in the buffers of the operating system would delay them all the same.
  * The invariant: frames of one id leave in the order they came.
  */
+import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
+import { ChunkWindow } from "./chunk_window.ts";
 import { frameId, frameLength, headerBytes, Op, writeFrameHeader } from "./frame.ts";
 import { freeFrame, isFreeable } from "./large_frames.ts";
 
@@ -34,12 +36,15 @@ export class Outbox {
   #laneBytes = 0;
   /** The buffers of frames in lanes that nobody else needs any more. */
   readonly #unneeded = new Set<ArrayBufferLike>();
-  /** Of chunks, on their way: written, and not taken yet as far as is known. */
-  #chunkBytesOut = 0;
+  readonly #window: ChunkWindow;
   #transfer = 0;
   /** What `plan` has found room for. */
   #plannedTo = 0;
   #plannedBulk = 0;
+
+  constructor(clock: Pick<Clock, "monotonicMs">) {
+    this.#window = new ChunkWindow(clock);
+  }
 
   /** Bytes of frames that have not been put into a batch. */
   get bytes(): number {
@@ -82,7 +87,7 @@ export class Outbox {
 
   /** The receiver has taken so many bytes of chunks. */
   taken(bytes: number): void {
-    this.#chunkBytesOut = Math.max(0, this.#chunkBytesOut - bytes);
+    this.#window.taken(bytes);
   }
 
   /** The size of the next batch, which `write` then writes; 0 when nothing may go. */
@@ -96,7 +101,7 @@ export class Outbox {
       to++;
     }
     this.#plannedTo = to;
-    const mayChunk = this.#lanes.length > 0 && this.#chunkBytesOut < limits.chunkWindowBytes;
+    const mayChunk = this.#lanes.length > 0 && this.#window.isOpen;
     this.#plannedBulk = mayChunk ? nextPieceBytes(this.#lanes[0]) : 0;
     return length + this.#plannedBulk;
   }
@@ -171,7 +176,7 @@ export class Outbox {
       into.set(frame.subarray(lane.sentBytes, lane.sentBytes + bodyBytes), at + headerBytes);
       at += length;
       lane.sentBytes += bodyBytes;
-      this.#chunkBytesOut += length;
+      this.#window.sent(length);
     }
     if (lane.sentBytes === frame.length) {
       this.#laneBytes -= frame.length;

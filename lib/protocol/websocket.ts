@@ -3,6 +3,7 @@
  * Frames gather while one write is under way and leave together as one binary message, so batches grow with the
  * load by themselves. The manager does not read from a peer that does not read; one that never catches up is dropped.
  */
+import { type Clock, createSystemClock } from "../clock.ts";
 import { asSqwishError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Channel, ChannelClose, ChannelHandlers } from "./channel.ts";
@@ -41,6 +42,8 @@ export interface WebSocketSide {
   side: "client" | "server";
   /** The peer's writes wait for acknowledgements: each is answered at once, with a pong where nothing else goes. */
   acknowledges?: boolean;
+  /** For simulated time. */
+  clock?: Pick<Clock, "monotonicMs">;
 }
 
 /**
@@ -69,7 +72,7 @@ export class WebSocketChannel implements Channel, MessageSink {
     onTaken: (bytes) => this.#onTaken(bytes),
     tellTaken: (bytes) => this.sendFrames(encodeFrame({ op: Op.taken, id: 0, a: bytes })),
   });
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
   #handlers: ChannelHandlers | null = null;
   /** Control messages and pongs, as frames of RFC 6455; they go before what the outbox holds. */
   #urgent: Uint8Array[] = [];
@@ -99,8 +102,12 @@ export class WebSocketChannel implements Channel, MessageSink {
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Only the server stops reading from who does not read: if both sides did, each could wait for the other. */
-  constructor(stream: ByteStream, { side, acknowledges = false }: WebSocketSide) {
+  constructor(
+    stream: ByteStream,
+    { side, acknowledges = false, clock = createSystemClock() }: WebSocketSide,
+  ) {
     this.#stream = stream;
+    this.#outbox = new Outbox(clock);
     this.#acknowledges = acknowledges;
     this.#masks = side === "client";
     this.#sheds = side === "server";

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { createSystemClock } from "../../lib/clock.ts";
 import { type ByteStream, FrameSocket } from "../../lib/hosting/frame_socket.ts";
 import { limits } from "../../lib/limits.ts";
 import { concatBytes, decodeFrame, encodeFrame, frameLength, Op } from "../../lib/protocol/frame.ts";
+
+const clock = createSystemClock();
 
 /** Lets what was promised happen. */
 async function settle(): Promise<void> {
@@ -40,7 +43,7 @@ function received(
   const ids: number[] = [];
   const bodies: Uint8Array[] = [];
   return new Promise((resolve) => {
-    new FrameSocket(stream, {
+    new FrameSocket(stream, clock, {
       onFrames(bytes, at, end) {
         for (; at < end; at += frameLength(bytes, at)) {
           const frame = decodeFrame(bytes, at);
@@ -97,7 +100,7 @@ Deno.test("frames sent while a write is under way go out together, through parti
   const stream = scripted([], 10);
   // Never ends by itself: the test closes it.
   stream.read = () => new Promise(() => {});
-  const socket = new FrameSocket(stream, { onFrames() {}, onClose() {} });
+  const socket = new FrameSocket(stream, clock, { onFrames() {}, onClose() {} });
   const frames = [1, 2, 3].map((id) => encodeFrame({ op: Op.cancel, id }));
   for (const frame of frames) socket.sendFrames(frame);
   for (let i = 0; i < 40; i++) await undefined;
@@ -115,7 +118,7 @@ Deno.test("what stays unread is counted, and there is word once it has gone down
     write: (bytes) => new Promise((done) => writes.push({ bytes: bytes.length, done })),
     close() {},
   };
-  const socket = new FrameSocket(stream, { onFrames() {}, onDrain: () => drains++, onClose() {} });
+  const socket = new FrameSocket(stream, clock, { onFrames() {}, onDrain: () => drains++, onClose() {} });
   const frame = encodeFrame({ op: Op.reply, id: 1, body: new Uint8Array(60_000) });
   let sentBytes = 0;
   for (; sentBytes <= limits.sendBufferBytesHigh; sentBytes += frame.length) socket.sendFrames(frame);
@@ -149,7 +152,7 @@ Deno.test("nothing is read while reading is paused, and a paused socket can be c
     write: (bytes) => Promise.resolve(bytes.length),
     close() {},
   };
-  const socket: FrameSocket = new FrameSocket(stream, {
+  const socket: FrameSocket = new FrameSocket(stream, clock, {
     onFrames: () => socket.pauseReading(),
     onClose: () => closes++,
   });

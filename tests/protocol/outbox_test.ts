@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
+import { createSystemClock } from "../../lib/clock.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import { decodeFrame, encodeFrame, forEachFrame, frameA, frameOp, Op } from "../../lib/protocol/frame.ts";
 import { Inbox } from "../../lib/protocol/inbox.ts";
 import { Outbox } from "../../lib/protocol/outbox.ts";
+
+const clock = createSystemClock();
 
 const frameOf = (id: number, bodyBytes: number, a = 0) =>
   encodeFrame({ op: Op.part, id, a, body: new Uint8Array(bodyBytes).fill(id + a) });
@@ -69,7 +72,7 @@ Deno.test("frames come out as they went in, also byte by byte, in order per id",
   const steps = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 70_000 }));
   fc.assert(
     fc.property(pushes, steps, fc.integer({ min: 1, max: 5 }), (list, step, drainEvery) => {
-      const outbox = new Outbox();
+      const outbox = new Outbox(clock);
       const batches: Uint8Array[] = [];
       list.forEach(([id, bytes], i) => {
         const frame = frameOf(id, bytes, i);
@@ -98,7 +101,7 @@ Deno.test("ranges that lie back to back in one buffer, and several frames in one
   const message = new Uint8Array([...frameOf(1, 10), ...frameOf(2, 20), ...frameOf(3, 30), ...frameOf(4, 0)]);
   const bounds: [number, number][] = [];
   forEachFrame(message, (at, end) => bounds.push([at, end]));
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   for (const [at, end] of bounds.slice(0, 2)) outbox.push(message, at, end);
   outbox.push(message, bounds[2][0], bounds[3][1]);
   assert.equal(outbox.bytes, message.length);
@@ -106,7 +109,7 @@ Deno.test("ranges that lie back to back in one buffer, and several frames in one
 });
 
 Deno.test("a batch has at most its size of small frames and one chunk", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const large = frameOf(1, 5 * limits.chunkBytesMax);
   outbox.push(large, 0, large.length);
   for (let i = 0; i < 100; i++) {
@@ -123,7 +126,7 @@ Deno.test("a batch has at most its size of small frames and one chunk", () => {
 });
 
 Deno.test("a small frame that comes while large ones are under way leaves with the next batch", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   for (const id of [1, 2, 3]) {
     const large = frameOf(id, limits.bodyBytesMax);
     outbox.push(large, 0, large.length);
@@ -135,7 +138,7 @@ Deno.test("a small frame that comes while large ones are under way leaves with t
 });
 
 Deno.test("large frames take turns, so many at once as the receiver has buffers for", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const count = limits.transfersAtOnce + 2;
   for (let id = 1; id <= count; id++) {
     const large = frameOf(id, 3 * limits.chunkBytesMax);
@@ -148,7 +151,7 @@ Deno.test("large frames take turns, so many at once as the receiver has buffers 
 });
 
 Deno.test("frames that follow a large one of their id wait for it, others don't", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const large = frameOf(1, 2 * limits.chunkBytesMax);
   outbox.push(large, 0, large.length);
   for (const id of [1, 2]) {
@@ -164,13 +167,14 @@ Deno.test("frames that follow a large one of their id wait for it, others don't"
 });
 
 Deno.test("only so many chunks are on their way until the receiver has taken some, small frames go all the same", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const large = frameOf(1, limits.bodyBytesMax);
   outbox.push(large, 0, large.length);
   let chunkBytes = 0;
   for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) chunkBytes += batch.length;
   assert.ok(
-    chunkBytes >= limits.chunkWindowBytes && chunkBytes < limits.chunkWindowBytes + limits.chunkBytesMax,
+    chunkBytes >= limits.chunkWindowBytesMin &&
+      chunkBytes < limits.chunkWindowBytesMin + limits.chunkBytesMax,
   );
   const small = frameOf(2, 10);
   outbox.push(small, 0, small.length);
@@ -181,7 +185,7 @@ Deno.test("only so many chunks are on their way until the receiver has taken som
 });
 
 Deno.test("a receiver tells what it has taken before the sender's window is used up, and hears of its own", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const large = frameOf(1, limits.bodyBytesMax);
   outbox.push(large, 0, large.length);
   let told = 0;
@@ -197,7 +201,7 @@ Deno.test("a receiver tells what it has taken before the sender's window is used
   });
   for (let batch = takeBatch(outbox); batch; batch = takeBatch(outbox)) inbox.push(batch);
   assert.deepEqual(delivered, [large.length]);
-  assert.ok(told > limits.bodyBytesMax - limits.chunkWindowBytes);
+  assert.ok(told > limits.bodyBytesMax - limits.chunkWindowBytesMin);
   inbox.push(encodeFrame({ op: Op.taken, id: 0, a: 77 }));
   assert.deepEqual([heard, delivered.length], [77, 1]);
 });
@@ -251,7 +255,7 @@ Deno.test("a transfer's number may come again once it is over", () => {
 });
 
 Deno.test("a large frame's memory is given back once it is written, and never what others lie in, too", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const frame = frameOf(1, 3 * limits.chunkBytesMax);
   const expected = frame.slice();
   outbox.push(frame, 0, frame.length);
@@ -281,7 +285,7 @@ Deno.test("a large frame's memory is given back once it is written, and never wh
 });
 
 Deno.test("what is dropped unwritten is nobody's, and a later frame in its place is not taken for it", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const frame = frameOf(1, 2 * limits.chunkBytesMax);
   const { length } = frame;
   outbox.push(frame, 0, length);
@@ -293,7 +297,7 @@ Deno.test("what is dropped unwritten is nobody's, and a later frame in its place
 });
 
 Deno.test("what an inbox has copied may be overwritten, what it has handed on may not", () => {
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const large = frameOf(1, 5 * limits.chunkBytesMax);
   outbox.push(large, 0, large.length);
   const delivered: Uint8Array[] = [];

@@ -20,7 +20,7 @@ export class SimulatedChannel extends WebSocketChannel {
   #ear: ChannelEar | null;
 
   constructor(end: WireEnd, side: "client" | "server", ear: ChannelEar | null = null) {
-    super(end, { side });
+    super(end, { side, clock: end.process.clock });
     this.end = end;
     this.#ear = ear;
     // A process that has died closes nothing in words.

@@ -95,7 +95,7 @@ class SimulatedRunner implements Runner {
     // Its standard input ends, so it ends.
     agentProcess.onDeath(() => this.#process.kill());
     const pipe = createPipe(timeline, world.slab, agentProcess, this.#process);
-    this.#socket = new FrameSocket(pipe.left, {
+    this.#socket = new FrameSocket(pipe.left, agentProcess.clock, {
       onFrames: (bytes, at, end) => events.onFrames(bytes, at, end),
       onDrain: () => events.onDrain(),
       onClose: () => {},
@@ -204,7 +204,7 @@ class SimulatedRunner implements Runner {
     stream: ReturnType<typeof createPipe>["right"],
   ): WorkerRequests {
     const { clock } = this.#process;
-    const socket: FrameSocket = new FrameSocket(stream, {
+    const socket: FrameSocket = new FrameSocket(stream, clock, {
       // Without a word of what is needed no more: a frozen runner may still have it to take.
       onFrames: (bytes, at, end) => this.#take(requests, bytes, at, end),
       onDrain: () => requests.onDrain(),
