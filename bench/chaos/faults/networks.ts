@@ -13,17 +13,14 @@ export const networkFaults: Fault[] = [
     errors: ["agent_lost"],
     answeredMin: 0.97,
     prepare: (folder) =>
-      behindCable(folder, async (stage, cable) => {
-        const runners = stage.runnersOf(victim);
-        const atMs = Date.now();
-        await cable.set({ lossPercent: 100 });
-        const noticed = await stage.event("agent_lost", victim, atMs);
-        await pause(Math.max(0, atMs + 8000 - Date.now()));
-        await cable.set({});
-        await stage.whole();
-        requireSame(runners, stage.runnersOf(victim));
-        return { atMs, noticedMs: noticed.atMs - atMs };
-      }),
+      behindCable(
+        folder,
+        (stage, cable) =>
+          lostBy(stage, () => cable.set({ lossPercent: 100 }), {
+            afterMs: 8000,
+            restore: () => cable.set({}),
+          }),
+      ),
   },
   {
     name: "network-cut",
@@ -32,17 +29,11 @@ export const networkFaults: Fault[] = [
     errors: ["agent_lost"],
     answeredMin: 0.97,
     prepare: (folder) =>
-      behindCable(folder, async (stage, cable) => {
-        const runners = stage.runnersOf(victim);
-        const atMs = Date.now();
-        await cable.setUp(false);
-        const noticed = await stage.event("agent_lost", victim, atMs);
-        await pause(Math.max(0, atMs + 5000 - Date.now()));
-        await cable.setUp(true);
-        await stage.whole();
-        requireSame(runners, stage.runnersOf(victim));
-        return { atMs, noticedMs: noticed.atMs - atMs };
-      }),
+      behindCable(
+        folder,
+        (stage, cable) =>
+          lostBy(stage, () => cable.setUp(false), { afterMs: 5000, restore: () => cable.setUp(true) }),
+      ),
   },
   {
     name: "network-loss",
@@ -81,16 +72,7 @@ export const networkFaults: Fault[] = [
     seen: "as with a black hole; it is back by itself",
     errors: ["agent_lost"],
     answeredMin: 0.97,
-    prepare: (folder) =>
-      behindCable(folder, async (stage, cable) => {
-        const runners = stage.runnersOf(victim);
-        const atMs = Date.now();
-        await cable.renumberThere();
-        const noticed = await stage.event("agent_lost", victim, atMs);
-        await stage.whole();
-        requireSame(runners, stage.runnersOf(victim));
-        return { atMs, noticedMs: noticed.atMs - atMs };
-      }),
+    prepare: (folder) => behindCable(folder, (stage, cable) => lostBy(stage, () => cable.renumberThere())),
   },
   {
     name: "network-manager-renumbered",
@@ -98,16 +80,7 @@ export const networkFaults: Fault[] = [
     seen: "as with a black hole; the agent finds it by itself",
     errors: ["agent_lost"],
     answeredMin: 0.97,
-    prepare: (folder) =>
-      behindCable(folder, async (stage, cable) => {
-        const runners = stage.runnersOf(victim);
-        const atMs = Date.now();
-        await cable.renumberHere();
-        const noticed = await stage.event("agent_lost", victim, atMs);
-        await stage.whole();
-        requireSame(runners, stage.runnersOf(victim));
-        return { atMs, noticedMs: noticed.atMs - atMs };
-      }),
+    prepare: (folder) => behindCable(folder, (stage, cable) => lostBy(stage, () => cable.renumberHere())),
   },
 ];
 
@@ -128,6 +101,25 @@ async function behindCable(
   };
 }
 
+/** The agent is lost by `harm`, and back by itself or once it is undone, with the very processes it had. */
+async function lostBy(
+  stage: Stage,
+  harm: () => Promise<unknown>,
+  undone?: { afterMs: number; restore(): Promise<unknown> },
+): Promise<Done> {
+  const runners = stage.runnersOf(victim);
+  const atMs = Date.now();
+  await harm();
+  const noticed = await stage.event("agent_lost", victim, atMs);
+  if (undone) {
+    await pause(Math.max(0, atMs + undone.afterMs - Date.now()));
+    await undone.restore();
+  }
+  await stage.whole();
+  requireSame(runners, stage.runnersOf(victim));
+  return { atMs, noticedMs: noticed.atMs - atMs };
+}
+
 async function worseFor(
   stage: Stage,
   cable: Cable,
@@ -141,7 +133,7 @@ async function worseFor(
   return { atMs, figures };
 }
 
-/** An agent that was only cut off must come back with the very processes it had; a busy one has more for a while. */
+/** A busy agent has more runners for a while. */
 function requireSame(before: readonly number[], after: readonly number[]): void {
   if (before.some((pid) => after.includes(pid))) return;
   throw new Error(`the runners must go on, they were ${before.join(" ")} and are ${after.join(" ")}`);
