@@ -59,6 +59,8 @@ export const limits = {
   queueBytesMax: 256 * MiB,
   /** Runs of one request, the first included, when agents are lost under it. */
   attemptsMax: 3,
+  /** How many requests may be nested in each other, the first included. */
+  callDepthMax: 32,
   /** How long a cancelled request may keep its slot before the agent confirms. */
   cancelGraceMs: 3000,
   /** A replica that gave a request back unrun gets none for this long, or until it reports. */

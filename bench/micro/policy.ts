@@ -13,6 +13,7 @@ function measureUs(count: number, isFull: boolean): number {
     available: true,
     slots: 64,
     outstanding: isFull && i > 0 ? 64 : 0,
+    lent: 0,
     runUs: 100 + i,
     runObservedMs: 0,
   }));

@@ -50,9 +50,10 @@ const emptyBytes = new Uint8Array(0);
 export class Invocation implements ContextSource {
   readonly endpointName: string;
   readonly attempt: number;
+  /** As its runner knows it. */
+  readonly id: number;
   readonly #host: InvocationHost;
   readonly #endpoint: LoadedEndpoint;
-  readonly #id: number;
   readonly #flags: number;
   readonly #requestHigh: number;
   readonly #requestLow: number;
@@ -80,7 +81,7 @@ export class Invocation implements ContextSource {
   ) {
     this.#host = host;
     this.#endpoint = endpoint;
-    this.#id = frameId(bytes, at);
+    this.id = frameId(bytes, at);
     this.#flags = frameFlags(bytes, at);
     this.#requestHigh = frameRequestHigh(bytes, at);
     this.#requestLow = frameRequestLow(bytes, at);
@@ -282,11 +283,11 @@ export class Invocation implements ContextSource {
 
   #sendBytes(op: typeof Op.reply | typeof Op.part, flags: number, body: Uint8Array): void {
     if (body.length > limits.bodyBytesMax) throw tooLarge(op, body.length);
-    this.#host.writer.sendBytes(op, this.#id, flags, this.#runUs(op), body);
+    this.#host.writer.sendBytes(op, this.id, flags, this.#runUs(op), body);
   }
 
   #sendText(op: typeof Op.reply | typeof Op.part, text: string): void {
-    const length = this.#host.writer.sendText(op, this.#id, this.#runUs(op), text, limits.bodyBytesMax);
+    const length = this.#host.writer.sendText(op, this.id, this.#runUs(op), text, limits.bodyBytesMax);
     if (length > limits.bodyBytesMax) throw tooLarge(op, length);
   }
 
@@ -301,7 +302,7 @@ export class Invocation implements ContextSource {
       error = new SqwishError("module_failed", message, { details });
     }
     const { code, message, details } = error as SqwishError;
-    const frame = errorFrame(this.#id, { code, message, details }, this.#runUs(Op.error));
+    const frame = errorFrame(this.id, { code, message, details }, this.#runUs(Op.error));
     this.#host.sink.sendFrames(frame, 0, frame.length);
   }
 

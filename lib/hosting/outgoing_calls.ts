@@ -68,6 +68,7 @@ export class OutgoingCalls {
       id,
       flags: (bytes ? Flag.bytes : 0) | (options.idempotent ? Flag.idempotent : 0),
       a: Math.floor(remainingMs),
+      b: caller.id,
       name: endpoint,
       meta: headersOf(caller, options),
       body: bytes ? input : encoder.encode(JSON.stringify(input) ?? "null"),

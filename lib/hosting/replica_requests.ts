@@ -10,10 +10,12 @@ import {
   CancelReason,
   Flag,
   frameA,
+  frameB,
   frameId,
   frameLength,
   frameOp,
   Op,
+  setFrameB,
   setFrameId,
 } from "../protocol/frame.ts";
 import type { HostedRequest } from "./hosted_request.ts";
@@ -173,6 +175,8 @@ export class ReplicaRequests {
           this.#fromRunner(slot, bytes, at, frameEnd, nowMs);
           break;
         case Op.request:
+          // The manager knows the calling request by another id than the runner.
+          setFrameB(bytes, at, slot.find(frameB(bytes, at))?.id ?? 0);
           this.#deps.upstream.request(bytes, at, frameEnd, slot.runner);
           break;
         case Op.cancel:

@@ -66,6 +66,7 @@ export function openAgentSession(
   const requester: Requester = {
     id: `agent ${name} ${hello.identity}`,
     describe: `modules on ${name}`,
+    agent: name,
     mayInvoke: () => true,
     sink: channel,
   };

@@ -9,7 +9,7 @@ import { headerBytes } from "../protocol/frame.ts";
 import type { Target } from "./fleet.ts";
 import { boundedRetryMs, retryAfterMs } from "./outcomes.ts";
 import { longWaitMs, repliesRemembered, usualWaitMs } from "./service_rate.ts";
-import type { Requester, SetState } from "./state.ts";
+import type { Pending, Requester, SetState } from "./state.ts";
 import { counted } from "../words.ts";
 
 /** Bounds that a frame's outer shape doesn't show; null: nothing wrong. `bytes[at, end)` is a whole frame. */
@@ -41,6 +41,18 @@ export function refuseRequester(
   }
   if (requester.mayInvoke(endpoint)) return null;
   return new SqwishError("forbidden", `${requester.describe} may not invoke ${endpoint}`);
+}
+
+/** Functions that call themselves for ever would otherwise fill every queue until a deadline ends them. */
+export function refuseDepth(endpoint: string, caller: Pending | null): SqwishError | null {
+  let depth = 0;
+  for (let above = caller; above !== null; above = above.caller) depth++;
+  if (depth < limits.callDepthMax) return null;
+  return new SqwishError(
+    "invalid_request",
+    `Calls go at most ${limits.callDepthMax} deep, ${caller!.endpoint} calls ${endpoint} at that depth; ` +
+      "look for functions that call each other in a circle",
+  );
 }
 
 /** When it must be answered: what it asks for (0: the endpoint's own time-out) from now on, up to the cap. */

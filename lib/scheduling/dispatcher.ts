@@ -13,6 +13,7 @@ import {
   CancelReason,
   encodeFrame,
   frameA,
+  frameB,
   frameId,
   frameOp,
   Op,
@@ -22,14 +23,7 @@ import {
 import type { Random } from "../random.ts";
 import { emptyOutcome } from "../request_outcome.ts";
 import { TimerWheel } from "../timer_wheel.ts";
-import {
-  deadlineAt,
-  refuseFrame,
-  refuseLate,
-  refuseQueue,
-  refuseRequester,
-  refuseShare,
-} from "./admission.ts";
+import * as admission from "./admission.ts";
 import type { DispatcherOptions } from "./dispatcher_options.ts";
 import { chooseFor, Fleet, type Target } from "./fleet.ts";
 import { InFlight } from "./in_flight.ts";
@@ -57,7 +51,8 @@ export class Dispatcher {
   #outcome = emptyOutcome();
   #cancelHold: (() => void) | null = null;
   #pumpedAtMs = 0;
-  readonly #canServe = (endpoint: string): boolean => this.#fleet.canServe(endpoint);
+  readonly #canServe = (endpoint: string, isNested: boolean): boolean =>
+    this.#fleet.canServe(endpoint, isNested);
   readonly #isTooLate = (pending: Pending): boolean =>
     pending.isTooLate(this.#fleet.targets.get(pending.endpoint)!.roundTrip.meanMs, this.#pumpedAtMs);
 
@@ -79,10 +74,13 @@ export class Dispatcher {
     const number = this.#requestNumber = (this.#requestNumber + 1) >>> 0;
     const id = frameId(bytes, at);
     const inFlight = this.#inFlight.of(requester);
-    const malformed = refuseFrame(bytes, at, end);
+    const malformed = admission.refuseFrame(bytes, at, end);
     if (malformed) return this.#refuse(requester, id, number, malformed);
     const { endpoint, target } = this.#fleet.named(bytes, at);
-    const refusal = refuseRequester(requester, endpoint, id, inFlight.has(id));
+    const isNested = requester.agent !== undefined;
+    const caller = isNested ? this.#fleet.running(requester.agent!, frameB(bytes, at)) : null;
+    const refusal = admission.refuseRequester(requester, endpoint, id, inFlight.has(id)) ??
+      admission.refuseDepth(endpoint, caller);
     if (refusal) return this.#refuse(requester, id, number, refusal);
 
     let set = target?.set;
@@ -92,23 +90,30 @@ export class Dispatcher {
       set = this.#fleet.sets.get(found.set.name)!;
     }
     const timeoutMs = target?.routed.timeoutMs ?? set.routed.timeoutMs;
-    const deadlineMs = deadlineAt(frameA(bytes, at), timeoutMs, nowMs);
+    const deadlineMs = admission.deadlineAt(frameA(bytes, at), timeoutMs, nowMs);
     // Those that wait for the same endpoint go first; those that wait for another could not use a slot free for it.
     const mayRun = target && (set.queue.size === 0 || set.queue.waiting(endpoint) === 0) &&
       !requester.sink.jammed;
-    const replica = mayRun ? chooseFor(target, nowMs, this.#random) : null;
-    const full = refuseShare(inFlight.size) ??
-      (replica ? null : refuseQueue(set) ?? refuseLate(requester, set, target, deadlineMs - nowMs, nowMs));
-    if (full) return this.#refuse(requester, id, number, full, endpoint);
+    const lends = caller !== null && caller.beginCall();
+    const replica = mayRun ? chooseFor(target, nowMs, this.#random, isNested) : null;
+    const full = admission.refuseShare(inFlight.size) ??
+      (replica ? null : admission.refuseQueue(set) ??
+        admission.refuseLate(requester, set, target, deadlineMs - nowMs, nowMs));
+    if (full) {
+      caller?.endCall();
+      return this.#refuse(requester, id, number, full, endpoint);
+    }
 
     setFrameRequestId(bytes, at, this.#epoch, number);
     const pending = new Pending(requester, id, endpoint, set, number, nowMs, deadlineMs, bytes, at, end);
+    pending.caller = caller;
     this.#inFlight.add(pending);
     this.#deadlines.add(pending, nowMs);
-    if (replica) return this.#run(pending, target!, replica, nowMs);
-    this.#enqueue(pending, nowMs);
+    if (replica) this.#run(pending, target!, replica, nowMs);
+    else this.#enqueue(pending, nowMs);
+    if (lends) this.#pump(caller.set);
     // Those before it may all be of clients that do not read, and no reply may come that looks at the queue again.
-    if (!mayRun && this.#canServe(endpoint)) this.#pump(set);
+    if (!mayRun && this.#canServe(endpoint, isNested)) this.#pump(set);
   }
 
   /** The requester gives up: answered with `cancelled` at once. An id that isn't in flight is ignored. */
@@ -244,7 +249,7 @@ export class Dispatcher {
         pending.node = null;
         const target = this.#fleet.targets.get(pending.endpoint)!;
         if (pending.tooLate) this.#expireQueued(pending, nowMs);
-        else this.#run(pending, target, chooseFor(target, nowMs, this.#random)!, nowMs);
+        else this.#run(pending, target, chooseFor(target, nowMs, this.#random, pending.isNested)!, nowMs);
       }
     } finally {
       set.pumping = false;
@@ -364,6 +369,7 @@ export class Dispatcher {
   /** Gives the slot back. */
   #release(pending: Pending, nowMs: number, served = false): void {
     pending.link!.running.delete(pending.runId);
+    pending.takeSlotBack();
     this.#fleet.release(pending.replica!, nowMs, served);
     pending.phase = "done";
   }
@@ -379,6 +385,8 @@ export class Dispatcher {
   #settle(pending: Pending, code: "ok" | ErrorCode, runUs: number, nowMs: number, message = ""): void {
     const outcome = outcomes.fillOutcome(this.#outcome, pending, code, runUs, nowMs, message);
     pending.phase = "done";
+    pending.caller?.endCall();
+    pending.caller = null;
     this.#inFlight.remove(pending);
     this.#options.onOutcome(outcome, pending);
   }

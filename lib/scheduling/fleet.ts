@@ -33,11 +33,16 @@ export interface Named {
 }
 
 /** The replica a request for `target` runs on next; null: none is free. */
-export function chooseFor(target: Target, nowMs: number, random: Random): Replica | null {
+export function chooseFor(
+  target: Target,
+  nowMs: number,
+  random: Random,
+  isNested: boolean,
+): Replica | null {
   const { steady, damped, split } = target;
-  if (split !== null) return split.choose(nowMs, random);
-  const chosen = choose(steady, nowMs, random);
-  return chosen !== null || damped.length === 0 ? chosen : choose(damped, nowMs, random);
+  if (split !== null) return split.choose(nowMs, random, isNested);
+  const chosen = choose(steady, nowMs, random, isNested);
+  return chosen !== null || damped.length === 0 ? chosen : choose(damped, nowMs, random, isNested);
 }
 
 export class Fleet {
@@ -83,14 +88,19 @@ export class Fleet {
     return link;
   }
 
+  /** The request of this id that `agent` has. */
+  running(agent: string, runId: number): Pending | null {
+    return this.links.get(agent)?.running.get(runId) ?? null;
+  }
+
   /** What the frame at `at` asks for. */
   named(bytes: Uint8Array, at: number): Named {
     return this.#names.get(bytes, at);
   }
 
-  /** A replica with a free slot serves this endpoint. */
-  canServe(endpoint: string): boolean {
-    return this.targets.get(endpoint)?.replicas.some(isFree) ?? false;
+  /** A replica with a free slot, for a nested request also a lent one, serves this endpoint. */
+  canServe(endpoint: string, isNested: boolean): boolean {
+    return this.targets.get(endpoint)?.replicas.some((replica) => isFree(replica, isNested)) ?? false;
   }
 
   /** Whether something is ready for this endpoint, has been since `sinceMs` and is gone, or never was. */

@@ -13,6 +13,8 @@ export interface Candidate {
   readonly available: boolean;
   readonly slots: number;
   readonly outstanding: number;
+  /** Of those, as many as wait for a request of their own: their slots are there for such requests. */
+  readonly lent: number;
   /** Smoothed run time in µs; 0: none observed. */
   readonly runUs: number;
   /** When that was last observed, monotonic ms. */
@@ -27,8 +29,10 @@ const slownessMax = 4;
 /** Weight of a new run time, as in Jacobson, "Congestion avoidance and control" (1988). */
 const runWeight = 1 / 8;
 
-export function isFree(candidate: Candidate): boolean {
-  return candidate.available && candidate.outstanding < candidate.slots;
+/** `isNested`: for a request of a module, which may have a slot that is lent. */
+export function isFree(candidate: Candidate, isNested = false): boolean {
+  const taken = isNested ? candidate.outstanding - candidate.lent : candidate.outstanding;
+  return candidate.available && taken < candidate.slots;
 }
 
 /** The better of two candidates at random; another with a free slot when neither has one; null: none has. */
@@ -36,21 +40,22 @@ export function choose<C extends Candidate>(
   candidates: readonly C[],
   nowMs: number,
   random: Random,
+  isNested = false,
 ): C | null {
   const count = candidates.length;
-  if (count < 2) return count === 1 && isFree(candidates[0]) ? candidates[0] : null;
+  if (count < 2) return count === 1 && isFree(candidates[0], isNested) ? candidates[0] : null;
   // One draw for both, and for which goes first when they are equals.
   const pair = Math.floor(random.next() * count * (count - 1));
   const first = pair % count;
   const second = (first + 1 + Math.floor(pair / count)) % count;
   const one = candidates[first];
   const other = candidates[second];
-  if (isFree(one)) return isFree(other) && isBetter(other, one, nowMs) ? other : one;
-  if (isFree(other)) return other;
+  if (isFree(one, isNested)) return isFree(other, isNested) && isBetter(other, one, nowMs) ? other : one;
+  if (isFree(other, isNested)) return other;
   // From a random place on, so that the last free ones are not always asked in the same order.
   for (let index = second + 1; index < second + count; index++) {
     const candidate = candidates[index < count ? index : index - count];
-    if (isFree(candidate)) return candidate;
+    if (isFree(candidate, isNested)) return candidate;
   }
   return null;
 }

@@ -22,8 +22,16 @@ export interface QueueNode<Entry> {
 interface Topic {
   readonly endpoint: string;
   waiting: number;
-  askedInRound: number;
-  servable: boolean;
+  /** For clients' requests. */
+  readonly plain: Answer;
+  /** For those that modules make themselves. */
+  readonly nested: Answer;
+}
+
+/** Whether something can be served, and in which round that was asked. */
+interface Answer {
+  round: number;
+  isServable: boolean;
 }
 
 /** One client's requests for one endpoint, in order. */
@@ -55,6 +63,8 @@ const shareTurnsMax = 128;
 
 const never = () => false;
 
+export type CanServe = (endpoint: string, isNested: boolean) => boolean;
+
 export class FairQueue<Entry> {
   #flows = new Map<string, Flow<Entry>>();
   #topics = new Map<string, Topic>();
@@ -67,20 +77,23 @@ export class FairQueue<Entry> {
   #allTaken = 0;
   readonly #bytesOf: (entry: Entry) => number;
   readonly #isHeld: (entry: Entry) => boolean;
+  readonly #isNested: (entry: Entry) => boolean;
   #round = 0;
   #lastOrder = 0;
   #firstOrder = 0;
 
   /**
    * `bytesOf` tells what an entry keeps in memory; it must not change while the entry waits. `isHeld`: its client
-   * takes no answers at present, so that its turn is passed over.
+   * takes no answers at present, so that its turn is passed over. `isNested`: a module made it.
    */
   constructor(
     bytesOf: (entry: Entry) => number = () => 0,
-    isHeld: (entry: Entry) => boolean = () => false,
+    isHeld: (entry: Entry) => boolean = never,
+    isNested: (entry: Entry) => boolean = never,
   ) {
     this.#bytesOf = bytesOf;
     this.#isHeld = isHeld;
+    this.#isNested = isNested;
   }
 
   get size(): number {
@@ -136,10 +149,10 @@ export class FairQueue<Entry> {
   }
 
   /**
-   * Takes the next entry among those whose endpoint can be served; `canServe` is asked once per endpoint at most. One
-   * that `isOver` comes out as well, but will not be served: its client keeps its turn.
+   * Takes the next entry among those whose endpoint can be served; `canServe` is asked at most once per endpoint,
+   * and once for nested requests to it. One that `isOver` comes out as well, but will not be served: its client keeps its turn.
    */
-  shift(canServe: (endpoint: string) => boolean, isOver: (entry: Entry) => boolean = never): Entry | null {
+  shift(canServe: CanServe, isOver: (entry: Entry) => boolean = never): Entry | null {
     this.#round++;
     let flow = this.#first;
     for (let blocked = 0; flow && blocked < this.#flows.size;) {
@@ -223,7 +236,8 @@ export class FairQueue<Entry> {
     if (existing) return existing;
     let topic = this.#topics.get(endpoint);
     if (!topic) {
-      topic = { endpoint, waiting: 0, askedInRound: 0, servable: false };
+      const [plain, nested] = [{ round: 0, isServable: false }, { round: 0, isServable: false }];
+      topic = { endpoint, waiting: 0, plain, nested };
       this.#topics.set(endpoint, topic);
     }
     const lane: Lane<Entry> = { flow, topic, head: null, tail: null };
@@ -270,14 +284,17 @@ export class FairQueue<Entry> {
   }
 
   /** This client's earliest entry that can be served. */
-  #firstServable(flow: Flow<Entry>, canServe: (endpoint: string) => boolean): QueueNode<Entry> | null {
+  #firstServable(flow: Flow<Entry>, canServe: CanServe): QueueNode<Entry> | null {
     let first: QueueNode<Entry> | null = null;
     for (const { topic, head } of flow.lanes.values()) {
-      if (topic.askedInRound !== this.#round) {
-        topic.askedInRound = this.#round;
-        topic.servable = canServe(topic.endpoint);
+      if (!head) continue;
+      const isNested = this.#isNested(head.entry);
+      const answer = isNested ? topic.nested : topic.plain;
+      if (answer.round !== this.#round) {
+        answer.round = this.#round;
+        answer.isServable = canServe(topic.endpoint, isNested);
       }
-      if (topic.servable && head && (!first || head.order < first.order)) first = head;
+      if (answer.isServable && (!first || head.order < first.order)) first = head;
     }
     return first;
   }

@@ -40,10 +40,10 @@ export class Split {
     this.#sentFresh = before.#sentFresh;
   }
 
-  choose(nowMs: number, random: Random): Replica | null {
+  choose(nowMs: number, random: Random, isNested = false): Replica | null {
     const isBehind = this.#sentFresh + 1 <= this.share * (this.#sent + 1);
     for (const group of isBehind ? this.#freshFirst : this.#othersFirst) {
-      const chosen = choose(group, nowMs, random);
+      const chosen = choose(group, nowMs, random, isNested);
       if (chosen === null) continue;
       if (!this.#isWhole) this.#count(chosen.revision === this.revision);
       return chosen;

@@ -32,6 +32,8 @@ export interface Requester {
   /** The user's name, for outcomes. */
   readonly describe: string;
   readonly sink: FrameSink;
+  /** The agent whose modules it stands for: its requests are nested in those that run there. */
+  readonly agent?: string;
   mayInvoke(endpoint: string): boolean;
 }
 
@@ -62,6 +64,11 @@ export class Pending extends WheelEntry {
   tooLate = false;
   /** Parts have gone out, so it can't be run again. */
   streaming = false;
+  /** Whose module made it while it ran there. */
+  caller: Pending | null = null;
+  /** Its module's own requests that have no outcome yet; while there are any, its slot is lent to such requests. */
+  #calls = 0;
+  #lends = false;
 
   constructor(
     readonly requester: Requester,
@@ -91,6 +98,28 @@ export class Pending extends WheelEntry {
     replica.capacity.observe(nowMs, roundTripMs, runUs, this.sentInto, replica.outstanding);
     this.set.roundTrip.observe(roundTripMs);
     this.roundTrip!.observe(roundTripMs);
+  }
+
+  get isNested(): boolean {
+    return this.requester.agent !== undefined;
+  }
+
+  /** Its module makes a request; true when its slot is lent from now on. */
+  beginCall(): boolean {
+    this.#calls++;
+    if (this.#lends) return false;
+    this.replica!.lent++;
+    return this.#lends = true;
+  }
+
+  endCall(): void {
+    if (--this.#calls === 0) this.takeSlotBack();
+  }
+
+  /** Called before it gives its slot back, too. */
+  takeSlotBack(): void {
+    if (this.#lends) this.replica!.lent--;
+    this.#lends = false;
   }
 
   get mayHaveRun(): boolean {
@@ -178,6 +207,7 @@ export class Replica implements Candidate {
   readonly capacity = new Capacity();
   readonly service = new ServiceRate();
   outstanding = 0;
+  lent = 0;
   runUs = 0;
   runObservedMs = 0;
   /** In the routing table now. */
@@ -214,6 +244,7 @@ export class SetState {
   readonly queue = new FairQueue<Pending>(
     (pending) => pending.end - pending.at,
     (pending) => pending.requester.sink.jammed === true,
+    (pending) => pending.isNested,
   );
   /** When an endpoint that now has no ready replica last had one, monotonic ms. */
   readonly lastReadyMs = new Map<string, number>();

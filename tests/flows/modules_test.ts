@@ -129,6 +129,10 @@ async function streams(sqwish: Sqwish): Promise<void> {
 
 async function calls(sqwish: Sqwish): Promise<void> {
   assert.equal(await sqwish.invoke("context/double", 21), 42);
+  // Far more than there are slots, and each waits for another of the same set.
+  const numbers = Array.from({ length: 60 }, (_, at) => at);
+  const doubled = await Promise.all(numbers.map((n) => sqwish.invoke("context/double", n)));
+  assert.deepEqual(doubled, numbers.map((n) => 2 * n));
   assert.deepEqual(await sqwish.invoke("context/colour", "Red"), {
     id: 1,
     word: "green",

@@ -171,12 +171,12 @@ Deno.test("more runners serve while one is kept busy, up to the cores", async ()
 });
 
 Deno.test("ctx.invoke goes up with the rest of the deadline and comes back as a value or an error with its code", async () => {
-  const asked: { name: string; a: number; meta: string }[] = [];
+  const asked: { name: string; a: number; b: number; meta: string }[] = [];
   const cancelled: number[] = [];
   const upstream = {
     request(bytes: Uint8Array, at: number, _end: number, answer: FrameSink) {
       const frame = decodeFrame(bytes, at);
-      asked.push({ name: frame.name, a: frame.a, meta: frame.meta });
+      asked.push({ name: frame.name, a: frame.a, b: frame.b, meta: frame.meta });
       if (frame.name === "other/hang") return;
       const error = new SqwishError("not_found", "No endpoint other/missing", { details: { near: ["x"] } });
       answer.sendFrames(
@@ -212,6 +212,12 @@ Deno.test("ctx.invoke goes up with the rest of the deadline and comes back as a 
   hanging.cancel();
   assert.equal(failure(await hanging.outcome).code, "cancelled");
   assert.equal(cancelled.length, 1);
+  // It says which request it is for, as the manager knows that.
+  const body = new TextEncoder().encode('{"endpoint":"other/double"}');
+  const frame = encodeFrame({ op: Op.request, id: 500, a: 10_000, b: 1 << 8, name: "set/ask", body });
+  hosted.request(frame, { bufferedBytes: 0, sendFrames() {} });
+  await eventually("the call is up", () => asked.length === 4);
+  assert.equal(asked[3].b, 500);
 });
 
 Deno.test("requests of a lost connection are cancelled and never answered", async () => {

@@ -137,7 +137,7 @@ export class Rig {
   request(
     requester: TestRequester,
     endpoint: string,
-    options: { id?: number; a?: number; flags?: number; body?: Uint8Array; meta?: string } = {},
+    options: { id?: number; a?: number; b?: number; flags?: number; body?: Uint8Array; meta?: string } = {},
   ): void {
     const bytes = encodeFrame({ op: Op.request, id: 1, ...options, name: endpoint });
     this.dispatcher.admit(requester, bytes, 0, bytes.length);

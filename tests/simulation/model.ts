@@ -173,6 +173,7 @@ class Runner {
 class Replica implements Candidate {
   readonly capacity = new Capacity();
   readonly available = true;
+  readonly lent = 0;
   outstanding = 0;
   runUs = 0;
   runObservedMs = 0;
