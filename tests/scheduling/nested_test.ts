@@ -42,6 +42,7 @@ Deno.test("a request may have the slot of the one that waits for it; a client's 
   assert.equal(modules.sink.of(Op.reply).length, 1);
   assert.equal(running(agent).length, 4, "the second nested one follows, no client's");
   rig.reply("pi-1", running(agent)[3].id);
+  rig.request(modules, "text/f", { id: 3 });
   assert.equal(running(agent).length, 4, "the slot is not lent any more");
   rig.reply("pi-1", first.id);
   assert.equal(running(agent).length, 5, "it is free, and a client's turn");
@@ -117,16 +118,56 @@ for (const [how, end] of Object.entries(ends)) {
   });
 }
 
-Deno.test("a call that is refused lends nothing", () => {
+Deno.test("a request that has replied lends nothing, though its call goes on", () => {
   const { rig, agent, modules } = rigOf(1, "text");
-  const client = requesterNamed("c1");
-  rig.request(client, "text/f", { id: 1 });
+  rig.request(requesterNamed("c1"), "text/f");
+  const [outer] = running(agent);
+  rig.request(modules, "text/f", { id: 1, b: outer.id });
+  rig.reply("pi-1", outer.id);
+  rig.request(modules, "text/f", { id: 2 });
+  assert.equal(running(agent).length, 2);
+  rig.dispatcher.close();
+});
+
+Deno.test("a call that is refused lends nothing", () => {
+  const rig = new Rig([revisionOf("text"), revisionOf("full", { queueMax: 0 })]);
+  const reports = ["text", "full"].map((name, at) => reportOf(name, ["f"], { slots: 1, handle: at + 1 }));
+  const agent = rig.connect("pi-1", reports);
+  const modules = modulesOn("pi-1");
+  for (const [at, set] of ["text", "full"].entries()) {
+    rig.request(requesterNamed("c1"), `${set}/f`, { id: at + 1 });
+  }
   const [{ id: b }] = running(agent);
-  rig.request(modules, "nothing/f", { id: 1, b });
-  assert.equal(errorOf(modules.sink.of(Op.error)[0]).code, "not_found");
-  // Not nested in anything that runs.
-  rig.request(modules, "text/f", { id: 2, b: 12_345 });
-  assert.equal(running(agent).length, 1);
+  for (const [at, set] of ["full", "nothing"].entries()) rig.request(modules, `${set}/f`, { id: at + 1, b });
+  assert.deepEqual(modules.sink.of(Op.error).map((frame) => errorOf(frame).code), [
+    "queue_full",
+    "not_found",
+  ]);
+  // Nested in nothing that runs.
+  rig.request(modules, "text/f", { id: 3, b: 12_345 });
+  assert.equal(running(agent).length, 2);
+  rig.dispatcher.close();
+});
+
+Deno.test("slots are lent on damped agents, too", () => {
+  const { rig, agent, modules } = rigOf(1, "text");
+  agent.damped = true;
+  rig.reroute();
+  rig.request(requesterNamed("c1"), "text/f");
+  rig.request(modules, "text/f", { b: running(agent)[0].id });
+  assert.equal(running(agent).length, 2);
+  rig.dispatcher.close();
+});
+
+Deno.test("a function that calls itself once it has replied goes on for ever, as a timer would", () => {
+  const { rig, agent, modules } = rigOf(1, "text");
+  rig.request(requesterNamed("c1"), "text/f");
+  for (let id = 1; id <= 3 * limits.callDepthMax; id++) {
+    const last = running(agent).at(-1)!;
+    rig.request(modules, "text/f", { id, b: last.id });
+    rig.reply("pi-1", last.id);
+  }
+  assert.equal(running(agent).length, 1 + 3 * limits.callDepthMax);
   rig.dispatcher.close();
 });
 

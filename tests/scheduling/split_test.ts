@@ -41,6 +41,9 @@ Deno.test("a split leaves no slot free, and makes up for the share that it could
   assert.ok(Math.abs(share(split, 100) - 50) <= 1);
   old.outstanding = fresh.outstanding = 4;
   assert.equal(split.choose(0, random as never), null);
+  old.lent = 1;
+  assert.equal(split.choose(0, random as never), null);
+  assert.equal(split.choose(0, random as never, true), old, "a call may have what is lent");
 });
 
 Deno.test("a split goes on as it was when the table changes, and anew when its share does", () => {
