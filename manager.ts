@@ -15,6 +15,7 @@ import {
 } from "./lib/manager/addresses.ts";
 import { main } from "./lib/manager/command_line.ts";
 import { ConfigurationFile } from "./lib/manager/configuration_file.ts";
+import { type Certify, certifyHere } from "./lib/manager/certificate_process.ts";
 import { type Core, createCore } from "./lib/manager/core.ts";
 import { Deployments } from "./lib/manager/deployments.ts";
 import { createFront } from "./lib/manager/front.ts";
@@ -32,6 +33,8 @@ export interface ManagerDeps {
   store: Store;
   /** How modules are built; absent: in a Worker. */
   build?: BuildModuleSets;
+  /** How certificates are made; absent: here. */
+  certify?: Certify;
   listen: Pick<ListenerOptions, "host" | "port" | "connectionsMax">;
   advertise: string[];
   /** Absent: the name stored at the first start, or "sqwish". */
@@ -56,10 +59,10 @@ export interface Manager {
 
 /** Opens the port and resolves when it serves. Throws one clear error when it can't. */
 export async function createManager(deps: ManagerDeps): Promise<Manager> {
-  const { clock, random, log, store } = deps;
+  const { clock, random, log, store, certify = certifyHere(random) } = deps;
   const hosts = () => reachableHosts(deps.listen.host, deps.advertise, readMachine());
   const names = () => certificateNames(hosts());
-  const identity = await openIdentity(store, { ...deps, names: names() });
+  const identity = await openIdentity(store, { ...deps, certify, names: names() });
   const core = createCore({ ...deps, ...identity, version });
   const { record } = core.events;
   const accounts = new Accounts({ users: store.users, clock, random });
@@ -97,7 +100,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     },
   );
   await configuration?.start();
-  const stopRenewing = keepCertificate({ store, clock, record, log, identity, names, listener });
+  const stopRenewing = keepCertificate({ store, clock, certify, record, log, identity, names, listener });
   return {
     port: listener.port,
     fingerprint: identity.fingerprint,

@@ -61,8 +61,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/agent/data_lock.ts": ["Deno"],
   "lib/agent/identity.ts": ["Deno"],
   "lib/deployment/watch.ts": ["Deno"],
-  "lib/manager/build_process.ts": ["Deno"],
-  "lib/manager/checkpoint_process.ts": ["Deno"],
+  "lib/manager/own_process.ts": ["Deno"],
   "lib/manager/configuration_file.ts": ["Deno"],
   // Runner processes, and what runs inside of one.
   "lib/hosting/host.ts": ["Deno"],
@@ -175,7 +174,7 @@ Deno.test("the manager loads what makes certificates only when it makes one", ()
   const importers = product.filter((file) => file.path.startsWith("lib/")).filter((file) =>
     importsOf(file, { types: false }).includes("../security/authority.ts")
   );
-  assert.deepEqual(importers.map((file) => file.path), ["lib/manager/identity.ts"]);
+  assert.deepEqual(importers.map((file) => file.path), ["lib/manager/certificate_process.ts"]);
   assert.doesNotMatch(importers[0].code, /from "\.\.\/security\/authority\.ts"/);
 });
 

@@ -7,6 +7,7 @@ import { describeError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Store } from "../store/store.ts";
+import { runInOwnProcess } from "./own_process.ts";
 
 /** The program's first argument when it is to do this; the database's path follows. */
 export const checkpointArgument = "checkpoint";
@@ -42,14 +43,5 @@ export function keepLogShort({ clock, log, store, checkpoint }: LogKeeperOptions
 
 /** `mainModule`: of the program, for when it runs from source. */
 export async function checkpointInProcess(databasePath: string, mainModule: string): Promise<void> {
-  const before = Deno.build.standalone ? [] : ["run", "-A", "--no-prompt", mainModule];
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...before, checkpointArgument, databasePath],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) {
-    throw new Error(new TextDecoder().decode(stderr).trim() || "its process ended without a word");
-  }
+  await runInOwnProcess(mainModule, [checkpointArgument, databasePath]);
 }

@@ -20,6 +20,7 @@ import { version } from "../version.ts";
 import { Accounts } from "./accounts.ts";
 import { parseListen } from "./addresses.ts";
 import { answerBuildTask, buildArgument } from "./build_process.ts";
+import { answerCertificateTask, certifyArgument } from "./certificate_process.ts";
 import { diffConfiguration } from "./configuration_diff.ts";
 import { History } from "../metrics/history.ts";
 import { wasCalledBefore } from "./endpoint_guard.ts";
@@ -41,6 +42,10 @@ interface DataOptions {
 export async function main(argv: string[], createManager: CreateManager): Promise<number> {
   if (argv[0] === buildArgument) {
     await answerBuildTask();
+    return 0;
+  }
+  if (argv[0] === certifyArgument) {
+    await answerCertificateTask();
     return 0;
   }
   if (argv[0] === checkpointArgument) {

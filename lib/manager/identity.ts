@@ -13,6 +13,7 @@ import {
   shouldReissue,
 } from "../security/certificates.ts";
 import type { SettingStore } from "../store/settings.ts";
+import type { Certify } from "./certificate_process.ts";
 import type { RecordEvent } from "./events.ts";
 import type { Listener } from "./listener.ts";
 
@@ -33,55 +34,53 @@ interface StoredCertificate extends ServerCertificate {
   issuedAtMs: number;
 }
 
-/** `names`: what the certificate must be good for now. */
+export interface IdentityOptions {
+  /** What the certificate must be good for now. */
+  names: readonly string[];
+  clock: Clock;
+  certify: Certify;
+}
+
 export async function openIdentity(
   { settings, synced }: { settings: SettingStore; synced(): Promise<void> },
-  options: { cluster?: string; names: readonly string[]; clock: Clock; random: Random },
+  options: IdentityOptions & { cluster?: string; random: Random },
 ): Promise<Identity> {
-  const known = settings.get<Authority>("authority");
+  const firstStart = settings.get<Authority>("authority") === undefined;
   const cluster = options.cluster ?? settings.get<string>("cluster") ?? "sqwish";
-  const authority = known ??
-    await (await certificateMaker()).createAuthority({ cluster, random: options.random });
+  await renewCertificate(settings, cluster, options);
   // Each on its own: a first start may have been cut short between them.
-  if (!known) settings.set("authority", authority);
   const sessionKey = settings.get<number[]>("sessionKey") ?? Array.from(options.random.secret(32));
   settings.set("sessionKey", sessionKey);
   if (settings.get<string>("cluster") !== cluster) settings.set("cluster", cluster);
   const bootEpoch = ((settings.get<number>("bootEpoch") ?? 0) + 1) >>> 0;
   settings.set("bootEpoch", bootEpoch);
-  const certificate = await renewCertificate(settings, authority, options) ??
-    settings.get<StoredCertificate>("certificate")!;
+  const authority = settings.get<Authority>("authority")!;
   // Keys made twice would lock every agent out, and an epoch given twice would make two requests one.
   await synced();
   return {
     cluster,
     authority,
     fingerprint: fingerprintOf(authority.caCertPem),
-    certificate,
+    certificate: settings.get<StoredCertificate>("certificate")!,
     sessionKey: Uint8Array.from(sessionKey),
     bootEpoch,
-    firstStart: !known,
+    firstStart,
   };
 }
 
-/** Only a first start and a renewal make certificates, and what that takes is the largest library of the manager. */
-function certificateMaker() {
-  return import("../security/authority.ts");
-}
-
-/** Issues the server certificate anew when its names have changed or it is a year old; null when it is still right. */
-export async function renewCertificate(
+/** Issues the server certificate anew when its names have changed or it is a year old, and the authority when there is none. */
+async function renewCertificate(
   settings: SettingStore,
-  authority: Authority,
-  options: { names: readonly string[]; clock: Clock },
-): Promise<ServerCertificate | null> {
+  cluster: string,
+  { names, clock, certify }: IdentityOptions,
+): Promise<void> {
+  const known = settings.get<Authority>("authority");
   const stored = settings.get<StoredCertificate>("certificate");
-  const nowMs = options.clock.nowMs();
-  if (stored && shouldReissue(stored, { names: options.names, nowMs }) === null) return null;
-  const { issueServerCertificate } = await certificateMaker();
-  const certificate = await issueServerCertificate(authority, { names: options.names });
+  const nowMs = clock.nowMs();
+  if (known && stored && shouldReissue(stored, { names, nowMs }) === null) return;
+  const { authority, certificate } = await certify({ cluster, authority: known, names });
+  if (!known) settings.set("authority", authority);
   settings.set("certificate", { ...certificate, issuedAtMs: nowMs } satisfies StoredCertificate);
-  return certificate;
 }
 
 const renewalCheckMs = 3600_000;
@@ -89,6 +88,7 @@ const renewalCheckMs = 3600_000;
 export interface KeepCertificateOptions {
   store: { settings: SettingStore };
   clock: Clock;
+  certify: Certify;
   log: Log;
   record: RecordEvent;
   identity: Identity;
@@ -99,11 +99,11 @@ export interface KeepCertificateOptions {
 
 /** Looks once an hour whether the certificate is still right, and renews it while everything runs. Returns the stop. */
 export function keepCertificate(options: KeepCertificateOptions): () => void {
-  const { store, clock, log, record, identity, listener } = options;
+  const { store, clock, certify, log, record, identity, listener } = options;
   let served = identity.certificate;
   let stopped = false;
   async function check(): Promise<void> {
-    await renewCertificate(store.settings, identity.authority, { names: options.names(), clock });
+    await renewCertificate(store.settings, identity.cluster, { names: options.names(), clock, certify });
     // One that could not be served last time is tried again.
     const certificate = store.settings.get<StoredCertificate>("certificate")!;
     if (certificate.certPem === served.certPem || stopped) return;

@@ -14,6 +14,7 @@ import { parseListen } from "./addresses.ts";
 import { parseOpenFilesMax } from "../open_files.ts";
 import { connectionsMaxFor } from "./open_files.ts";
 import { createProcessBuilder } from "./build_process.ts";
+import { createProcessCertifier } from "./certificate_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
@@ -67,6 +68,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       log,
       store,
       build,
+      certify: createProcessCertifier(Deno.mainModule),
       listen: { ...listen, connectionsMax: await connectionsMaxHere(log) },
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { silentLog } from "../../lib/log.ts";
+import { certifyHere } from "../../lib/manager/certificate_process.ts";
 import { keepCertificate, openIdentity } from "../../lib/manager/identity.ts";
 import { createSystemRandom } from "../../lib/random.ts";
 import type { Authority } from "../../lib/security/certificates.ts";
@@ -9,6 +10,7 @@ import { ManualClock } from "../support/manual_clock.ts";
 
 const hourMs = 3600_000;
 const random = createSystemRandom();
+const certify = certifyHere(random);
 
 async function withStore(work: (store: Store, clock: ManualClock) => Promise<void>): Promise<void> {
   const store = openStore({ folder: null });
@@ -20,7 +22,7 @@ async function withStore(work: (store: Store, clock: ManualClock) => Promise<voi
 }
 
 const open = (store: Store, clock: ManualClock, names: string[] = ["attic.local"]) =>
-  openIdentity(store, { names, clock, random });
+  openIdentity(store, { names, clock, random, certify });
 
 Deno.test("a cluster's authority, certificate and session key survive a restart; the start's number grows", () =>
   withStore(async (store, clock) => {
@@ -63,6 +65,7 @@ Deno.test("a certificate that could not be served is tried again, and nothing is
     const stop = keepCertificate({
       store,
       clock,
+      certify,
       log: silentLog,
       record: (_level, kind) => events.push(kind),
       identity,

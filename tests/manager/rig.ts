@@ -8,6 +8,7 @@ import { type Core, createCore } from "../../lib/manager/core.ts";
 import { buildInWorker as build } from "../../lib/deployment/module_builder.ts";
 import { Deployments } from "../../lib/manager/deployments.ts";
 import { createFront, type Front } from "../../lib/manager/front.ts";
+import { certifyHere } from "../../lib/manager/certificate_process.ts";
 import { type Identity, openIdentity } from "../../lib/manager/identity.ts";
 import { createSignIn } from "../../lib/manager/sign_in.ts";
 import type { Channel, ChannelClose } from "../../lib/protocol/channel.ts";
@@ -105,7 +106,13 @@ export async function openRig(): Promise<ManagerRig> {
   const log = createLog({ clock, write: (line) => logged.push(line), level: "debug" });
   const store = openStore({ folder: null });
   const names = ["attic.local"];
-  const identity = await openIdentity(store, { cluster: "attic", names, clock, random });
+  const identity = await openIdentity(store, {
+    cluster: "attic",
+    names,
+    clock,
+    random,
+    certify: certifyHere(random),
+  });
   const { cluster, bootEpoch } = identity;
   const core = createCore({ clock, random, log, store, version: "1.2.3", cluster, bootEpoch });
   const { record } = core.events;
