@@ -15,8 +15,10 @@ interface Reading {
 export interface SoakLoad {
   requests: number;
   failed: number;
-  /** By error code; "not sent" are those that the generator had no room for. */
+  /** By error code. */
   failures: Record<string, number>;
+  /** Came due when as many were under way as a connection takes: something stood still for half a second or more. */
+  unsent: number;
   seconds: number;
   p50Us: number;
   p99Us: number;
@@ -77,13 +79,16 @@ export const soak: Scenario<SoakResult> = {
       ...[short(first.memory[role].pssMb), short(last.memory[role].pssMb), short(growth[role])],
     ]);
     const failures = Object.entries(load.failures).map(([code, count]) => `${count} ${code}`);
+    const unsent = load.unsent === 0
+      ? ""
+      : ` Another ${load.unsent} came due while the generator had as many under way as a connection takes, and were not sent.`;
     return {
       text: `${
         short(load.seconds / 60)
       } minutes at ${perSecond} requests a second, half of what was reached just before;
 ${load.requests} requests, ${load.failed} of them failed${
         failures.length > 0 ? ` (${failures.join(", ")})` : ""
-      }; p50 ${short(load.p50Us / 1000)} ms, p99 ${short(load.p99Us / 1000)} ms.
+      }; p50 ${short(load.p50Us / 1000)} ms, p99 ${short(load.p99Us / 1000)} ms.${unsent}
 Growth is of one process, the slope of a line through the readings (PSS) after the first quarter.
 
 ${table(["", "processes", "first MiB", "last MiB", "MiB per process and hour"], rows)}`,
@@ -134,7 +139,7 @@ function goalsOf({ load }: SoakResult, growth: Record<string, number>): Goal[] {
   return [{
     work: `${short(load.seconds / 60)} minutes at half load`,
     goal: `no process grows by ${flatMbPerHour} MiB per hour, no request fails`,
-    measured: `${short(most)} MiB per hour, ${load.failed} failed`,
+    measured: `${short(most)} MiB per hour, ${load.failed} failed, ${load.unsent} not sent`,
     reached: most < flatMbPerHour && load.failed === 0,
   }];
 }
