@@ -122,6 +122,7 @@ export class SimulatedManager {
       name,
       openedMs: this.#world.timeline.nowMs,
       isJammed: () => channel.jammed,
+      isClosing: () => channel.closed,
     };
     const channel: SimulatedChannel = new SimulatedChannel(end, "server", this.#ear(connection));
     const principal: Principal = { name: user, role: connection.kind, endpoints: ["*"] };

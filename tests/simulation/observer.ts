@@ -32,6 +32,8 @@ export interface Connection {
   readonly openedMs: number;
   /** It does not read what it gets. */
   isJammed(): boolean;
+  /** Goodbye was said to it: it is told nothing more. */
+  isClosing(): boolean;
 }
 
 export interface RecordedEvent {

@@ -32,6 +32,7 @@ function createScene() {
     name: "attic",
     openedMs: 0,
     isJammed: () => false,
+    isClosing: () => false,
   };
   const request = encodeFrame({ op: Op.request, id: 1, name: "resize/quick", b: 0 });
   return {

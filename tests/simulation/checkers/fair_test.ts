@@ -13,7 +13,7 @@ function createScene() {
     { timeline, fail: (_: string, message: string) => found.push(message) } as unknown as World,
   );
   const open = (id: number, kind: Connection["kind"], name: string): Connection => {
-    const connection = { id, kind, name, openedMs: 0, isJammed: () => false };
+    const connection = { id, kind, name, openedMs: 0, isJammed: () => false, isClosing: () => false };
     checker.connectionOpened!(connection);
     return connection;
   };

@@ -10,7 +10,7 @@ function createScene() {
   const found: string[] = [];
   const checker = inOrder({ fail: (_: string, message: string) => found.push(message) } as unknown as World);
   const open = (id: number, kind: Connection["kind"], name: string): Connection => {
-    const connection = { id, kind, name, openedMs: 0, isJammed: () => false };
+    const connection = { id, kind, name, openedMs: 0, isJammed: () => false, isClosing: () => false };
     checker.connectionOpened!(connection);
     return connection;
   };

@@ -47,6 +47,7 @@ export function oneOutcome(world: World): Checker {
       else if (!world.manager.isUp) managerRanMs = 0;
       if (managerRanMs > 0 && nowMs - managerRanMs > 1000) {
         for (const [connection, ids] of asked) {
+          if (connection.isClosing()) continue;
           for (const [id, dueMs] of ids) {
             if (dueMs + managerGraceMs > nowMs) continue;
             const late = Math.round(nowMs - dueMs);
