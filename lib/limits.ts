@@ -127,6 +127,8 @@ export const limits = {
   setBytesMax: 64 * MiB,
   /** How long the modules of one deployment may take to be read, stripped and checked. */
   buildMsMax: 120_000,
+  /** The certificates of a start or a renewal, on a small machine that has just been switched on. */
+  certifyMsMax: 60_000,
   /** Changed files are looked at once nothing has changed for this long. */
   watchQuietMs: 200,
   replicaSetsMax: 1000,

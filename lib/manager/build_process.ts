@@ -5,7 +5,6 @@
  */
 import { deserialize, serialize } from "node:v8";
 import { buildInWorker, type BuildModuleSets } from "../deployment/module_builder.ts";
-import { describeError, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { answer, runInOwnProcess } from "./own_process.ts";
 
@@ -15,9 +14,11 @@ export const buildArgument = "build-modules";
 /** `mainModule`: of the program, for when it runs from source. */
 export function createProcessBuilder(mainModule: string): BuildModuleSets {
   return async (task) => {
-    const options = { input: new Uint8Array(serialize(task)), msMax: limits.buildMsMax };
-    const outcomes = await runInOwnProcess(mainModule, [buildArgument], options).catch((thrown) => {
-      throw new SqwishError("internal", `Building modules failed: ${describeError(thrown)}`);
+    const outcomes = await runInOwnProcess(mainModule, {
+      what: "Building modules",
+      args: [buildArgument],
+      input: new Uint8Array(serialize(task)),
+      msMax: limits.buildMsMax,
     });
     return deserialize(outcomes);
   };

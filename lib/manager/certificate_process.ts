@@ -4,6 +4,7 @@
  */
 import { deserialize, serialize } from "node:v8";
 import { asSqwishError, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { createSystemRandom, type Random } from "../random.ts";
 import type { Authority, ServerCertificate } from "../security/certificates.ts";
 import { answer, runInOwnProcess } from "./own_process.ts";
@@ -30,8 +31,13 @@ export const certifyArgument = "certify";
 /** `mainModule`: of the program, for when it runs from source. */
 export function createProcessCertifier(mainModule: string): Certify {
   return async (task) => {
-    const input = new Uint8Array(serialize(task));
-    const { certified, error } = deserialize(await runInOwnProcess(mainModule, [certifyArgument], { input }));
+    const outcome = await runInOwnProcess(mainModule, {
+      what: "Making certificates",
+      args: [certifyArgument],
+      input: new Uint8Array(serialize(task)),
+      msMax: limits.certifyMsMax,
+    });
+    const { certified, error } = deserialize(outcome);
     if (error) throw new SqwishError(error.code, error.message);
     return certified;
   };

@@ -43,5 +43,8 @@ export function keepLogShort({ clock, log, store, checkpoint }: LogKeeperOptions
 
 /** `mainModule`: of the program, for when it runs from source. */
 export async function checkpointInProcess(databasePath: string, mainModule: string): Promise<void> {
-  await runInOwnProcess(mainModule, [checkpointArgument, databasePath]);
+  await runInOwnProcess(mainModule, {
+    what: "Shortening the store's log",
+    args: [checkpointArgument, databasePath],
+  });
 }

@@ -4,20 +4,25 @@
  * Builds, certificates and checkpoints → here → the program with the task's argument.
  */
 
-export interface OwnProcessOptions {
+import { SqwishError } from "../errors.ts";
+
+export interface OwnProcessTask {
+  /** As the beginning of a sentence about its failure: "Building modules". */
+  what: string;
+  args: readonly string[];
   /** Standard input; nothing when left out. */
   input?: Uint8Array<ArrayBuffer>;
+  /** It is ended after that. */
   msMax?: number;
 }
 
 /**
- * Resolves with what it wrote to standard output; rejects with what it said on standard error when it failed.
- * `mainModule`: of the program, for when it runs from source.
+ * Resolves with what it wrote to standard output; rejects with `internal` and what it said on standard error when it
+ * failed. `mainModule`: of the program, for when it runs from source.
  */
 export async function runInOwnProcess(
   mainModule: string,
-  args: readonly string[],
-  { input, msMax }: OwnProcessOptions = {},
+  { what, args, input, msMax }: OwnProcessTask,
 ): Promise<Uint8Array> {
   const before = Deno.build.standalone ? [] : ["run", "-A", "--no-prompt", mainModule];
   const child = new Deno.Command(Deno.execPath(), {
@@ -25,6 +30,8 @@ export async function runInOwnProcess(
     stdin: input ? "piped" : "null",
     stdout: "piped",
     stderr: "piped",
+    // What it says goes into our own words.
+    env: { NO_COLOR: "1" },
     signal: msMax === undefined ? undefined : AbortSignal.timeout(msMax),
   }).spawn();
   const output = child.output();
@@ -33,7 +40,8 @@ export async function runInOwnProcess(
   const { success, stdout, stderr } = await output;
   if (success) return stdout;
   const within = msMax === undefined ? "" : ` within ${msMax} ms`;
-  throw new Error(new TextDecoder().decode(stderr).trim() || `its process ended${within} without a word`);
+  const said = new TextDecoder().decode(stderr).trim();
+  throw new SqwishError("internal", `${what} failed: ${said || `its process ended${within} without a word`}`);
 }
 
 /** The child's whole work, where the task comes on standard input and the answer goes to standard output. */

@@ -10,7 +10,7 @@ import { limits } from "../limits.ts";
 
 /** A window that was right stays; one that was too small grows by this with each round trip. */
 const growth = 1.25;
-/** After this long the line may be another: the fastest round trip is measured anew, with the smallest window. */
+/** After so long in use the line may be another: the fastest round trip is measured anew, with the smallest window. */
 const fastestKeptMs = 10_000;
 
 /** A round trip under way: from when a chunk filled the window until it has been taken. */
@@ -28,7 +28,8 @@ export class ChunkWindow {
   #takenBytes = 0;
   #round: Round | null = null;
   #fastestMs = Infinity;
-  #fastestAtMs = -Infinity;
+  /** Round trips since that one, all together: a pause says nothing of the line. */
+  #sinceFastestMs = 0;
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
@@ -61,15 +62,15 @@ export class ChunkWindow {
     const round = this.#round;
     if (round === null || this.#takenBytes < round.toBytes) return;
     this.#round = null;
-    const nowMs = this.#clock.monotonicMs();
-    const tookMs = nowMs - round.startedMs;
+    const tookMs = this.#clock.monotonicMs() - round.startedMs;
+    this.#sinceFastestMs += tookMs;
     if (tookMs <= this.#fastestMs) {
       this.#fastestMs = tookMs;
-      this.#fastestAtMs = nowMs;
+      this.#sinceFastestMs = 0;
     }
-    if (nowMs - this.#fastestAtMs > fastestKeptMs) {
+    if (this.#sinceFastestMs > fastestKeptMs) {
       this.#fastestMs = Infinity;
-      this.#fastestAtMs = nowMs;
+      this.#sinceFastestMs = 0;
       this.#bytes = limits.chunkWindowBytesMin;
       return;
     }

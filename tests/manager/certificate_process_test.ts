@@ -21,3 +21,12 @@ Deno.test("another process makes an authority once, its certificates as often as
     '"a b"',
   );
 });
+
+Deno.test("a process that breaks is told of with its own words", async () => {
+  const broken = createProcessCertifier(new URL("./no_such_program.ts", import.meta.url).href);
+  await rejectsWith(
+    () => broken({ cluster: "attic", names: [] }),
+    "internal",
+    "Making certificates failed: error: Module not found",
+  );
+});

@@ -112,6 +112,15 @@ Deno.test("a line that becomes longer, or shorter, is known after some seconds",
   );
 });
 
+Deno.test("a pause costs a long line nothing", () => {
+  const line = new Line({ roundTripMs: 50, bytesPerMs: 12_500 });
+  line.run(5000);
+  line.drain();
+  line.nowMs += 60_000;
+  const share = line.run(1000) / 12_500;
+  assert.ok(share > 0.8, `${share} of it`);
+});
+
 Deno.test("the small end of a frame, told with the next one only, says nothing of the line", () => {
   const line = new Line({ roundTripMs: 50, bytesPerMs: 12_500 });
   line.run(5000);
