@@ -11,6 +11,7 @@ import {
   formatDuration,
   formatNumber,
   formatShare,
+  formatSlots,
   formatTemperature,
   formatTime,
   plural,
@@ -79,7 +80,7 @@ export function createAgents(app) {
 function slotWords({ outstanding, slots, replicas }) {
   if (slots === 0) return `${plural(outstanding, "request")} running`;
   const adaptive = replicas.some((replica) => replica.adaptive) ? ", adaptive" : "";
-  return `${outstanding} of ${plural(slots, "slot")} in use${adaptive}`;
+  return formatSlots(outstanding, slots) + adaptive;
 }
 
 /**

@@ -2,7 +2,7 @@
 /** What can be invoked: a sortable table of every endpoint, and a page for one with its history and the try-out box. */
 import { createChart } from "./charts.js";
 import { h, setAttribute, setText, setVisible } from "./dom.js";
-import { formatCount, formatMs, formatNumber } from "./format.js";
+import { formatCount, formatMs, formatNumber, formatSlots } from "./format.js";
 import { latencyChart } from "./overview.js";
 import { emptyState, linkTo, nameTag, notRecorded, showFacts } from "./parts.js";
 import { createRequests } from "./requests.js";
@@ -243,7 +243,7 @@ function slotsOf({ replicaSet }, sets) {
   const ready = set?.placements.filter(({ state }) => state === "ready") ?? [];
   const slots = ready.reduce((sum, replica) => sum + replica.slots, 0);
   const adaptive = ready.some((replica) => replica.adaptive) ? ", adaptive" : "";
-  return `${set?.outstanding ?? 0} of ${slots} in use${adaptive}`;
+  return formatSlots(set?.outstanding ?? 0, slots) + adaptive;
 }
 
 /** As many as of the present, so that they take each other's place. @param {EndpointView} view @returns {[string, string][]} */

@@ -131,6 +131,17 @@ function twoDigits(value) {
 }
 
 /**
+ * @param {number} outstanding requests that run
+ * @param {number} slots requests meant to run at once. More do while some wait for requests of their own, which have
+ * their slots meanwhile, and after the slots have become fewer.
+ * @returns {string} `3 of 4 slots in use`, `5 running in 4 slots`
+ */
+export function formatSlots(outstanding, slots) {
+  if (outstanding > slots) return `${formatCount(outstanding)} running in ${plural(slots, "slot")}`;
+  return `${formatCount(outstanding)} of ${plural(slots, "slot")} in use`;
+}
+
+/**
  * @param {number} count
  * @param {string} one
  * @param {string} [many]

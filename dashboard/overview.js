@@ -10,6 +10,7 @@ import {
   formatMs,
   formatNumber,
   formatShare,
+  formatSlots,
   formatTemperature,
   formatTime,
   plural,
@@ -243,9 +244,8 @@ function createAgentRow(app, agent) {
       cpu.update(host?.cpu, formatShare(host?.cpu));
       memory.update(host && host.memoryUsedBytes / host.memoryTotalBytes, formatBytes(host?.memoryUsedBytes));
       setText(heat, host?.temperatureC === undefined ? "" : formatTemperature(host.temperatureC));
-      const words = `${now.outstanding} of ${plural(now.slots, "slot")} in use`;
       if (isGone) pips.update(0, 0, "not connected");
-      else pips.update(now.outstanding, now.slots, words);
+      else pips.update(now.outstanding, now.slots, formatSlots(now.outstanding, now.slots));
     },
   };
 }

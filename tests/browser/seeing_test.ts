@@ -85,7 +85,7 @@ async function tellsRequests(rig: BrowserRig): Promise<void> {
       .first();
     // It waits for 150 ms; a busy machine takes longer.
     await slowest.getByText(/run (1[5-9]\d|[2-9]\d\d) ms|run \d+\.\d+ s/).waitFor();
-    await page.getByText(/^\d+ of [1-9]\d* in use, adaptive$/).first().waitFor();
+    await page.getByText(/^\d+ of [1-9]\d* slots? in use, adaptive$/).first().waitFor();
     await slowest.getByRole("link", { name: /^[\da-f]{16}$/ }).click();
     await logShows(page, "worked 150", "worked 5");
     assert.equal(await page.locator(".log").getByText("worked 150").count(), 1, "only that request's");

@@ -10,6 +10,7 @@ import {
   formatNumber,
   formatShare,
   formatShortAge,
+  formatSlots,
   formatTime,
   formatWrites,
   plural,
@@ -91,6 +92,12 @@ Deno.test("`formatTime()` adds the day when it is not today", () => {
   const noon = new Date(2026, 4, 3, 12, 5, 9).getTime();
   assert.equal(formatTime(noon, noon + 60_000), "12:05:09");
   assert.equal(formatTime(noon, noon + 86_400_000), "2026-05-03 12:05:09");
+});
+
+Deno.test("`formatSlots()` doesn't say that more slots are in use than there are", () => {
+  assert.equal(formatSlots(0, 1), "0 of 1 slot in use");
+  assert.equal(formatSlots(4, 4), "4 of 4 slots in use");
+  assert.equal(formatSlots(5, 4), "5 running in 4 slots");
 });
 
 Deno.test("`plural()` counts in words", () => {
