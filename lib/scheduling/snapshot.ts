@@ -11,6 +11,8 @@ export interface ReplicaLoad {
   slots: number;
   /** Requests that hold a slot, cancelled ones included until the agent confirms. */
   outstanding: number;
+  /** Of those slots, as many as requests of modules may have: their requests wait for one of their own. */
+  lent: number;
   /** It is given more as long as it has free slots. */
   available: boolean;
 }
@@ -61,10 +63,10 @@ export function snapshotOf(fleet: Fleet): DispatcherSnapshot {
     }
   }
   for (const replica of fleet.replicas()) {
-    const { agent, replicaSet, revision, outstanding, slots: reported, routed, available } = replica;
+    const { agent, replicaSet, revision, outstanding, lent, slots: reported, routed, available } = replica;
     // One that is no longer routed may still have requests, but takes no more.
     const slots = routed ? reported : 0;
-    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding, available });
+    snapshot.replicas.push({ agent, replicaSet, revision, slots, outstanding, lent, available });
     snapshot.outstanding += outstanding;
     for (const load of [snapshot.sets.get(replicaSet), snapshot.agents.get(agent)]) {
       if (!load) continue;

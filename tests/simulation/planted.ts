@@ -25,6 +25,28 @@ export const plantedBugs: readonly PlantedBug[] = [
     }],
   },
   {
+    name: "what a module asks for may not have the slot of who waits for it",
+    checker: "no idle slot",
+    changes: [{
+      file: "lib/scheduling/policy.ts",
+      from: "isNested ? candidate.outstanding - candidate.lent : candidate.outstanding;",
+      to: "isNested ? candidate.outstanding : candidate.outstanding;",
+    }],
+  },
+  {
+    name: "a slot is lent for ever",
+    checker: "bounded",
+    changes: [{
+      file: "lib/scheduling/state.ts",
+      from: "    if (--this.#calls === 0) this.takeSlotBack();",
+      to: "    this.#calls--;",
+    }, {
+      file: dispatcher,
+      from: "    pending.takeSlotBack();\n",
+      to: "",
+    }],
+  },
+  {
     name: "the slot of a cancelled request is given back twice",
     checker: "bounded",
     changes: [{

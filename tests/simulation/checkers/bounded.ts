@@ -24,7 +24,8 @@ export function bounded(world: World): Checker {
     if (Object.values(left).some((count) => count !== 0)) {
       fail(`the manager still keeps ${JSON.stringify(left)}`);
     }
-    for (const { agent, replicaSet, revision, slots } of snapshot.replicas) {
+    for (const { agent, replicaSet, revision, slots, lent } of snapshot.replicas) {
+      if (lent !== 0) fail(`${replicaSet} on ${agent} still lends ${lent} slots`);
       if (slots === 0) {
         fail(`the manager still keeps ${replicaSet} ${revision} of ${agent}, which is not routed`);
       }
@@ -66,8 +67,11 @@ export function bounded(world: World): Checker {
           fail(`the queue of ${set} has ${queued}, its bound is ${queueMax}`);
         }
       }
-      for (const { agent, replicaSet, slots, outstanding } of snapshot.replicas) {
+      for (const { agent, replicaSet, slots, outstanding, lent } of snapshot.replicas) {
         if (outstanding < 0) fail(`${replicaSet} on ${agent} has ${outstanding} of ${slots} slots in use`);
+        if (lent < 0 || lent > outstanding) {
+          fail(`${replicaSet} on ${agent} lends ${lent} slots of ${outstanding} requests`);
+        }
       }
       if (core.agents.list().length > world.agents.length) fail("more agents are known than there are");
     },
