@@ -8,6 +8,7 @@ import { limits } from "../limits.ts";
 import { createLog, type Log } from "../log.ts";
 import { createSystemRandom } from "../random.ts";
 import { databasePath, fileExists } from "../store/data_folder.ts";
+import { keepMemorySmall } from "../spare_memory.ts";
 import { openStore, type Store } from "../store/store.ts";
 import type { createManager, Manager } from "../../manager.ts";
 import { parseListen } from "./addresses.ts";
@@ -61,6 +62,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     ...{ clock, log, store },
     checkpoint: () => checkpointInProcess(databasePath(folder), Deno.mainModule),
   });
+  const stopGivingBack = keepMemorySmall(clock);
   try {
     manager = await create({
       clock,
@@ -89,6 +91,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     log.info("stopping");
   } finally {
     stopKeeping();
+    stopGivingBack();
     await manager?.close();
     store.close();
   }

@@ -1,0 +1,59 @@
+/**
+ * Gives memory back to the system that the C library keeps for later: what a start or a peak of load has used and freed
+ * again, 5 to 15 MB of a manager or an agent. Done once there is little else to do, since it holds the process up
+ * for some ms. Only glibc can (malloc_trim(3)).
+ */
+import { cpuUsage } from "node:process";
+import type { Clock } from "./clock.ts";
+
+const lookMs = 10_000;
+/** Of a core: who uses less has time for it. */
+const quietShareMax = 0.05;
+/** CPU time since the last time: after less than this nothing is worth giving back. */
+const workMsMin = 500;
+
+export interface GiveBackOptions {
+  clock: Pick<Clock, "every">;
+  /** CPU time of this process, in ms. */
+  cpuMs(): number;
+  giveBack(): void;
+}
+
+/** Calls `giveBack` in the first quiet ten seconds after some work, until stopped by the returned function. */
+export function giveBackWhenQuiet({ clock, cpuMs, giveBack }: GiveBackOptions): () => void {
+  let lookedAtMs = cpuMs();
+  let gaveBackAtMs = 0;
+  return clock.every(lookMs, () => {
+    const nowMs = cpuMs();
+    const isQuiet = nowMs - lookedAtMs < quietShareMax * lookMs;
+    lookedAtMs = nowMs;
+    if (!isQuiet || nowMs - gaveBackAtMs < workMsMin) return;
+    giveBack();
+    gaveBackAtMs = lookedAtMs = cpuMs();
+  });
+}
+
+/** Of this process, where its C library can and may be called; returns the stop. */
+export function keepMemorySmall(clock: Clock): () => void {
+  const giveBack = openGiveBack();
+  if (giveBack === null) return () => {};
+  return giveBackWhenQuiet({ clock, cpuMs: ownCpuMs, giveBack });
+}
+
+/** Null where it can't be done. */
+export function openGiveBack(): (() => void) | null {
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    return null;
+  }
+  try {
+    const library = Deno.dlopen("libc.so.6", { malloc_trim: { parameters: ["usize"], result: "i32" } });
+    return () => void library.symbols.malloc_trim(0n);
+  } catch {
+    return null;
+  }
+}
+
+function ownCpuMs(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1000;
+}
