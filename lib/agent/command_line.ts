@@ -15,6 +15,7 @@ import { createSystemClock } from "../clock.ts";
 import { SqwishError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { createSystemRandom, type Random } from "../random.ts";
+import { keepMemorySmall } from "../spare_memory.ts";
 import { version } from "../version.ts";
 import { createAgent } from "./agent.ts";
 
