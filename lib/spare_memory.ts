@@ -4,6 +4,7 @@
  * for some ms. Only glibc can (malloc_trim(3)).
  */
 import { cpuUsage } from "node:process";
+import { openCLibrary } from "./c_library.ts";
 import type { Clock } from "./clock.ts";
 
 const lookMs = 10_000;
@@ -42,15 +43,8 @@ export function keepMemorySmall(clock: Clock): () => void {
 
 /** Null where it can't be done. */
 export function openGiveBack(): (() => void) | null {
-  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    return null;
-  }
-  try {
-    const library = Deno.dlopen("libc.so.6", { malloc_trim: { parameters: ["usize"], result: "i32" } });
-    return () => void library.symbols.malloc_trim(0n);
-  } catch {
-    return null;
-  }
+  const library = openCLibrary({ malloc_trim: { parameters: ["usize"], result: "i32" } });
+  return library && (() => void library.symbols.malloc_trim(0n));
 }
 
 function ownCpuMs(): number {

@@ -72,7 +72,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/hosting/runner_worker.ts": ["Deno"],
   "lib/hosting/scratch.ts": ["Deno"],
   // The machine, the process and the terminal.
-  "lib/spare_memory.ts": ["Deno"],
+  "lib/c_library.ts": ["Deno"],
   "lib/agent/machine.ts": ["Deno"],
   "lib/cli/terminal.ts": ["Deno"],
   "lib/manager/addresses.ts": ["Deno"],

@@ -10,6 +10,7 @@ import {
   writeIdentity,
 } from "./identity.ts";
 import { type AgentMachine, readMachine } from "./machine.ts";
+import { workInBatches } from "./scheduling_policy.ts";
 import { createProgram, keyValue, runProgram, UsageError, wholeNumber } from "../cli/arguments.ts";
 import { createSystemClock } from "../clock.ts";
 import { SqwishError } from "../errors.ts";
@@ -54,6 +55,7 @@ function resolveIdentity(
 
 async function runAgent(options: AgentArguments, mainModule: string): Promise<void> {
   trustNoPublicAuthority();
+  workInBatches();
   const clock = createSystemClock();
   const random = createSystemRandom();
   const machine = readMachine();

@@ -2,6 +2,7 @@
  * What the runtime's TLS server has no settings for, asked for through the C library on Linux (docs/decisions/0025):
  * that small writes leave at once, and that a connection ends which never got through the TLS handshake.
  */
+import { openCLibrary } from "../c_library.ts";
 
 /** Of <sys/socket.h>, <netinet/in.h> and <netinet/tcp.h> on Linux. */
 const SOL_SOCKET = 1;
@@ -37,14 +38,8 @@ const calls = {
 
 /** Null where there is no such library, or no permission to call it. */
 export function openSockets(): Sockets | null {
-  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    return null;
-  }
-  try {
-    return new LinuxSockets(Deno.dlopen("libc.so.6", calls));
-  } catch {
-    return null;
-  }
+  const library = openCLibrary(calls);
+  return library && new LinuxSockets(library);
 }
 
 class LinuxSockets implements Sockets {
