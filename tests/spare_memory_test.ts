@@ -1,6 +1,7 @@
 /** When memory is given back, and that it is. */
 import assert from "node:assert/strict";
 import { giveBackWhenQuiet } from "../lib/spare_memory.ts";
+import { evaluate } from "./support/evaluate.ts";
 import { repositoryRoot } from "./support/source_files.ts";
 import { ManualClock } from "./support/manual_clock.ts";
 
@@ -50,7 +51,8 @@ Deno.test({
   name: "freed memory that the C library keeps goes back to the system",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    const program = `
+    const told = await evaluate(
+      `
       import { openGiveBack } from "${repositoryRoot}/lib/spare_memory.ts";
       const giveBack = openGiveBack();
       // Every tenth stays, so that none of it lies at the end of the heap, where the C library gives it back itself.
@@ -61,15 +63,10 @@ Deno.test({
       await new Promise((resolve) => setTimeout(resolve, 200));
       const before = Deno.memoryUsage().rss;
       giveBack();
-      console.log(before - Deno.memoryUsage().rss, kept.length);`;
-    const args = ["run", "-A", "--no-check", "--v8-flags=--expose-gc", "--ext=ts", "-"];
-    const child = new Deno.Command(Deno.execPath(), { args, stdin: "piped", stdout: "piped" }).spawn();
-    const input = child.stdin.getWriter();
-    await input.write(new TextEncoder().encode(program));
-    await input.close();
-    const { code, stdout } = await child.output();
-    assert.equal(code, 0);
-    const given = parseInt(new TextDecoder().decode(stdout));
+      console.log(before - Deno.memoryUsage().rss, kept.length);`,
+      { flags: ["--v8-flags=--expose-gc"] },
+    );
+    const given = parseInt(told);
     assert.ok(given > 30 * 1024 * 1024, `${given} bytes of some 70 MB`);
   },
 });

@@ -1,5 +1,6 @@
 /** How agents and their runners are scheduled, as the kernel tells it. */
 import assert from "node:assert/strict";
+import { evaluate } from "../support/evaluate.ts";
 import { repositoryRoot } from "../support/source_files.ts";
 
 /** Of <sched.h>. */
@@ -7,22 +8,17 @@ const SCHED_BATCH = 3;
 const SCHED_IDLE = 5;
 
 /** The policies of a process that has called `workInBatches()`, and of one it has started then. */
-async function policiesOf(...before: string[]): Promise<number[]> {
-  const program = `
+async function policiesOf(...by: string[]): Promise<number[]> {
+  const told = await evaluate(
+    `
     import { workInBatches } from "${repositoryRoot}/lib/agent/scheduling_policy.ts";
     workInBatches();
     const child = new Deno.Command("cat", { args: ["/proc/self/stat"] }).outputSync();
-    console.log(Deno.readTextFileSync("/proc/thread-self/stat") + new TextDecoder().decode(child.stdout));`;
-  const [path, ...args] = [...before, Deno.execPath(), "run", "-A", "--no-check", "--ext=ts", "-"];
-  const child = new Deno.Command(path, { args, stdin: "piped", stdout: "piped" }).spawn();
-  const input = child.stdin.getWriter();
-  await input.write(new TextEncoder().encode(program));
-  await input.close();
-  const { code, stdout } = await child.output();
-  assert.equal(code, 0);
+    console.log(Deno.readTextFileSync("/proc/thread-self/stat") + new TextDecoder().decode(child.stdout));`,
+    { by },
+  );
   // proc_pid_stat(5): field 41, the third is the first behind the name in brackets.
-  const lines = new TextDecoder().decode(stdout).trim().split("\n");
-  return lines.map((line) => Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[38]));
+  return told.trim().split("\n").map((line) => Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[38]));
 }
 
 const ignore = Deno.build.os !== "linux";
