@@ -45,10 +45,10 @@ export const networkFaults: Fault[] = [
       behindCable(folder, async (stage, cable) => {
         const done = await worseFor(stage, cable, { lossPercent: 30 });
         const { passed, lost } = done.figures;
-        // Chance, and what is sent again, move the share.
-        const share = lost / (passed + lost);
-        if (lost < 20 || share < 0.2 || share > 0.4) {
-          throw new Error(`30 % of the packets must be lost, ${lost} of ${passed + lost} were`);
+        // Each is lost by chance, and who loses many sends few: five standard deviations, once in a million rounds.
+        const packets = passed + lost;
+        if (lost === 0 || Math.abs(lost - 0.3 * packets) > 5 * Math.sqrt(packets * 0.3 * 0.7)) {
+          throw new Error(`30 % of the packets must be lost, ${lost} of ${packets} were`);
         }
         return done;
       }),
