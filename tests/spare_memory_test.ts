@@ -1,7 +1,7 @@
 /** When memory is given back, and that it is. */
 import assert from "node:assert/strict";
+import { runProgram } from "../examples/demo/programs.ts";
 import { giveBackWhenQuiet } from "../lib/spare_memory.ts";
-import { evaluate } from "./support/evaluate.ts";
 import { repositoryRoot } from "./support/source_files.ts";
 import { ManualClock } from "./support/manual_clock.ts";
 
@@ -51,8 +51,7 @@ Deno.test({
   name: "freed memory that the C library keeps goes back to the system",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    const told = await evaluate(
-      `
+    const text = `
       import { openGiveBack } from "${repositoryRoot}/lib/spare_memory.ts";
       const giveBack = openGiveBack();
       // Every tenth stays, so that none of it lies at the end of the heap, where the C library gives it back itself.
@@ -63,10 +62,11 @@ Deno.test({
       await new Promise((resolve) => setTimeout(resolve, 200));
       const before = Deno.memoryUsage().rss;
       giveBack();
-      console.log(before - Deno.memoryUsage().rss, kept.length);`,
-      { flags: ["--v8-flags=--expose-gc"] },
-    );
-    const given = parseInt(told);
+      console.log(before - Deno.memoryUsage().rss, kept.length);`;
+    const flags = ["--no-check", "--v8-flags=--expose-gc", "--ext=ts"];
+    const { code, stdout, stderr } = await runProgram([Deno.execPath(), "eval"], [...flags, text]);
+    assert.equal(code, 0, stderr);
+    const given = parseInt(new TextDecoder().decode(stdout));
     assert.ok(given > 30 * 1024 * 1024, `${given} bytes of some 70 MB`);
   },
 });

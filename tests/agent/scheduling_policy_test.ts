@@ -1,40 +1,28 @@
-/** How agents and their runners are scheduled, as the kernel tells it. */
+/** How the kernel schedules a program that has asked to work in batches. */
 import assert from "node:assert/strict";
-import { evaluate } from "../support/evaluate.ts";
+import { runProgram } from "../../examples/demo/programs.ts";
+import { schedulingPolicyIn } from "../support/processes.ts";
 import { repositoryRoot } from "../support/source_files.ts";
 
-/** Of <sched.h>. */
-const SCHED_BATCH = 3;
-const SCHED_IDLE = 5;
-
-/** The policies of a process that has called `workInBatches()`, and of one it has started then. */
-async function policiesOf(...by: string[]): Promise<number[]> {
-  const told = await evaluate(
-    `
+/** Of a process that was started by `chrt` with this option, after `workInBatches()`. */
+async function policyFrom(option: string): Promise<string> {
+  const text = `
     import { workInBatches } from "${repositoryRoot}/lib/agent/scheduling_policy.ts";
     workInBatches();
-    const child = new Deno.Command("cat", { args: ["/proc/self/stat"] }).outputSync();
-    console.log(Deno.readTextFileSync("/proc/thread-self/stat") + new TextDecoder().decode(child.stdout));`,
-    { by },
+    console.log(Deno.readTextFileSync("/proc/thread-self/stat"));`;
+  const { code, stdout, stderr } = await runProgram(
+    ["chrt", option, "0", Deno.execPath()],
+    ["eval", "--no-check", "--ext=ts", text],
   );
-  // proc_pid_stat(5): field 41, the third is the first behind the name in brackets.
-  return told.trim().split("\n").map((line) => Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[38]));
+  assert.equal(code, 0, stderr);
+  return schedulingPolicyIn(new TextDecoder().decode(stdout));
 }
 
-const ignore = Deno.build.os !== "linux";
-
 Deno.test({
-  name: "agents and what they start are scheduled as batch work",
-  ignore,
+  name: "who asks for it works in batches, unless somebody has chosen another policy",
+  ignore: Deno.build.os !== "linux",
   async fn() {
-    assert.deepEqual(await policiesOf("chrt", "-o", "0"), [SCHED_BATCH, SCHED_BATCH]);
-  },
-});
-
-Deno.test({
-  name: "a policy that an agent was started with stays",
-  ignore,
-  async fn() {
-    assert.deepEqual(await policiesOf("chrt", "-i", "0"), [SCHED_IDLE, SCHED_IDLE]);
+    assert.equal(await policyFrom("-o"), "batch");
+    assert.equal(await policyFrom("-i"), "idle");
   },
 });

@@ -1,0 +1,25 @@
+/** What Linux tells of a process. */
+
+/** Of <sched.h>. */
+const policies = new Map([["0", "other"], ["3", "batch"], ["5", "idle"]]);
+
+/** In the text of a `/proc/PID/stat` (proc_pid_stat(5), field 41; the third is the first behind the name in brackets). */
+export function schedulingPolicyIn(stat: string): string {
+  const field = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[41 - 3];
+  return policies.get(field) ?? field;
+}
+
+export function schedulingPolicyOf(pid: number): string {
+  return schedulingPolicyIn(Deno.readTextFileSync(`/proc/${pid}/stat`));
+}
+
+export function childrenOf(pid: number): number[] {
+  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+}
+
+/** Of the C library's heap: what was taken from the system and given back since, in the middle of it. In bytes. */
+export function givenBackBy(pid: number): number {
+  const [, heap] = Deno.readTextFileSync(`/proc/${pid}/smaps`).split(/^.* \[heap\]$/m);
+  const kB = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(heap)![1]);
+  return (kB("Size") - kB("Rss")) * 1024;
+}
