@@ -3,7 +3,6 @@
  * and compiled; a library or a Worker would stay with the manager, which is to run in little memory for months.
  * Builds, certificates and checkpoints → here → the program with the task's argument.
  */
-
 import { SqwishError } from "../errors.ts";
 
 export interface OwnProcessTask {
@@ -24,6 +23,7 @@ export async function runInOwnProcess(
   mainModule: string,
   { what, args, input, msMax }: OwnProcessTask,
 ): Promise<Uint8Array> {
+  const timeout = msMax === undefined ? undefined : AbortSignal.timeout(msMax);
   const before = Deno.build.standalone ? [] : ["run", "-A", "--no-prompt", mainModule];
   const child = new Deno.Command(Deno.execPath(), {
     args: [...before, ...args],
@@ -32,16 +32,18 @@ export async function runInOwnProcess(
     stderr: "piped",
     // What it says goes into our own words.
     env: { NO_COLOR: "1" },
-    signal: msMax === undefined ? undefined : AbortSignal.timeout(msMax),
+    signal: timeout,
   }).spawn();
   const output = child.output();
   // A child that breaks before it has read everything says why on standard error.
   if (input) await new Blob([input]).stream().pipeTo(child.stdin).catch(() => {});
   const { success, stdout, stderr } = await output;
   if (success) return stdout;
-  const within = msMax === undefined ? "" : ` within ${msMax} ms`;
-  const said = new TextDecoder().decode(stderr).trim();
-  throw new SqwishError("internal", `${what} failed: ${said || `its process ended${within} without a word`}`);
+  const said = new TextDecoder().decode(stderr).trim() || "its process ended without a word";
+  throw new SqwishError(
+    "internal",
+    `${what} failed: ${timeout?.aborted ? `not done within ${msMax} ms` : said}`,
+  );
 }
 
 /** The child's whole work, where the task comes on standard input and the answer goes to standard output. */

@@ -1,6 +1,7 @@
 /** Certificates made by the program itself, in a process that ends with them. */
 import assert from "node:assert/strict";
 import { createProcessCertifier } from "../../lib/manager/certificate_process.ts";
+import { runInOwnProcess } from "../../lib/manager/own_process.ts";
 import { fingerprintOf } from "../../lib/security/certificates.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
 
@@ -28,5 +29,14 @@ Deno.test("a process that breaks is told of with its own words", async () => {
     () => broken({ cluster: "attic", names: [] }),
     "internal",
     "Making certificates failed: error: Module not found",
+  );
+});
+
+Deno.test("a process that takes too long is ended, and that is said", async () => {
+  const endless = "data:text/javascript,setInterval(() => {}, 1000)";
+  await rejectsWith(
+    () => runInOwnProcess(endless, { what: "Waiting", args: [], msMax: 200 }),
+    "internal",
+    "Waiting failed: not done within 200 ms",
   );
 });
