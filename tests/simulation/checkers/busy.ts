@@ -7,12 +7,10 @@ import { endpointIn, operationIn } from "../modules.ts";
 import type { Checker, Connection } from "../observer.ts";
 import type { World } from "../world.ts";
 
-/** A request without an answer. */
+/** A request without an answer: its operation, and the set that it is for. */
 interface Asked {
-  set: string;
   n: number;
-  /** It has been sent to an agent. */
-  hasRun: boolean;
+  set: string;
 }
 
 export function busy(world: World): Checker {
@@ -22,8 +20,8 @@ export function busy(world: World): Checker {
   /** The same, of requests that modules have made, and of lent slots. */
   const idleLent = new Set<string>();
   const asked = new Map<Connection, Map<number, Asked>>();
-  /** Those that modules have made, by operation: their agents read all they get. */
-  const nested = new Map<number, Asked>();
+  /** Operations that an agent has been sent. */
+  const sent = new Set<number>();
 
   /** Nothing of it is run while it takes no answers. */
   function heldOf(set: string): number {
@@ -39,7 +37,7 @@ export function busy(world: World): Checker {
     let count = 0;
     for (const [connection, own] of asked) {
       if (connection.kind !== "agent" || connection.isJammed()) continue;
-      for (const one of own.values()) if (one.set === set && !one.hasRun) count++;
+      for (const one of own.values()) if (one.set === set && !sent.has(one.n)) count++;
     }
     return count;
   }
@@ -54,16 +52,11 @@ export function busy(world: World): Checker {
   return {
     name,
     connectionOpened: (connection) => void asked.set(connection, new Map()),
-    connectionClosed(connection) {
-      for (const { n } of asked.get(connection)?.values() ?? []) nested.delete(n);
-      asked.delete(connection);
-    },
+    connectionClosed: (connection) => void asked.delete(connection),
     managerGot(connection, bytes, at) {
       if (frameOp(bytes, at) !== Op.request) return;
       const set = endpointIn(bytes, at).split("/")[0];
-      const one = { set, n: operationIn(bytes, at), hasRun: false };
-      asked.get(connection)?.set(frameId(bytes, at), one);
-      if (connection.kind === "agent") nested.set(one.n, one);
+      asked.get(connection)?.set(frameId(bytes, at), { n: operationIn(bytes, at), set });
     },
     managerSent(connection, bytes, at) {
       const op = frameOp(bytes, at);
@@ -71,18 +64,13 @@ export function busy(world: World): Checker {
         const set = endpointIn(bytes, at).split("/")[0];
         idle.delete(set);
         idleLent.delete(set);
-        const one = nested.get(operationIn(bytes, at));
-        if (one) one.hasRun = true;
+        sent.add(operationIn(bytes, at));
       } else if (op === Op.reply || op === Op.error) {
-        const id = frameId(bytes, at);
-        const one = asked.get(connection)?.get(id);
-        if (!one) return;
-        asked.get(connection)!.delete(id);
-        nested.delete(one.n);
+        asked.get(connection)?.delete(frameId(bytes, at));
       }
     },
     managerEnded() {
-      for (const all of [idle, idleLent, asked, nested]) all.clear();
+      for (const all of [idle, idleLent, asked, sent]) all.clear();
     },
     tick() {
       if (!world.manager.isUp) return;
