@@ -22,15 +22,16 @@ export interface GiveBackOptions {
 
 /** Calls `giveBack` in the first quiet ten seconds after some work, until stopped by the returned function. */
 export function giveBackWhenQuiet({ clock, cpuMs, giveBack }: GiveBackOptions): () => void {
-  let lookedAtMs = cpuMs();
-  let gaveBackAtMs = 0;
+  /** CPU time at the last look, and when memory was given back. */
+  let seenMs = cpuMs();
+  let givenBackMs = 0;
   return clock.every(lookMs, () => {
-    const nowMs = cpuMs();
-    const isQuiet = nowMs - lookedAtMs < quietShareMax * lookMs;
-    lookedAtMs = nowMs;
-    if (!isQuiet || nowMs - gaveBackAtMs < workMsMin) return;
+    const usedMs = cpuMs();
+    const isQuiet = usedMs - seenMs < quietShareMax * lookMs;
+    seenMs = usedMs;
+    if (!isQuiet || usedMs - givenBackMs < workMsMin) return;
     giveBack();
-    gaveBackAtMs = lookedAtMs = cpuMs();
+    givenBackMs = usedMs;
   });
 }
 
