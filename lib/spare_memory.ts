@@ -1,7 +1,7 @@
 /**
  * Gives memory back to the system that the C library keeps for later: what a start or a peak of load has used and freed
  * again, 5 to 15 MB of a manager or an agent. Done once there is little else to do, since it holds the process up
- * for some ms. Only glibc can (malloc_trim(3)).
+ * for some 2 ms per MB. Only glibc can (malloc_trim(3)).
  */
 import { cpuUsage } from "node:process";
 import { openCLibrary } from "./c_library.ts";
