@@ -3,9 +3,10 @@
  * again, 5 to 15 MB of a manager or an agent. Done once there is little else to do, since it holds the process up
  * for some 2 ms per MB. Only glibc can (malloc_trim(3)).
  */
-import { cpuUsage } from "node:process";
+import { cpuUsage, memoryUsage } from "node:process";
 import { openCLibrary } from "./c_library.ts";
 import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
 
 const lookMs = 10_000;
 /** Of a core: who uses less has time for it. */
@@ -20,11 +21,11 @@ export interface GiveBackOptions {
   giveBack(): void;
 }
 
-/** Calls `giveBack` in the first quiet ten seconds after some work, until stopped by the returned function. */
+/** Calls `giveBack` in the first quiet ten seconds after the start or some work, until stopped by the returned function. */
 export function giveBackWhenQuiet({ clock, cpuMs, giveBack }: GiveBackOptions): () => void {
   /** CPU time at the last look, and when memory was given back. */
   let seenMs = cpuMs();
-  let givenBackMs = 0;
+  let givenBackMs = -Infinity;
   return clock.every(lookMs, () => {
     const usedMs = cpuMs();
     const isQuiet = usedMs - seenMs < quietShareMax * lookMs;
@@ -35,11 +36,20 @@ export function giveBackWhenQuiet({ clock, cpuMs, giveBack }: GiveBackOptions): 
   });
 }
 
-/** Of this process, where its C library can and may be called; returns the stop. */
-export function keepMemorySmall(clock: Clock): () => void {
-  const giveBack = openGiveBack();
-  if (giveBack === null) return () => {};
-  return giveBackWhenQuiet({ clock, cpuMs: ownCpuMs, giveBack });
+/** Of this process, where its C library can and may be called, telling of each time; returns the stop. */
+export function keepMemorySmall({ clock, log }: { clock: Clock; log: Log }): () => void {
+  const trim = openGiveBack();
+  if (trim === null) return () => {};
+  return giveBackWhenQuiet({
+    clock,
+    cpuMs: ownCpuMs,
+    giveBack() {
+      const [startMs, before] = [clock.monotonicMs(), memoryUsage.rss()];
+      trim();
+      const tookMs = Math.round(clock.monotonicMs() - startMs);
+      log.debug("gave memory back", { bytes: Math.max(0, before - memoryUsage.rss()), tookMs });
+    },
+  });
 }
 
 /** Null where it can't be done. */

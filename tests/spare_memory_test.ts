@@ -40,6 +40,12 @@ Deno.test("memory is given back once after each time of work, as soon as it is o
   assert.equal(process.given, 2);
 });
 
+Deno.test("a start is work enough", () => {
+  const { process, work } = setUp();
+  work(300, 1);
+  assert.equal(process.given, 1);
+});
+
 Deno.test("what little is always done adds up to work", () => {
   const { process, work } = setUp();
   // Fifty idle agents cost a manager about as much.
@@ -51,6 +57,7 @@ Deno.test({
   name: "freed memory that the C library keeps goes back to the system",
   ignore: Deno.build.os !== "linux",
   async fn() {
+    const givenMin = 30 * 1024 * 1024;
     const text = `
       import { openGiveBack } from "${repositoryRoot}/lib/spare_memory.ts";
       const giveBack = openGiveBack();
@@ -58,15 +65,20 @@ Deno.test({
       const all = Array.from({ length: 5000 }, () => new Uint8Array(16 * 1024).fill(1));
       const kept = all.filter((_, index) => index % 10 === 0);
       all.length = 0;
-      gc();
-      await new Promise((resolve) => setTimeout(resolve, 200));
       const before = Deno.memoryUsage().rss;
-      giveBack();
-      console.log(before - Deno.memoryUsage().rss, kept.length);`;
+      let given = 0;
+      // Buffers are freed by a thread beside, when it comes to it.
+      for (let look = 0; look < 100 && given < ${givenMin}; look++) {
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        giveBack();
+        given = before - Deno.memoryUsage().rss;
+      }
+      console.log(given, kept.length);`;
     const flags = ["--no-check", "--v8-flags=--expose-gc", "--ext=ts"];
     const { code, stdout, stderr } = await runProgram([Deno.execPath(), "eval"], [...flags, text]);
     assert.equal(code, 0, stderr);
     const given = parseInt(new TextDecoder().decode(stdout));
-    assert.ok(given > 30 * 1024 * 1024, `${given} bytes of some 70 MB`);
+    assert.ok(given >= givenMin, `${given} bytes of some 70 MB`);
   },
 });

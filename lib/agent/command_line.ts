@@ -80,7 +80,7 @@ async function runAgent(options: AgentArguments, mainModule: string): Promise<vo
     labels: identity.labels ?? {},
     concurrency: identity.concurrency,
   });
-  keepMemorySmall(clock);
+  keepMemorySmall({ clock, log });
   const stopped = Promise.withResolvers<string>();
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
   let asked = false;

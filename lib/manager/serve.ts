@@ -62,7 +62,7 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     ...{ clock, log, store },
     checkpoint: () => checkpointInProcess(databasePath(folder), Deno.mainModule),
   });
-  const stopGivingBack = keepMemorySmall(clock);
+  const stopGivingBack = keepMemorySmall({ clock, log });
   try {
     manager = await create({
       clock,

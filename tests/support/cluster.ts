@@ -12,7 +12,8 @@ export interface ClusterOptions {
   folder?: string;
   /** Folder with `manager`, `agent` and `client`; from source when absent. */
   binaries?: string;
-  /** Extra arguments of every agent. */
+  /** Extra arguments of the manager, and of every agent. */
+  managerArguments?: string[];
   agentArguments?: string[];
   /** The manager's data folder; one of its own when absent. */
   managerFolder?: string;
@@ -149,6 +150,7 @@ export class Cluster {
       "--ready-file",
       readyFile,
       ...extra,
+      ...(this.options.managerArguments ?? []),
     ];
     if (this.options.configuration !== undefined) args.push("--config", this.configurationFile);
     const manager = this.#start("manager", "manager", args);

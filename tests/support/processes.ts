@@ -16,10 +16,3 @@ export function schedulingPolicyOf(pid: number): string {
 export function childrenOf(pid: number): number[] {
   return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
 }
-
-/** Of the C library's heap: what was taken from the system and given back since, in the middle of it. In bytes. */
-export function givenBackBy(pid: number): number {
-  const [, heap] = Deno.readTextFileSync(`/proc/${pid}/smaps`).split(/^.* \[heap\]$/m);
-  const kB = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(heap)![1]);
-  return (kB("Size") - kB("Rss")) * 1024;
-}
