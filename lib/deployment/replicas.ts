@@ -185,7 +185,8 @@ function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
   const rank = (agent: AgentFacts) => 2 * byDamping(agent) + Number(beside.has(agent));
   const given: AgentFacts[] = [];
   for (const agent of takeSpread(open, missing, { label: specification.spread, taken: [] }, same, rank)) {
-    const total = available.length + situation.rising.length + others.length + started.length + given.length;
+    const total = available.length + situation.rising.length + situation.others.length + started.length +
+      given.length;
     if (total >= reachable + surge && !giveWay(situation, uncounted, agent)) break;
     given.push(agent);
   }
@@ -193,24 +194,31 @@ function startGood(situation: Situation, started: AgentFacts[]): AgentFacts[] {
 }
 
 /**
- * What the good revision need not wait for: replicas of the target that are to go once something serves in their place;
- * and, while a rollout is held, which no deadline ends, those that do not serve. Without surge some may be missing.
+ * What the good revision need not wait for: replicas of the target, or of a drained agent, that are to go once something
+ * serves in their place; and, while a rollout is held, which no deadline ends, those that do not serve. Without surge
+ * some may be missing.
  */
 function notCountedOn({ input, surge, maxUnavailable, rising, others }: Situation): Holding[] {
   const { target, good, limit } = input;
   if (good?.revision === target.revision) return [];
-  const leaving = others.filter(({ revision }) => revision === target.revision);
+  const leaving = others.filter(({ revision, agent }) => revision === target.revision || agent.draining);
   const idle = limit?.isFrozen
     ? rising.filter(({ agent, state }) => agent.health === "ready" && state !== "ready")
     : [];
   return [...leaving, ...idle.slice(surge === 0 ? maxUnavailable : 0)];
 }
 
-/** A replica that does not serve makes room for a good one, on its agent if it can. */
+/**
+ * A replica that does not serve makes room for a good one, on its agent if it can; without surge, one of a drained agent
+ * does, too.
+ */
 function giveWay(situation: Situation, uncounted: readonly Holding[], agent: AgentFacts): boolean {
   const idle = situation.rising.filter((holding) => uncounted.includes(holding));
   const leaving = idle.find((holding) => holding.agent === agent) ?? idle.at(-1);
-  if (!leaving) return false;
+  if (!leaving) {
+    const drained = situation.others.filter((holding) => holding.agent.draining);
+    return situation.surge === 0 && makeRoom(situation, agent, drained);
+  }
   situation.rising = situation.rising.filter((holding) => holding !== leaving);
   return true;
 }
@@ -219,11 +227,11 @@ function same(agent: AgentFacts): AgentFacts {
   return agent;
 }
 
-/** Without surge an old replica goes first: the agent's own, or the one least worth keeping. */
-function makeRoom(situation: Situation, agent: AgentFacts): boolean {
+/** Without surge an old replica goes first: the agent's own, or of `from` the one least worth keeping. */
+function makeRoom(situation: Situation, agent: AgentFacts, from = situation.others): boolean {
   const { reachable, maxUnavailable, available } = situation;
-  const leaving = situation.others.find((holding) => holding.agent.name === agent.name) ??
-    situation.others.findLast((holding) => !isServing(holding)) ?? situation.others.at(-1);
+  const leaving = from.find((holding) => holding.agent.name === agent.name) ??
+    from.findLast((holding) => !isServing(holding)) ?? from.at(-1);
   if (!leaving) return false;
   const serving = available.length + situation.others.filter(isShown).length;
   const left = leaving.unshown ? serving : serving - 1;

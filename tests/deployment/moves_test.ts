@@ -356,3 +356,24 @@ Deno.test("while a rollout is held, the old revision takes the places of what wa
     assert.equal(world.layout.split("images").length - 1, 3, `as many as are wanted: ${world.layout}`);
   }
 });
+
+Deno.test("while a rollout is held, an agent can be drained: others take over what it runs, in the good revision", () => {
+  for (const maxSurge of [1, 0]) {
+    const world = worldOf("one", "two", "three");
+    const rollout = { maxUnavailable: 1, maxSurge, minReadyMs: 0, deadlineMs: 60_000 };
+    world.deploy("images", 2, { rollout });
+    world.settle();
+    world.deploy("images", 2, { rollout });
+    world.step();
+    world.pause("images");
+    world.settle();
+    assert.match(world.layout, /images@1.*images@2|images@2.*images@1/);
+    const leaving = holderOf(world, 1);
+    const machine = world.machines.get(leaving)!;
+    machine.cordoned = machine.draining = true;
+    world.settle();
+    assert.equal(serving(world).split(" ").length, 2, world.layout);
+    assert.equal(world.assigned.get(leaving)!.length, 0, `${leaving} is empty: ${world.layout}`);
+    assert.notEqual(holderOf(world, 1), leaving);
+  }
+});
