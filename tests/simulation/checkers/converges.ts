@@ -15,6 +15,9 @@ const hearsMs = 1000;
 /** How long a new replica takes at most from being planned to being ready, when nothing is wrong. */
 const startsMs = 500;
 
+/** By then one has been tried again that could not be loaded at once. */
+const triedAgainMs = 10_000;
+
 export function converges(world: World): Checker {
   const name = "converges";
   const fail = (message: string) => world.fail(name, message);
@@ -37,19 +40,26 @@ export function converges(world: World): Checker {
 
   /**
    * How many of those that have no ready replica may still wait for the one that they were told to run, without surge:
-   * by its policy where a rollout is held as it is, one where a move has just taken the old one away.
+   * by its policy where a rollout is held as it is, one where a move has just taken the old one away. `lacking`: all
+   * that have none; `hasFailed`: some could not load theirs, and try again.
    */
-  function mayWait(set: StoredSet, target: Revision, free: readonly { name: string }[]): number {
+  function mayWait(
+    set: StoredSet,
+    target: Revision,
+    lacking: readonly { name: string }[],
+    hasFailed: boolean,
+  ): number {
     const { maxSurge, maxUnavailable } = target.specification.rollout;
     if (maxSurge > 0) return 0;
-    const isMoving = (movedMs.get(set.name) ?? -Infinity) + hearsMs > world.timeline.nowMs;
+    const movesMs = hasFailed ? triedAgainMs : hearsMs;
+    const isMoving = (movedMs.get(set.name) ?? -Infinity) + movesMs > world.timeline.nowMs;
     const most = set.rollout?.state === "paused"
       ? maxUnavailable
       : isMoving
       ? Math.min(1, maxUnavailable)
       : 0;
     const { controller } = world.manager.core;
-    const onTheWay = free.filter(({ name }) =>
+    const onTheWay = lacking.filter(({ name }) =>
       controller.assignments(name).some(({ replicaSet }) => replicaSet === set.name)
     );
     return Math.min(most, onTheWay.length);
@@ -112,10 +122,10 @@ export function converges(world: World): Checker {
       reports.some((one) =>
         one.replicaSet === set.name && one.revision === target.revision && one.state === "failed"
       );
-    const free = able.filter((agent) =>
-      !agent.cordoned && !runs.includes(agent) && !hasFailed(agent.reports)
-    );
-    const missing = Math.min(least - runs.length, free.length) - mayWait(set, target, free);
+    const lacking = able.filter((agent) => !agent.cordoned && !runs.includes(agent));
+    const free = lacking.filter(({ reports }) => !hasFailed(reports));
+    const missing = Math.min(least - runs.length, free.length) -
+      mayWait(set, target, lacking, free.length < lacking.length);
     if (missing > 0) {
       fail(
         `${set.name} lacks ${missing} of ${least} replicas of revision ${target.revision}, ${

@@ -16,10 +16,13 @@ import type { World } from "../world.ts";
 /** What this manager last told an agent to run, `set revision`; of agents that it told nothing it believes what they say. */
 type Told = Map<string, ReadonlySet<string>>;
 
+/** Of an agent that has just come back: what it runs counts again once the step has asked for it. */
+const justBack: ReadonlySet<string> = new Set();
+
 /** A set in the middle of a step. */
 interface Situation {
   set: StoredSet;
-  /** Agents whose replica serves before the step, and those of them that keep one. */
+  /** Agents whose replica serves before the step, and those that have one after it: one may just be back with its own. */
   serving: string[];
   keeping: string[];
   /** All replicas that are asked for. */
@@ -72,7 +75,7 @@ function eachStep(world: World, name: string, judge: (situation: Situation) => v
     },
     managerGotMessage({ name: agent }, { type }) {
       // What its last connection was told may be out of date; what still counts of it is routed.
-      if (type === "hello" && told.has(agent)) told.set(agent, new Set());
+      if (type === "hello" && told.has(agent)) told.set(agent, justBack);
     },
     managerSentMessage({ name: agent }, message) {
       if (message.type !== "desired" || !world.manager.isUp) return;
@@ -110,12 +113,14 @@ function situationOf(
     controller.assignments(name).filter(({ replicaSet }) => replicaSet === set.name)
       .map(({ revision }) => revision),
   ]));
-  const before = present.map((agent) => ({ agent, revisions: servingOn(world, set.name, agent, told) }))
-    .filter(({ agent, revisions }) => revisions.length > 0 && !(isStuck && agent.draining));
-  const serving = before.map(({ agent }) => agent.name);
-  const keeping = before.filter(({ agent, revisions }) =>
-    revisions.some((revision) => asked.get(agent.name)!.includes(revision))
-  ).map(({ agent }) => agent.name);
+  const counted = present.filter(({ draining }) => !(isStuck && draining));
+  const servesOn = (agent: AgentRecord) => servingOn(world, set.name, agent, told);
+  const serving = counted.filter((agent) => servesOn(agent).length > 0).map(({ name }) => name);
+  const isBack = ({ name, health }: AgentRecord) => health === "ready" && told.get(name) === justBack;
+  const keeping = counted.filter((agent) =>
+    (isBack(agent) ? readyOn(set.name, agent) : servesOn(agent))
+      .some((revision) => asked.get(agent.name)!.includes(revision))
+  ).map(({ name }) => name);
   const fits = ({ labels }: AgentRecord) => fitsPlacement(labels, specification.placement);
   const holds = ({ name }: AgentRecord) => serving.includes(name) || asked.get(name)!.length > 0;
   const possible = present.filter((agent) =>
@@ -154,12 +159,15 @@ function servingOn(world: World, set: string, agent: AgentRecord, told: Told): n
   if (agent.health !== "ready") return [];
   const { controller } = world.manager.core;
   const routed = controller.routes.sets.get(set)?.replicas ?? [];
-  return agent.reports.filter(({ replicaSet, revision, state }) =>
-    replicaSet === set && state === "ready" && (
-      told.has(agent.name)
-        ? told.get(agent.name)!.has(`${set} ${revision}`) ||
-          routed.some((one) => one.agent === agent.name && one.revision === revision)
-        : world.manager.store.deployments.revision(set, revision) !== undefined
-    )
-  ).map(({ revision }) => revision);
+  return readyOn(set, agent).filter((revision) =>
+    told.has(agent.name)
+      ? told.get(agent.name)!.has(`${set} ${revision}`) ||
+        routed.some((one) => one.agent === agent.name && one.revision === revision)
+      : world.manager.store.deployments.revision(set, revision) !== undefined
+  );
+}
+
+function readyOn(set: string, { reports }: AgentRecord): number[] {
+  return reports.filter(({ replicaSet, state }) => replicaSet === set && state === "ready")
+    .map(({ revision }) => revision);
 }
