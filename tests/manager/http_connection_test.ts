@@ -355,3 +355,11 @@ Deno.test("a join takes the connection with every byte behind its head; a refuse
   await elsewhere.send(upgrade.replace("/v1/join", "/v1/elsewhere"));
   assert.equal(elsewhere.answers()[0].status, 404);
 });
+
+Deno.test("headers that are not ASCII go out as the bytes they are, and the body stays whole", async () => {
+  const peer = openHttp({ handle: () => new Response("caf\u00e9", { headers: { "x-place": "caf\u00e9" } }) });
+  await peer.send("GET /v1/overview HTTP/1.1\r\nHost: manager\r\n\r\n");
+  const [{ headers, body }] = peer.answers();
+  assert.equal(headers.get("x-place"), "caf\u00e9");
+  assert.equal(new TextDecoder().decode(Uint8Array.from(body, (char) => char.charCodeAt(0))), "caf\u00e9");
+});

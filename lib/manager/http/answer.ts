@@ -41,7 +41,9 @@ export function encodeAnswer(head: AnswerHead, common: string, body: Uint8Array 
   const text = `HTTP/1.1 ${head.status} ${STATUS_CODES[head.status] ?? "unknown"}\r\n${head.lines}${common}` +
     `${length}\r\n`;
   const bytes = Buffer.allocUnsafe(text.length + body.length);
-  bytes.write(text, 0, "latin1");
+  // Of ASCII, which nearly all are, both are the same; the runtime is six times as quick with the one.
+  const isAscii = Buffer.byteLength(text) === text.length;
+  bytes.write(text, 0, isAscii ? "utf8" : "latin1");
   bytes.set(body, text.length);
   return bytes;
 }

@@ -87,6 +87,16 @@ export class HttpConnection implements Responder {
   #inLoop = false;
   /** Aborted when the client goes while a web request is answered. */
   #abort: AbortController | null = null;
+  // What follows a write, made once and not for each.
+  readonly #written = () => {
+    this.#writingSinceMs = null;
+  };
+  readonly #unwritten = () => {
+    this.end();
+    this.#writingSinceMs = null;
+  };
+  readonly #goOn = () => this.#next(true);
+  readonly #goAway = () => this.#next(false);
 
   /** `left` is called when the connection has ended or been taken over. */
   constructor(
@@ -133,14 +143,14 @@ export class HttpConnection implements Responder {
   }
 
   respond(status: number, lines: string, body: Uint8Array): void {
-    if (this.#state === "serving") void this.#answer(status, lines, body);
+    if (this.#state === "serving") this.#answer(status, lines, body);
   }
 
   fail(thrown: unknown): void {
     if (this.#state !== "serving") return;
     const error = this.#errorOf(thrown);
     const { lines, body } = errorAnswer(error, isFromPage(this.#head!.headers.get("sec-fetch-mode")));
-    void this.#answer(error.http, lines, body);
+    this.#answer(error.http, lines, body);
   }
 
   #onData(chunk: Uint8Array): void {
@@ -266,7 +276,7 @@ export class HttpConnection implements Responder {
       // Of a HEAD the app has dropped the body, and with it the length that the body of a GET would have had.
       const hasNoBody = response.body === null && head.method === "HEAD";
       const bytes = hasNoBody ? null : new Uint8Array(await response.arrayBuffer());
-      await this.#answer(response.status, linesOf(response.headers), bytes);
+      this.#answer(response.status, linesOf(response.headers), bytes);
     } catch (thrown) {
       this.fail(thrown);
     } finally {
@@ -301,12 +311,12 @@ export class HttpConnection implements Responder {
   }
 
   /** `body`: null when its length is not known and it is not sent. */
-  async #answer(status: number, lines: string, body: Uint8Array | null): Promise<void> {
+  #answer(status: number, lines: string, body: Uint8Array | null): void {
     const { keepsAlive, method } = this.#head!;
     const hasBody = body !== null && status !== 204 && status !== 304;
     const head = { status, lines, bodyBytes: hasBody ? body.length : null, keepsAlive };
-    await this.#write(this.#encode(head, hasBody && method !== "HEAD" ? body : noBytes));
-    this.#next(keepsAlive);
+    void this.#write(this.#encode(head, hasBody && method !== "HEAD" ? body : noBytes))
+      .then(keepsAlive ? this.#goOn : this.#goAway);
   }
 
   #encode(head: Parameters<typeof encodeAnswer>[0], body: Uint8Array = noBytes): Buffer {
@@ -314,15 +324,10 @@ export class HttpConnection implements Responder {
   }
 
   /** Never rejects: who can't be written to is gone. */
-  async #write(bytes: Uint8Array): Promise<void> {
-    if (this.#state === "gone") return;
+  #write(bytes: Uint8Array): Promise<void> {
+    if (this.#state === "gone") return Promise.resolve();
     this.#writingSinceMs = this.#options.clock.monotonicMs();
-    try {
-      await this.#stream.write(bytes);
-    } catch {
-      this.end();
-    }
-    this.#writingSinceMs = null;
+    return this.#stream.write(bytes).then(this.#written, this.#unwritten);
   }
 
   /** The request under way has been answered. */
