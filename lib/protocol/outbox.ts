@@ -12,11 +12,14 @@ import { ChunkWindow } from "./chunk_window.ts";
 import { frameId, frameLength, headerBytes, Op, writeFrameHeader } from "./frame.ts";
 import { freeFrame, isFreeable } from "./large_frames.ts";
 
+const noBytes = new Uint8Array(0);
 const chunkBodyBytesMax = limits.chunkBytesMax - headerBytes;
 
 /** Frames of one id of which at least one is large, in order. */
 interface Lane {
   readonly id: number;
+  /** How many small bytes had been pushed before it began: some of its id may be among them, and go first. */
+  readonly after: number;
   frames: Uint8Array[];
   /** Of its transfer, on the wire. */
   transfer: number;
@@ -31,6 +34,8 @@ export class Outbox {
   #ends: number[] = [];
   #first = 0;
   #smallBytes = 0;
+  /** All that were ever pushed. */
+  #smallBytesPushed = 0;
   /** The first few take turns, the others wait. */
   #lanes: Lane[] = [];
   #laneBytes = 0;
@@ -101,7 +106,8 @@ export class Outbox {
       to++;
     }
     this.#plannedTo = to;
-    const mayChunk = this.#lanes.length > 0 && this.#window.isOpen;
+    const smallBytesGone = this.#smallBytesPushed - this.#smallBytes + length;
+    const mayChunk = this.#lanes.length > 0 && this.#lanes[0].after <= smallBytesGone && this.#window.isOpen;
     this.#plannedBulk = mayChunk ? nextPieceBytes(this.#lanes[0]) : 0;
     return length + this.#plannedBulk;
   }
@@ -111,6 +117,7 @@ export class Outbox {
     for (let i = this.#first; i < this.#plannedTo; i++) {
       const [start, end] = [this.#starts[i], this.#ends[i]];
       copy(this.#buffers[i], start, end, into, at);
+      this.#buffers[i] = noBytes;
       at += end - start;
       this.#smallBytes -= end - start;
     }
@@ -130,6 +137,7 @@ export class Outbox {
   #append(bytes: Uint8Array, at: number, end: number): void {
     const last = this.#buffers.length - 1;
     this.#smallBytes += end - at;
+    this.#smallBytesPushed += end - at;
     const follows = last >= this.#first && this.#buffers[last] === bytes && this.#ends[last] === at;
     if (follows && end - this.#starts[last] <= limits.batchBytesMax) {
       this.#ends[last] = end;
@@ -147,7 +155,7 @@ export class Outbox {
       const id = frameId(bytes, at);
       let lane = this.#lanes.find((one) => one.id === id);
       if (!lane && frameEnd - at > limits.chunkBytesMax) {
-        lane = { id, frames: [], transfer: 0, sentBytes: 0 };
+        lane = { id, after: this.#smallBytesPushed, frames: [], transfer: 0, sentBytes: 0 };
         this.#lanes.push(lane);
       }
       if (lane) {

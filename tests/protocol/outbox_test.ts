@@ -1,6 +1,8 @@
 /** Outbox and inbox against each other: what is pushed here comes out there, whole and in order per id. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { createSystemClock } from "../../lib/clock.ts";
 import { SqwishError } from "../../lib/errors.ts";
@@ -10,6 +12,9 @@ import { Inbox } from "../../lib/protocol/inbox.ts";
 import { Outbox } from "../../lib/protocol/outbox.ts";
 
 const clock = createSystemClock();
+
+setFlagsFromString("--expose-gc");
+const collectGarbage: () => void = runInNewContext("gc");
 
 const frameOf = (id: number, bodyBytes: number, a = 0) =>
   encodeFrame({ op: Op.part, id, a, body: new Uint8Array(bodyBytes).fill(id + a) });
@@ -66,9 +71,10 @@ Deno.test("frames come out as they went in, also byte by byte, in order per id",
   const sizes = fc.oneof(
     fc.integer({ min: 0, max: 300 }),
     fc.integer({ min: limits.chunkBytesMax - 40, max: limits.chunkBytesMax + 40 }),
+    fc.integer({ min: limits.chunkBytesMax - 20_000, max: limits.chunkBytesMax - 1 }),
     fc.integer({ min: 0, max: 4 * limits.chunkBytesMax }),
   );
-  const pushes = fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), sizes), { maxLength: 14 });
+  const pushes = fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), sizes), { maxLength: 30 });
   const steps = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 70_000 }));
   fc.assert(
     fc.property(pushes, steps, fc.integer({ min: 1, max: 5 }), (list, step, drainEvery) => {
@@ -164,6 +170,34 @@ Deno.test("frames that follow a large one of their id wait for it, others don't"
     [1, 2 * limits.chunkBytesMax],
     [1, 5],
   ]);
+});
+
+Deno.test("a large frame goes behind the small ones of its id that wait for a later batch, and so does what follows", () => {
+  const outbox = new Outbox(clock);
+  const bodies = [...Array(20).fill(60_000), 70_000, 0];
+  bodies.forEach((bytes, i) => {
+    const frame = frameOf(1, bytes, i);
+    outbox.push(frame, 0, frame.length);
+  });
+  const received = receive(batchesOf(outbox), 70_000);
+  assert.deepEqual(received.map((frame) => frameA(frame, 0)), bodies.map((_, i) => i));
+});
+
+Deno.test("what has been written is kept no longer, also where something always waits", async () => {
+  const outbox = new Outbox(clock);
+  const push = (id: number) => {
+    const frame = frameOf(id, 60_000);
+    outbox.push(frame, 0, frame.length);
+    return new WeakRef(frame);
+  };
+  const first = push(1);
+  for (let id = 2; id < 12; id++) push(id);
+  takeBatch(outbox);
+  assert.ok(outbox.bytes > 0);
+  // A reference is held until the task that made it is over.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  collectGarbage();
+  assert.equal(first.deref(), undefined);
 });
 
 Deno.test("only so many chunks are on their way until the receiver has taken some, small frames go all the same", () => {
