@@ -25,6 +25,9 @@ export interface StageOptions extends Pick<ClusterOptions, "under" | "host" | "a
   queueMax?: number;
 }
 
+/** Whoever waited sends at once when the manager is back, after as long as it takes to start: the queue must hold that. */
+export const queueMaxLong = 10_000;
+
 /** A load on `notes/work`: of which every second request is idempotent. */
 export interface NoteOptions extends Partial<Pick<LoadOptions, "perSecond" | "timeoutMs" | "countMax">> {
   /** What the module waits before it answers; 20 when absent. */

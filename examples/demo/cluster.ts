@@ -51,7 +51,7 @@ export class DemoCluster {
   static async start(options: DemoClusterOptions): Promise<DemoCluster> {
     const { programs, folder } = options;
     const group = new ProgramGroup();
-    const waiting = { group, stepMsMax: options.stepMsMax ?? 30_000, interrupted: options.interrupted };
+    const waiting = { group, stepMsMax: options.stepMsMax ?? 90_000, interrupted: options.interrupted };
     let sqwish: Sqwish | undefined;
     try {
       const readyFile = join(folder, "ready.json");

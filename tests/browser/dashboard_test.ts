@@ -126,7 +126,6 @@ async function movesWithoutReloading(rig: BrowserRig): Promise<void> {
     await eventually(
       "three more are counted",
       async () => Number(await total.textContent()) === before + 3,
-      5000,
     );
     assert.equal(await page.evaluate(() => document.documentElement.dataset.untouched), "yes");
     assert.equal(await node!.evaluate((element) => element.isConnected), true, "the row was made anew");

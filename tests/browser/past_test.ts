@@ -26,10 +26,12 @@ async function deploy(cluster: Cluster, version: string, canary: boolean): Promi
   });
   assert.equal(deployed.status, 200, deployed.text);
   const wanted = canary ? "progressing" : "done";
-  await eventually(`hello ${version} is ${wanted}`, async () => {
+  await eventually(`hello ${version} is ${wanted} and serves`, async () => {
     const [newest] = await rolloutsOf(cluster);
-    return newest?.version === version && newest.state === wanted;
-  }, 30_000);
+    const { placements } = (await cluster.overview()).replicaSets[0];
+    return newest?.version === version && newest.state === wanted &&
+      placements.some(({ revision, state }) => revision === newest.toRevision && state === "ready");
+  });
 }
 
 async function rolloutsOf(cluster: Cluster): Promise<PastRolloutView[]> {
@@ -116,6 +118,7 @@ async function sorts(rig: BrowserRig): Promise<void> {
     assert.equal(await page.locator(".endpoint-table tbody tr").count(), 1);
     await page.reload();
     await page.locator('th[aria-sort="descending"]', { hasText: "Total" }).waitFor();
+    await page.locator(".endpoint-table tbody tr").first().waitFor();
     assert.equal(await page.locator(".endpoint-table tbody tr").count(), 1);
     await page.getByRole("searchbox").fill("no such thing");
     await page.getByText("No endpoint matches").waitFor();

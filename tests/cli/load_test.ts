@@ -133,7 +133,7 @@ Deno.test("`bench` loads through one connection and prints percentiles", async (
   const result = JSON.parse(out);
   assert.equal(result.endpoint, "a/b");
   assert.equal(result.requests, manager.last.ofOp(Op.request).length);
-  assert.ok(result.requests > 10 && result.latencyMs.p99 >= result.latencyMs.p50);
+  assert.ok(result.requests >= 4 && result.latencyMs.p99 >= result.latencyMs.p50);
   assert.equal(manager.connections.length, 1);
 });
 

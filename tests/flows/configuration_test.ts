@@ -183,8 +183,11 @@ async function stillRuns(cluster: Cluster, sqwish: Sqwish, version: string, name
   assert.ok(problems.some((problem) => problem.includes("configuration file was refused")), problems.join());
   const event = events.find(({ kind }) => kind === "configuration_refused");
   assert.ok(event?.message.includes(named), event?.message);
-  const line = cluster.manager.output.split("\n").findLast((at) => at.includes("configuration file"));
-  assert.ok(line?.includes(named), line);
+  // What it prints takes another way.
+  await eventually("the log tells of it", () => {
+    const line = cluster.manager.output.split("\n").findLast((at) => at.includes("configuration file"));
+    return line?.includes(named);
+  }, patienceMs);
   assert.match(await sqwish.invoke("greeter/greet", "Ada") as string, /Ada$/);
 }
 

@@ -253,7 +253,8 @@ async function deletes(cluster: Cluster, sqwish: Sqwish): Promise<void> {
       }`,
   };
   await deployed(sqwish, "held", hold, { replicas: 1, concurrency: 2, rollout: quickRollout });
-  const requests = Promise.allSettled(Array.from({ length: 6 }, () => sqwish.invoke("held/hold", 2000)));
+  // The first two must be at it until the deletion has come.
+  const requests = Promise.allSettled(Array.from({ length: 6 }, () => sqwish.invoke("held/hold", 6000)));
   await eventually("two run and four wait", async () => {
     const set = (await setOf(sqwish, "held"))!;
     return set.outstanding === 2 && set.queued === 4;

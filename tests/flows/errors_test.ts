@@ -17,11 +17,11 @@ export function echo(input: unknown) {
   return input;
 }
 
-/** Sleeps, and says so when it is told to stop. */
+/** Sleeps the first time it is tried, and says so when it is told to stop. */
 export async function sleep(input: { ms: number; mark: string }, ctx: Context): Promise<unknown> {
   ctx.log.info(\`started \${input.mark}\`);
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, input.ms);
+    const timer = setTimeout(resolve, ctx.attempt === 1 ? input.ms : 0);
     ctx.signal.addEventListener("abort", () => {
       ctx.log.info(\`aborted \${input.mark}\`);
       clearTimeout(timer);
@@ -253,7 +253,7 @@ async function queueFull(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 
 async function deadlineExceeded(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const input = { ms: 60_000, mark: "late" };
-  const running = await failureOf(sqwish.invoke("narrow/sleep", input, { timeoutMs: 300 }));
+  const running = await failureOf(sqwish.invoke("narrow/sleep", input, { timeoutMs: 1500 }));
   assert.equal(running.code, "deadline_exceeded");
   assert.equal(running.details.started, true);
   assert.equal(running.mayHaveRun, "maybe");
@@ -318,7 +318,7 @@ async function agentLost(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   await sqwish.call("PUT", "/v1/agents/agent-1/cordon", { cordoned: true });
   await deployed(sqwish, "doomed", { "probe.ts": probe }, { replicas: 1 });
   const once = failureOf(sqwish.invoke("doomed/sleep", { ms: 60_000, mark: "once" }));
-  const again = sqwish.invoke("doomed/sleep", { ms: 2_000, mark: "again" }, {
+  const again = sqwish.invoke("doomed/sleep", { ms: 60_000, mark: "again" }, {
     idempotent: true,
     timeoutMs: 60_000,
   });

@@ -37,18 +37,32 @@ Deno.test("requests share a cluster fairly, in order and within bounds", async (
 
 async function sharesFairly(cluster: Cluster, flooding: Sqwish): Promise<void> {
   const modest = await cluster.connect();
-  let flooded = 0;
-  const flood = Promise.all(
-    Array.from({ length: 300 }, () => flooding.invoke("narrow/nap", 5).then(() => flooded++)),
+  // While one holds the only slot, all others queue, however long it takes to send them.
+  const enough = new AbortController();
+  const holding = failureOf(
+    flooding.invoke("narrow/nap", 60_000, { signal: enough.signal, timeoutMs: 60_000 }),
   );
-  await eventually("the flood is queued", async () => {
-    return (await setOf(modest, "narrow"))!.queued > 250;
-  }, patienceMs);
-  const before = flooded;
-  await Promise.all(Array.from({ length: 10 }, () => modest.invoke("narrow/nap", 5)));
+  let flooded = 0;
+  const options = { timeoutMs: patienceMs };
+  const flood = Array.from(
+    { length: 300 },
+    () => flooding.invoke("narrow/nap", 5, options).then(() => flooded++),
+  );
+  const queued = (count: number) =>
+    eventually(
+      `${count} are queued`,
+      async () => (await setOf(modest, "narrow"))!.queued === count,
+      patienceMs,
+    );
+  await queued(300);
+  const few = Array.from({ length: 10 }, () => modest.invoke("narrow/nap", 5, options));
+  await queued(310);
+  enough.abort();
+  assert.equal((await holding).code, "cancelled");
+  await Promise.all(few);
   // Turn by turn it is about one of the flood's for each of the modest one's.
-  assert.ok(flooded - before < 60, `${flooded - before} of the flood went before 10 of the modest client`);
-  await flood;
+  assert.ok(flooded < 60, `${flooded} of the flood went before 10 of the modest client`);
+  await Promise.all(flood);
 }
 
 async function keepsOrder(sqwish: Sqwish): Promise<void> {

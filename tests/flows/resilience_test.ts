@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { connect, type Sqwish } from "../../client.ts";
-import type { AgentView } from "../../lib/protocol/views.ts";
+import type { AgentView, EventView } from "../../lib/protocol/views.ts";
 import { Cluster, Program, programCommand, startCluster } from "../support/cluster.ts";
 import { deploy, deployed, overviewOf, patienceMs, rolledOut, setOf } from "../support/deploying.ts";
 import { eventually } from "../support/eventually.ts";
 
-/** `born` is another with each load of the module; the log tells which agent has which. */
+/**
+ * `born` is another with each load of the module; the log tells which agent has which. Work that is tried again is short:
+ * the first try may be as long as a slow machine needs to do it harm.
+ */
 const life = {
   "life.ts": `import type { Context } from "sqwish";
     const born = Math.random();
     console.log("born " + born);
     export const whoAmI = () => born;
     export async function work(ms: number, ctx: Context) {
-      await new Promise((done) => setTimeout(done, ms));
+      await new Promise((done) => setTimeout(done, ctx.attempt === 1 ? ms : 0));
       return { born, attempt: ctx.attempt };
     }`,
 };
@@ -76,25 +79,28 @@ async function readyReplicas(sqwish: Sqwish, count: number): Promise<void> {
 async function stops(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const born = await bornOn(sqwish, 2);
   assert.deepEqual(await bornAnswering(sqwish), new Set(born.values()));
-  const stoppedMs = performance.now();
-  const seen = new Set<string>();
   const requests = Promise.all(
-    Array.from({ length: 8 }, () => sqwish.invoke("life/work", 1000, { idempotent: true })),
+    Array.from({ length: 8 }, () => sqwish.invoke("life/work", 4000, { idempotent: true })),
   );
   await eventually("some run on agent-2", async () => {
     return (await agentOf(sqwish, "agent-2")).outstanding > 0;
   }, patienceMs);
+  const stoppedAtMs = Date.now();
   cluster.agents.get("agent-2")!.signal("SIGSTOP");
   try {
-    await eventually("agent-2 is lost", async () => {
-      const { health } = await agentOf(sqwish, "agent-2");
-      seen.add(health);
-      return health === "lost";
-    }, patienceMs);
+    await eventually(
+      "agent-2 is lost",
+      async () => (await agentOf(sqwish, "agent-2")).health === "lost",
+      patienceMs,
+    );
+    const { json } = await sqwish.call("GET", "/v1/events?subject=agent-2&kind=agent_suspect,agent_lost");
+    const [suspect, lost] = (json as { events: EventView[] }).events.filter(({ atMs }) =>
+      atMs >= stoppedAtMs
+    );
+    assert.deepEqual([suspect.kind, lost.kind], ["agent_suspect", "agent_lost"]);
     // By the specification after 3 s; the rest is for a busy machine.
-    const lostMs = performance.now() - stoppedMs;
+    const lostMs = lost.atMs - stoppedAtMs;
     assert.ok(lostMs > 1500 && lostMs < 10_000, `lost after ${lostMs} ms`);
-    assert.ok(seen.has("suspect"), "suspect comes before lost");
     const { cluster: { problems, health } } = await overviewOf(sqwish);
     assert.equal(health, "degraded");
     assert.ok(problems.some((problem) => /agent-2 is lost/.test(problem)), problems.join());
@@ -112,7 +118,7 @@ async function stops(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 async function dies(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   const born = await bornOn(sqwish, 2);
   const requests = Promise.all(
-    Array.from({ length: 8 }, () => sqwish.invoke("life/work", 1500, { idempotent: true })),
+    Array.from({ length: 8 }, () => sqwish.invoke("life/work", 4000, { idempotent: true })),
   );
   await eventually("some run on agent-2", async () => {
     return (await agentOf(sqwish, "agent-2")).outstanding > 0;
@@ -136,7 +142,7 @@ async function managerRestarts(cluster: Cluster, sqwish: Sqwish, signal: Deno.Si
   const revision = (await setOf(sqwish, "life"))!.revision;
   const requests = Promise.all(
     Array.from({ length: 6 }, () => {
-      return sqwish.invoke("life/work", 1500, { idempotent: true, timeoutMs: 60_000 });
+      return sqwish.invoke("life/work", 4000, { idempotent: true, timeoutMs: 60_000 });
     }),
   );
   await eventually("they run", async () => (await setOf(sqwish, "life"))!.outstanding === 6, patienceMs);
@@ -202,7 +208,8 @@ async function moves(cluster: Cluster, sqwish: Sqwish): Promise<void> {
 }
 
 async function tokenExpires(cluster: Cluster, sqwish: Sqwish): Promise<void> {
-  const lifetimeMs = 5000;
+  // In which it must have joined.
+  const lifetimeMs = 15_000;
   const { json } = await sqwish.call("POST", "/v1/tokens", { role: "agent", lifetimeMs });
   const expiredMs = performance.now() + lifetimeMs;
   const args = ["--data", `${cluster.folder}/late`, "--name", "late"];

@@ -20,7 +20,8 @@ Deno.test("rollouts, drains and scaling under load fail nothing, and bad revisio
         assert.equal(undoneMs !== undefined, isBad, `${name} is undone`);
         if (!isBad) return assert.equal(failed, 0, `${failed} of ${requests} failed: ${reason}`);
         assert.match(reason!, /^jobs\/work (failed|took) .* before .* (is|are) allowed$/);
-        assert.ok(failed < 0.05 * requests, `${failed} of ${requests} failed`);
+        // It takes some 20 to be sure, of however few a slow machine can be sent.
+        assert.ok(failed < Math.max(40, 0.05 * requests), `${failed} of ${requests} failed`);
       });
     }
   } finally {

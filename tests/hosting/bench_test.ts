@@ -8,7 +8,7 @@ Deno.test("the micro-benchmark of agent and runner runs and loses nothing", asyn
       "-A",
       "--quiet",
       `${repositoryRoot}/bench/micro/hosting.ts`,
-      "0.1",
+      "0.3",
       "1,32",
       "64,100000",
       "later",

@@ -142,7 +142,7 @@ Deno.test("the context tells the request and its signal aborts on cancel and at 
   }, { env: { QUALITY: "80" } });
   const told = await hosted.value("set/tell", null, {
     headers: { "X-Trace": "7" },
-    timeoutMs: 4000,
+    timeoutMs: 60_000,
   }) as Record<
     string,
     unknown
@@ -156,13 +156,13 @@ Deno.test("the context tells the request and its signal aborts on cancel and at 
     env: { QUALITY: "80" },
     aborted: false,
   });
-  assert.ok(typeof left === "number" && left > 3000 && left <= 4000);
+  assert.ok(typeof left === "number" && left > 40_000 && left <= 60_000);
 
   const held = hosted.start("set/hold", null);
   await hosted.value("set/tell");
   held.cancel();
   assert.equal(failure(await held.outcome).code, "cancelled");
-  const late = failure(await hosted.invoke("set/hold", null, { timeoutMs: 100 }));
+  const late = failure(await hosted.invoke("set/hold", null, { timeoutMs: 1000 }));
   assert.equal(late.code, "deadline_exceeded");
   assert.equal(late.details.mayHaveRun, "maybe");
   await eventually("both are told", () => hosted.logs.length === 2);
@@ -183,6 +183,8 @@ Deno.test("what a module prints becomes log lines with the request's id, bounded
       export function raw() { Deno.stdout.writeSync(new TextEncoder().encode("straight out\\n")); }`,
   });
   await hosted.value("set/print");
+  // Lines take another way than replies.
+  await eventually("all three", () => hosted.logs.length === 3);
   assert.deepEqual(hosted.logs.map(({ level, text, requestId }) => [level, text, requestId]), [
     ["info", 'one {"a":1} 2', "0000000000000001"],
     ["error", "two", "0000000000000001"],
@@ -192,7 +194,7 @@ Deno.test("what a module prints becomes log lines with the request's id, bounded
   await hosted.value("set/raw");
   await hosted.value("set/long");
   await hosted.value("set/flood");
-  assert.ok(hosted.logs.some((line) => line.text === "straight out"));
+  await eventually("the raw one", () => hosted.logs.some(({ text }) => text === "straight out"));
   assert.ok(hosted.logs.every((line) => line.text.length <= 8193));
   assert.ok(hosted.logs.length < 700, `${hosted.logs.length} lines`);
 });

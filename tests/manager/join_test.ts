@@ -18,7 +18,7 @@ import {
 const ada: Principal = { name: "ada", role: "operator", endpoints: [] };
 
 async function refused(peer: Peer, code: string, says: RegExp): Promise<void> {
-  await eventually("the peer is refused", () => peer.close !== null, 2000);
+  await eventually("the peer is refused", () => peer.close !== null);
   const [bye] = peer.of("bye");
   assert.equal(bye.code, code, bye.message);
   assert.match(bye.message, says);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { parseDiskWritten, readDiskWritten } from "../../lib/metrics/process_meter.ts";
+import { runProgram } from "../../examples/demo/programs.ts";
+import { parseDiskWritten } from "../../lib/metrics/process_meter.ts";
+import { repositoryRoot } from "../support/source_files.ts";
 
 /** As the kernel tells it (proc_pid_io(5)). */
 const io = [
@@ -16,17 +18,30 @@ Deno.test("what was written to disks leaves out what was taken back before it go
 Deno.test("what a child wrote counts once it has ended", async () => {
   const folder = await Deno.makeTempDir();
   const size = 1 << 20;
+  // In a process of its own: tests that run beside this one write, and take back what they have written.
+  const write = (name: string) => `Deno.writeFileSync("${folder}/${name}", new Uint8Array(${size}));`;
+  const text = `
+    import { readDiskWritten } from "${repositoryRoot}/lib/metrics/process_meter.ts";
+    const written = [readDiskWritten()];
+    ${write("own")}
+    written.push(readDiskWritten());
+    const child = await new Deno.Command(Deno.execPath(), { args: ["eval", ${
+    JSON.stringify(write("child"))
+  }] }).output();
+    written.push(readDiskWritten());
+    console.log(JSON.stringify([child.success, ...written]));`;
   try {
-    const before = readDiskWritten();
-    // Elsewhere than on Linux nobody tells, and a folder in memory has no disk.
-    if (before === undefined) return;
-    Deno.writeFileSync(`${folder}/own`, new Uint8Array(size));
-    const own = readDiskWritten()!;
-    if (own < before + size) return;
-    const write = `Deno.writeFileSync(${JSON.stringify(`${folder}/child`)}, new Uint8Array(${size}))`;
-    const { success } = await new Deno.Command(Deno.execPath(), { args: ["eval", write] }).output();
+    const { code, stdout, stderr } = await runProgram([Deno.execPath(), "eval"], [
+      "--no-check",
+      "--ext=ts",
+      text,
+    ]);
+    assert.equal(code, 0, stderr);
+    const [success, before, own, both] = JSON.parse(new TextDecoder().decode(stdout));
     assert.ok(success);
-    assert.ok(readDiskWritten()! >= own + size, `${own}, then ${readDiskWritten()}`);
+    // Elsewhere than on Linux nobody tells, and a folder in memory has no disk.
+    if (before === null || own < before + size) return;
+    assert.ok(both >= own + size, `${own}, then ${both}`);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -46,7 +46,10 @@ Deno.test("a manager killed while it writes loses nothing it committed and frees
     assert.ok(lastPrinted >= 100);
     assert.ok(store.events.lastId() >= lastPrinted, `${store.events.lastId()} stored, ${lastPrinted} said`);
     assert.ok(Number(store.settings.get("last")) >= lastPrinted);
-    assert.equal(store.events.list({ limit: 5000 }).length, store.events.lastId());
+    // By pages: how many were written until it was killed depends on the machine.
+    let listed = 0;
+    for (let page = 1; page > 0; listed += page) page = store.events.list({ afterId: listed }).length;
+    assert.equal(listed, store.events.lastId());
     store.close();
   });
 });

@@ -92,7 +92,7 @@ export class Program {
     } catch {
       // It has just ended by itself.
     }
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 10_000);
+    const timer = setTimeout(() => this.signal("SIGKILL"), 10_000);
     const status = await this.#child.status;
     clearTimeout(timer);
     await this.#reading;
@@ -160,7 +160,7 @@ export class Cluster {
       const text = await Deno.readTextFile(readyFile).catch(() => "");
       if (text) this.ready = { ...this.ready, ...JSON.parse(text) };
       return text !== "";
-    }, 30_000);
+    }, 60_000);
   }
 
   /** Starts an agent (again) and does not wait for it to join. */
@@ -246,7 +246,7 @@ export class Cluster {
       host: "127.0.0.1",
       port: this.port,
       fingerprint: this.ready.fingerprint,
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
     });
   }
 
@@ -280,7 +280,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       return agents.filter((agent) => agent.health === "ready").length === names.length &&
         (names.length === 0 ||
           replicaSets.every((set) => set.ready >= set.wanted && set.rollout?.state !== "progressing"));
-    }, 60_000);
+    }, 120_000);
     return cluster;
   } catch (thrown) {
     const said = [cluster.manager?.output, ...[...cluster.agents.values()].map((agent) => agent.output)].join(

@@ -7,7 +7,7 @@ import type { DeployRequest, DeployView, OverviewView, ReplicaSetView } from "..
 import { eventually } from "./eventually.ts";
 
 /** Bounds are for a busy machine: what takes long here is a bug only when it takes for ever. */
-export const patienceMs = 30_000;
+export const patienceMs = 60_000;
 
 /** No waiting between replicas and a deadline that a test can wait for. */
 export const quickRollout = { minReadyMs: 0, deadlineMs: 60_000 };

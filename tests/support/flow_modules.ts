@@ -69,6 +69,6 @@ export const context = {
         input: { type: "object", required: ["left"], properties: { left: { type: "number" } } },
         idempotent: true,
       },
-      hold: { timeoutMs: 400 },
+      hold: { timeoutMs: 1500 },
     };`,
 };

@@ -153,12 +153,12 @@ export class Hosted implements AsyncDisposable {
     this.hosting.apply({ type: "desired", generation: ++this.#generation, replicas });
   }
 
-  becomes(state: ReplicaReport["state"], boundMs = 15_000): Promise<ReplicaReport> {
+  becomes(state: ReplicaReport["state"]): Promise<ReplicaReport> {
     return eventually(`a replica that is ${state}`, () => {
       const report = this.hosting.reports()[0];
       if (report?.state === state) return report;
       throw new Error(`${report?.state}: ${report?.reason}`);
-    }, boundMs);
+    });
   }
 
   start(endpoint: string, input: unknown, options: CallOptions = {}, handle = 1): Call {
@@ -172,7 +172,7 @@ export class Hosted implements AsyncDisposable {
       id,
       flags: (bytes ? Flag.bytes : 0) | (options.stream ? Flag.stream : 0) |
         (options.idempotent ? Flag.idempotent : 0),
-      a: options.timeoutMs ?? 10_000,
+      a: options.timeoutMs ?? 30_000,
       b: handle << 8 | 1,
       requestId: id.toString(16).padStart(16, "0"),
       name: endpoint,

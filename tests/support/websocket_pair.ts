@@ -39,7 +39,7 @@ export async function openWebSocketPairs(
         caPem: authority.caCertPem,
         path: joinPath,
         headers: {},
-        timeoutMs: 5000,
+        timeoutMs: 20_000,
       });
       return { left, right: await server };
     },

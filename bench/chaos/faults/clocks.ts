@@ -1,7 +1,7 @@
 /** Wall clocks that jump by an hour and by 50 years in both directions, under load and with what starts meanwhile. */
 import type { Fault, Scene } from "../fault.ts";
 import { Shim } from "../native.ts";
-import { kill, type Stage } from "../stage.ts";
+import { kill, queueMaxLong, type Stage } from "../stage.ts";
 
 const hourMs = 3600_000;
 const yearsMs = 50 * 365.25 * 24 * hourMs;
@@ -52,7 +52,7 @@ async function jumping(
 ): Promise<Scene> {
   const shim = await Shim.make(folder);
   return {
-    stage: { under: (other) => other === name ? { env: shim.env } : {} },
+    stage: { under: (other) => other === name ? { env: shim.env } : {}, queueMax: queueMaxLong },
     async run(stage) {
       const atMs = Date.now();
       for (const jumpMs of jumpsMs) {

@@ -46,7 +46,7 @@ async function tooManyClients(stage: Stage): Promise<Done> {
   if (!/open files.*\n[^]*no room for more connections/.test(output)) {
     throw new Error(`the manager must tell of its limit, it said:\n${output}`);
   }
-  const later = await eventually("there is room again", () => connectOnce(stage, 1000), 20_000);
+  const later = await eventually("there is room again", () => connectOnce(stage, 5000), 60_000);
   await later.close();
   return { atMs, figures: { joined: joined.length } };
 }

@@ -5,7 +5,7 @@ import { eventually } from "../../../tests/support/eventually.ts";
 import type { EventView } from "../../../lib/protocol/views.ts";
 import { runClient } from "../clients.ts";
 import { type Fault, pause } from "../fault.ts";
-import { kill, type Stage, stopFor } from "../stage.ts";
+import { kill, queueMaxLong, type Stage, stopFor } from "../stage.ts";
 
 const agentsMany = 20;
 
@@ -17,8 +17,7 @@ export const managerFaults: Fault[] = [
     // Agents and requests are all back at once; what can't be in time then is told so.
     errors: ["manager_lost", "queue_full"],
     answeredMin: 0.5,
-    // Whoever waited sends at once when the manager is back; the queue must hold that.
-    stage: { queueMax: 10_000 },
+    stage: { queueMax: queueMaxLong },
     load: { perSecond: 300, timeoutMs: 120_000, countMax: 10_000 },
     async run({ cluster }) {
       const atMs = Date.now();
@@ -37,7 +36,7 @@ export const managerFaults: Fault[] = [
     // Agents and requests are all back at once; what can't be in time then is told so.
     errors: ["manager_lost", "queue_full"],
     answeredMin: 0.7,
-    stage: { agents: agentsMany, concurrency: 2 },
+    stage: { agents: agentsMany, concurrency: 2, queueMax: queueMaxLong },
     async run(stage) {
       const load = stage.load({ perSecond: 20 });
       const atMs = Date.now();

@@ -22,11 +22,13 @@ interface Flood {
 
 /** Three agents, one request at a time, 20 ms each. */
 const capacityPerSecond = 150;
-/** What it must reach of that on a machine that has also the flood to send. */
-const answeredPerSecondMin = capacityPerSecond / 3;
+/** What it reaches of that on a machine that has also the flood to send. */
+const answeredPerSecond = capacityPerSecond / 3;
+/** What the flood must get of that, beside a load that has the same turns, on a machine that is slow at the time. */
+const inTimePerSecondMin = capacityPerSecond / 10;
 
 function overload({ name, seconds, timeoutMs, queueMax, isLong }: Flood): Fault {
-  const own = { errors: ["queue_full" as const], answeredMin: 0.03, load: { perSecond: 50, timeoutMs } };
+  const own = { errors: ["queue_full" as const], answeredMin: 0.01, load: { perSecond: 50, timeoutMs } };
   return {
     ...own,
     name,
@@ -34,15 +36,16 @@ function overload({ name, seconds, timeoutMs, queueMax, isLong }: Flood): Fault 
     title: `ten times the capacity for ${seconds} s, with ${timeoutMs / 1000} s to answer`,
     seen: "what is admitted is answered in time, the rest is refused at once with `queue_full`",
     // With a queue that is far shorter than the deadline nothing may be late; else the moments in which everything
-    // here waits for a core have their share. How it is without them: tests/simulation/admission_scenarios_test.ts.
-    ...(isShort({ timeoutMs, queueMax }) ? {} : { lateMax: 0.05 }),
+    // here waits for a core have their share, and a queue that is merely full has nearly all of them late. How it is
+    // without such moments: tests/simulation/admission_scenarios_test.ts.
+    ...(isShort({ timeoutMs, queueMax }) ? {} : { lateMax: 0.2 }),
     stage: { concurrency: 1, queueMax },
     run: (stage) => flooded(stage, seconds, timeoutMs),
   };
 }
 
 function isShort({ timeoutMs, queueMax }: Pick<Flood, "timeoutMs" | "queueMax">): boolean {
-  return queueMax / answeredPerSecondMin * 1000 < timeoutMs;
+  return queueMax / answeredPerSecond * 1000 < timeoutMs;
 }
 
 export const overloadFaults: Fault[] = [
@@ -109,7 +112,7 @@ async function flooded(stage: Stage, seconds: number, timeoutMs: number): Promis
     managerMibMost: Math.round(most),
   };
   const { refusedMedianMs, managerMibBefore, managerMibMost } = figures;
-  const isWell = inTime >= answeredPerSecondMin * seconds && refusedMs.length > sent.length / 2 &&
+  const isWell = inTime >= inTimePerSecondMin * seconds && refusedMs.length > sent.length / 2 &&
     refusedMedianMs < 100 && managerMibMost - managerMibBefore < moreMibMax;
   if (!isWell) {
     throw new Error(`the flood must be answered, refused at once and bounded: ${JSON.stringify(figures)}`);

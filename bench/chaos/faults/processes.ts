@@ -1,7 +1,7 @@
 /** Processes that are killed and stopped: agents, runners, the manager. */
 import { eventually } from "../../../tests/support/eventually.ts";
 import { type Fault, pause } from "../fault.ts";
-import { kill, stateOf, stopFor } from "../stage.ts";
+import { kill, queueMaxLong, stateOf, stopFor } from "../stage.ts";
 
 const victim = "agent-2";
 
@@ -80,6 +80,7 @@ export const processFaults: Fault[] = [
     seen: "idempotent requests are answered late; the others in flight get `manager_lost`",
     errors: ["manager_lost", "queue_full"],
     answeredMin: 0.7,
+    stage: { queueMax: queueMaxLong },
     async run(stage) {
       const atMs = Date.now();
       await kill(stage.cluster.manager);
