@@ -31,8 +31,13 @@ export const limits = {
   sendBufferBytesHigh: 4 * MiB,
   /** Below this it is as before. */
   sendBufferBytesLow: 1 * MiB,
-  /** Bytes waiting for a reader that never catches up before it is dropped. */
+  /** Bytes waiting for a reader that has taken nothing for `sendStallMsMax` before it is dropped. */
   sendBufferBytesMax: 64 * MiB,
+  sendStallMsMax: 5000,
+  /** And for one that is only slow. */
+  sendBufferBytesSlowMax: 256 * MiB,
+  /** How long what waits may take to leave when a connection is closed, as long as some of it does. */
+  closeTransferMsMax: 30_000,
   /** The head of an HTTP request, and of the answer to a join. */
   httpHeadBytesMax: 16 * KiB,
   /** How long the body of an HTTP request may take to come, and one write of an answer to be taken. */

@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import { Dialer, type Network } from "../client/dialer.ts";
 import { reconnectDelayMs } from "../client/backoff.ts";
 import { asSqwishError, describeError, type ErrorCode, type SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Welcome } from "../protocol/messages.ts";
@@ -123,9 +124,11 @@ export function keepMembership(options: MembershipOptions): Membership {
       wake();
       session?.sayGoodbye(message);
       if (finish) await finish();
+      // A connection that still has replies to send ends once they have left.
+      const waitMs = leaveMsMax + (session ? limits.closeTransferMsMax : 0);
       session?.leave(message);
       await new Promise<void>((resolve) => {
-        const cancel = clock.after(leaveMsMax, resolve);
+        const cancel = clock.after(waitMs, resolve);
         void running.then(() => {
           cancel();
           resolve();

@@ -2,7 +2,7 @@
  * A TLS connection of the runtime's as a byte stream, on the dialling and on the accepting side: one pending read that
  * stops while paused, writes that can be awaited. Whoever reads may hand the stream over to another reader.
  */
-import { type ByteStream, describeLoss } from "./websocket.ts";
+import type { ByteStream } from "./websocket.ts";
 
 /**
  * Room for a read: a quiet connection waits with the least. One whose read filled its room gets four times as much for
@@ -136,6 +136,14 @@ export class ConnStream implements SharedStream {
 function nextRoomBytes(roomBytes: number, count: number, hadRoom: number): number {
   if (count === hadRoom && 4 * hadRoom > roomBytes) return Math.min(roomBytesMax, 4 * roomBytes);
   return count < roomBytes / 8 ? Math.max(roomBytesMin, roomBytes / 4) : roomBytes;
+}
+
+/**
+ * Why a stream broke, in words for people: a peer that dies cannot take leave of TLS, which rustls reports with an
+ * address of its manual.
+ */
+function describeLoss(error: Error): string {
+  return error.message.includes("close_notify") ? "the connection broke off" : error.message;
 }
 
 /** A connection may be closed already: by a timer, or by `Deno.startTls`, which takes a TCP connection over. */

@@ -123,7 +123,9 @@ export class MessageParser {
   /** Of the message that is not over; 0: none. Control frames may come inside of it. */
   #messageOpcode = 0;
   #messageBytes = 0;
-  #text: Uint8Array[] = [];
+  /** The first `#textBytes` are what has come of a text. */
+  #text: Uint8Array = noBytes;
+  #textBytes = 0;
   #control: Uint8Array[] = [];
 
   constructor(options: { expectMasked: boolean; messageBytesMax: number }) {
@@ -133,7 +135,7 @@ export class MessageParser {
 
   /** No piece of a chunk is kept for the rest of its message. */
   get keepsNothing(): boolean {
-    return this.#text.length === 0 && this.#control.length === 0;
+    return this.#control.length === 0;
   }
 
   /** What is delivered are views into the chunk. */
@@ -232,7 +234,23 @@ export class MessageParser {
     }
     if (this.#opcode >= Opcode.close) this.#control.push(piece);
     else if (this.#messageOpcode === Opcode.binary) sink.onBinary(piece);
-    else this.#text.push(piece);
+    else this.#takeText(piece);
+  }
+
+  /** One that comes in one piece, as nearly all do, is not copied; of others no piece is kept, however many there are. */
+  #takeText(piece: Uint8Array): void {
+    const bytes = this.#textBytes + piece.length;
+    if (this.#textBytes === 0 && this.#final && this.#remainingBytes === 0) {
+      this.#text = piece;
+    } else {
+      if (bytes > this.#text.length) {
+        const grown = new Uint8Array(Math.max(bytes, 2 * this.#text.length));
+        grown.set(this.#text.subarray(0, this.#textBytes));
+        this.#text = grown;
+      }
+      this.#text.set(piece, this.#textBytes);
+    }
+    this.#textBytes = bytes;
   }
 
   #endFrame(sink: MessageSink): void {
@@ -248,8 +266,9 @@ export class MessageParser {
     const opcode = this.#messageOpcode;
     this.#messageOpcode = 0;
     if (opcode === Opcode.binary) return sink.onBinaryEnd();
-    const payload = this.#text.length === 1 ? this.#text[0] : concatBytes(this.#text);
-    this.#text = [];
+    const payload = this.#text.subarray(0, this.#textBytes);
+    this.#text = noBytes;
+    this.#textBytes = 0;
     sink.onText(decodeText(payload));
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The channel over a WebSocket (RFC 6455), on either side of a TLS connection.
  * Frames gather while one write is under way and leave together as one binary message, so batches grow with the
- * load by themselves. The manager does not read from a peer that does not read; one that never catches up is dropped.
+ * load by themselves. The manager does not read from a peer that does not read, and drops one that never does.
  */
 import { type Clock, createSystemClock } from "../clock.ts";
 import { asSqwishError, SqwishError } from "../errors.ts";
@@ -46,14 +46,6 @@ export interface WebSocketSide {
   clock?: Pick<Clock, "monotonicMs">;
 }
 
-/**
- * Why a stream broke, in words for people: a peer that dies cannot take leave of TLS, which rustls reports with an
- * address of its manual.
- */
-export function describeLoss(error: Error): string {
-  return error.message.includes("close_notify") ? "the connection broke off" : error.message;
-}
-
 const closeGraceMs = 1000;
 /** After so many small writes in a row a connection keeps no more than this for its next batch. */
 const quietBatchBytesMax = 32 * 1024;
@@ -63,6 +55,7 @@ const encoder = new TextEncoder();
 
 export class WebSocketChannel implements Channel, MessageSink {
   readonly #stream: ByteStream;
+  readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #masks: boolean;
   readonly #sheds: boolean;
   readonly #acknowledges: boolean;
@@ -86,9 +79,12 @@ export class WebSocketChannel implements Channel, MessageSink {
   /** In a row, far smaller than the buffer. */
   #quietWrites = 0;
   #writingBytes = 0;
+  #writesDone = 0;
   #receivedBytes = 0;
   #flushScheduled = false;
   #jammed = false;
+  /** While it is jammed: when the peer last took something. */
+  #takenAtMs = 0;
   /** Nothing is read because the peer reads nothing. */
   #shedding = false;
   #pausedByOwner = false;
@@ -107,6 +103,7 @@ export class WebSocketChannel implements Channel, MessageSink {
     { side, acknowledges = false, clock = createSystemClock() }: WebSocketSide,
   ) {
     this.#stream = stream;
+    this.#clock = clock;
     this.#outbox = new Outbox(clock);
     this.#acknowledges = acknowledges;
     this.#masks = side === "client";
@@ -173,7 +170,16 @@ export class WebSocketChannel implements Channel, MessageSink {
     this.#closeFrame = encodeWebSocketFrame(Opcode.close, closePayload(code, reason), this.#masks);
     this.#scheduleFlush();
     this.#stream.resume();
-    this.#graceTimer = setTimeout(() => this.#end(code, reason), closeGraceMs);
+    this.#waitForClose(this.#clock.monotonicMs() + limits.closeTransferMsMax);
+  }
+
+  /** Until the peer has said goodbye, too; longer while it takes what waits for it. */
+  #waitForClose(untilMs: number): void {
+    const before = this.#writesDone;
+    this.#graceTimer = setTimeout(() => {
+      if (this.#writesDone > before && this.#clock.monotonicMs() < untilMs) this.#waitForClose(untilMs);
+      else this.#end(CloseCode.abnormal, "");
+    }, closeGraceMs);
   }
 
   abandon(reason: string): void {
@@ -194,11 +200,14 @@ export class WebSocketChannel implements Channel, MessageSink {
   }
 
   #sentMuch(buffered: number): void {
-    if (buffered > limits.sendBufferBytesMax) {
-      const reason = `the peer does not read: ${buffered} bytes are waiting for it`;
-      return this.#end(CloseCode.policyViolation, reason);
-    }
+    const nowMs = this.#clock.monotonicMs();
+    if (!this.#jammed) this.#takenAtMs = nowMs;
     this.#jammed = true;
+    const isStalled = nowMs - this.#takenAtMs > limits.sendStallMsMax;
+    if (buffered > (isStalled ? limits.sendBufferBytesMax : limits.sendBufferBytesSlowMax)) {
+      const reason = `the peer ${isStalled ? "does not read" : "is too slow"}`;
+      return this.#end(CloseCode.policyViolation, `${reason}: ${buffered} bytes are waiting for it`);
+    }
     if (!this.#sheds || this.#shedding || this.#smallBytes <= limits.sendBufferBytesHigh) return;
     this.#shedding = true;
     this.#stream.pause();
@@ -235,11 +244,13 @@ export class WebSocketChannel implements Channel, MessageSink {
         return;
       }
       this.#writingBytes = 0;
+      this.#writesDone++;
       if (this.#jammed) this.#drain();
     }
   }
 
   #drain(): void {
+    this.#takenAtMs = this.#clock.monotonicMs();
     if (this.#shedding && this.#smallBytes < limits.sendBufferBytesLow) {
       this.#shedding = false;
       this.#resumeWhenFree();
@@ -306,12 +317,12 @@ export class WebSocketChannel implements Channel, MessageSink {
     return !this.#handedOn && this.#parser.keepsNothing;
   }
 
-  /** Of the parser. */
+  // What the parser finds:
+
   onText(text: string): void {
     if (!this.closed) this.#handlers!.onControl(text);
   }
 
-  /** Of the parser. */
   onBinary(piece: Uint8Array): void {
     // After `close` there is still to be heard what the peer has taken.
     if (this.#ended || this.#malformed) return;
@@ -323,18 +334,15 @@ export class WebSocketChannel implements Channel, MessageSink {
     }
   }
 
-  /** Of the parser. */
   onBinaryEnd(): void {
     if (this.#inbox.isBetweenFrames || this.closed || this.#malformed) return;
     this.#refuse(new SqwishError("invalid_request", "A message must hold whole frames, its last one is cut"));
   }
 
-  /** Of the parser. */
   onPing(payload: Uint8Array): void {
     if (!this.closed) this.#sendUrgent(Opcode.pong, payload);
   }
 
-  /** Of the parser. */
   onClose(code: number, reason: string): void {
     if (this.#ended) return;
     const close = this.#close ?? { code, reason };
