@@ -4,7 +4,7 @@
  * `reply` or `error` frame. What can end at once does, without a promise.
  */
 import type { Clock } from "../clock.ts";
-import { type ErrorDetails, SqwishError } from "../errors.ts";
+import { type ErrorCode, type ErrorDetails, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   CancelReason,
@@ -22,7 +22,7 @@ import {
 } from "../protocol/frame.ts";
 import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
-import { errorFrame } from "./error_frame.ts";
+import { cut, errorFrame } from "./error_frame.ts";
 import type { FrameSink } from "./host.ts";
 import type { AnswerWriter } from "./answer_writer.ts";
 import { type ContextSource, InvocationContext, parseHeaders } from "./invocation_context.ts";
@@ -46,6 +46,8 @@ export interface InvocationHost {
 const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 const emptyBytes = new Uint8Array(0);
+/** How much of what a client has sent is quoted back to it. */
+const quotedCharsMax = 200;
 
 export class Invocation implements ContextSource {
   readonly endpointName: string;
@@ -221,8 +223,8 @@ export class Invocation implements ContextSource {
     if (result && !result.valid) {
       // The last error is the innermost: it names the value that is wrong.
       const error = result.errors.at(-1);
-      const path = error?.instanceLocation.slice(1) || "/";
-      const why = error?.error.replace(/\.$/, "");
+      const path = cut(error?.instanceLocation.slice(1) || "/", quotedCharsMax);
+      const why = cut(error?.error.replace(/\.$/, "") ?? "", quotedCharsMax);
       throw refused(`The input of ${this.endpointName} doesn't fit its schema at ${path}: ${why}`, { path });
     }
     return input;
@@ -291,19 +293,28 @@ export class Invocation implements ContextSource {
     if (length > limits.bodyBytesMax) throw tooLarge(op, length);
   }
 
+  /** Never throws: a request without an answer holds its slot, and what is thrown here takes others' requests along. */
   #fail(thrown: unknown): void {
-    let error = thrown;
-    if (this.#cancelled !== null) error = abortReason(this.#cancelled);
-    if (!(error instanceof SqwishError)) {
-      const { message, stack } = this.#host.errors.read(thrown);
-      const name = thrown instanceof Error ? thrown.name : typeof thrown;
-      const invoked = thrown instanceof FailedInvoke ? { invokeCode: thrown.code } : {};
-      const details = { name, ...invoked, ...(stack ? { stack } : {}) };
-      error = new SqwishError("module_failed", message, { details });
+    const runUs = this.#runUs(Op.error);
+    let frame: Uint8Array;
+    try {
+      frame = errorFrame(this.id, this.#outcomeOf(thrown), runUs);
+    } catch {
+      // A Proxy or a changed error can refuse to be looked at.
+      const message = "The module threw something that can't be read";
+      frame = errorFrame(this.id, { code: "module_failed", message, details: {} }, runUs);
     }
-    const { code, message, details } = error as SqwishError;
-    const frame = errorFrame(this.id, { code, message, details }, this.#runUs(Op.error));
     this.#host.sink.sendFrames(frame, 0, frame.length);
+  }
+
+  #outcomeOf(thrown: unknown): { code: ErrorCode; message: string; details: ErrorDetails } {
+    const error = this.#cancelled === null ? thrown : abortReason(this.#cancelled);
+    if (error instanceof SqwishError) {
+      return { code: error.code, message: error.message, details: error.details };
+    }
+    const { name, message, stack } = this.#host.errors.read(thrown);
+    const invoked = thrown instanceof FailedInvoke ? { invokeCode: thrown.code } : {};
+    return { code: "module_failed", message, details: { name, ...invoked, ...(stack ? { stack } : {}) } };
   }
 
   /** The run time that the frame which ends the request tells; 0 for a part. */
@@ -329,7 +340,7 @@ function toJson(value: unknown): string {
   try {
     return JSON.stringify(value) ?? "null";
   } catch (cause) {
-    const why = (cause as Error).message.split("\n")[0];
+    const why = String((cause as Error)?.message ?? cause).split("\n")[0];
     throw new SqwishError("module_failed", `The reply can't be written as JSON: ${why}`, { cause });
   }
 }
