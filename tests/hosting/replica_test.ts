@@ -107,13 +107,13 @@ async function scripted(cores = 1) {
     sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
     freeWhenWritten: freeFrame,
   };
-  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): HostedRequest {
+  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0, attempt = 1): HostedRequest {
     const body = new Uint8Array(bodyBytes);
     const frame = encodeFrame({
       op: Op.request,
       id,
       a: timeoutMs,
-      b: 1 << 8 | 1,
+      b: 1 << 8 | attempt,
       flags,
       name: "set/f",
       body,
@@ -247,30 +247,38 @@ Deno.test("memory over memoryMb and the working room ends the runner; what had n
   await end();
 });
 
-Deno.test("an idempotent request is run again once after its runner is lost, with the next attempt number", async () => {
+Deno.test("what a lost runner had is not run again here: the manager is told and counts its runs", async () => {
   const { runners, answers, request, end } = await scripted();
+  const codes = () => answers.splice(0).map(({ id, meta }) => [id, JSON.parse(meta).code]);
   runners[0].load();
   request(1, 10_000, Flag.idempotent);
   runners[0].events.onExit("was ended by SIGKILL");
+  assert.deepEqual(codes(), [[1, "agent_lost"]]);
   await settle();
   runners[1].load();
-  assert.equal(runners[1].frames.find((frame) => frame.op === Op.request)?.b, 1 << 8 | 2);
-  assert.equal(answers.length, 0);
+  assert.deepEqual(runners[1].requests, []);
+  request(2);
   runners[1].events.onExit("was ended by SIGKILL");
-  assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
+  assert.deepEqual(codes(), [[2, "module_failed"]], "it was alone, and nobody may run it again");
+  await settle();
+  runners[2].load();
+  request(3, 10_000, Flag.idempotent);
+  request(4);
+  runners[2].events.onExit("was ended by SIGKILL");
+  assert.deepEqual(codes(), [[3, "agent_lost"], [4, "agent_lost"]]);
   await settle();
   await end();
 });
 
-Deno.test("what waits after its runner was lost may have run, whichever way its waiting ends", async () => {
+Deno.test("what waits has not run here, but may have in an earlier attempt", async () => {
   const { clock, runners, answers, replica, request, end } = await scripted();
   runners[0].load();
-  request(1, 50, Flag.idempotent);
-  const cancelled = request(2, 10_000, Flag.idempotent);
-  request(3, 10_000, Flag.idempotent);
   runners[0].events.onExit("was ended by SIGKILL");
   await settle();
   // The next runner takes longer to load than the first request may take.
+  request(1, 50, 0, 0, 2);
+  const cancelled = request(2, 10_000, 0, 0, 2);
+  request(3, 10_000, 0, 0, 2);
   request(4, 50);
   clock.advance(100);
   replica.cancel(cancelled, CancelReason.caller);
@@ -280,7 +288,7 @@ Deno.test("what waits after its runner was lost may have run, whichever way its 
     ["deadline_exceeded", "maybe"],
     ["deadline_exceeded", "no"],
     ["cancelled", "maybe"],
-    ["agent_lost", "maybe"],
+    ["no_ready_replica", "no"],
   ]);
 });
 
