@@ -268,8 +268,8 @@ export class ReplicaRequests {
     for (const request of [...slot.requests()]) {
       const lateMs = nowMs - request.deadlineMs;
       if (lateMs < 0) continue;
-      if (!answers && slot.mayHaveUnclaimed) {
-        // Only the runner's main thread knows whether this one has started.
+      if (!answers && slot.mayHaveUnclaimed && lateMs < runnerTimes.innocentGraceMs) {
+        // Only the runner's main thread knows whether this one has started. One that is stopped as a whole never says.
         void this.takeBack(slot);
         return;
       }

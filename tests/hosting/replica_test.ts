@@ -18,6 +18,8 @@ class ScriptedRunner implements Runner {
   /** The frames' own bytes, as a socket holds them. */
   readonly ranges: Uint8Array[] = [];
   claimed = 0;
+  /** Not even its main thread runs. */
+  frozen = false;
   killedFor: string | null = null;
   stopped = false;
   use: ProcessSample = { memoryBytes: 20_000_000, cpuMs: 0 };
@@ -38,7 +40,7 @@ class ScriptedRunner implements Runner {
     this.reading = true;
   }
   revoke(): Promise<number> {
-    return Promise.resolve(this.claimed);
+    return this.frozen ? new Promise(() => {}) : Promise.resolve(this.claimed);
   }
   stop(): void {
     this.stopped = true;
@@ -223,6 +225,32 @@ Deno.test("a late request is answered at its deadline and its runner killed afte
   assert.equal(runners[1].killedFor, null);
   assert.equal(runners[1].frames.some((frame) => frame.op === Op.cancel), true);
   await end();
+});
+
+Deno.test("a runner that is stopped as a whole is killed once the grace of a late request is over", async () => {
+  for (const cores of [1, 2]) {
+    const { clock, runners, answers, request, end } = await scripted(cores);
+    runners[0].load();
+    runners[0].frozen = true;
+    request(1, 500);
+    request(2, 10_000, Flag.idempotent);
+    for (let ms = 0; ms < 500 + runnerTimes.innocentGraceMs; ms += runnerTimes.tickMs) {
+      assert.equal(runners[0].killedFor, null);
+      clock.advance(runnerTimes.tickMs);
+      await settle();
+    }
+    clock.advance(runnerTimes.tickMs);
+    await settle();
+    assert.match(runners[0].killedFor ?? "", /did not return from set\/f by its deadline/);
+    assert.deepEqual(answers.map(({ id, meta }) => [id, JSON.parse(meta).code]), [
+      [1, "deadline_exceeded"],
+      [2, "agent_lost"],
+    ]);
+    runners[1].load();
+    request(3);
+    assert.equal(runners[1].requests.length, 1);
+    await end();
+  }
 });
 
 Deno.test("memory over memoryMb and the working room ends the runner; what had not started runs again", async () => {
