@@ -29,6 +29,7 @@ import { type ContextSource, InvocationContext, parseHeaders } from "./invocatio
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
 import { FailedInvoke } from "./outgoing_calls.ts";
+import { isParts, isPromise, nextPart, type Parts, returnParts } from "./returned.ts";
 import type { UserErrorReader } from "./user_error.ts";
 
 /** What every invocation of a Worker shares. */
@@ -99,8 +100,8 @@ export class Invocation implements ContextSource {
     try {
       const input = this.#input(bytes, at, end);
       const result = this.#call(input);
-      if (result instanceof Promise) return this.#settle(result);
-      if (isIterator(result)) return this.#settleParts(result);
+      if (isPromise(result)) return this.#settle(result);
+      if (isParts(result)) return this.#settleParts(result);
       this.#reply(result);
     } catch (thrown) {
       this.#fail(thrown);
@@ -116,24 +117,24 @@ export class Invocation implements ContextSource {
     const context = new InvocationContext(this);
     if (endpoint.goesOn) return log.within(this, run, input, context);
     const result = log.during(this, run, input, context);
-    if (result instanceof Promise || isIterator(result)) {
+    if (isPromise(result) || isParts(result)) {
       endpoint.goesOn = true;
       log.keep();
     }
     return result;
   }
 
-  async #settle(promise: Promise<unknown>): Promise<void> {
+  async #settle(promise: PromiseLike<unknown>): Promise<void> {
     try {
       const result = await promise;
-      if (isIterator(result)) await this.#drain(result);
+      if (isParts(result)) await this.#drain(result);
       else this.#reply(result);
     } catch (thrown) {
       this.#fail(thrown);
     }
   }
 
-  async #settleParts(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  async #settleParts(parts: Parts): Promise<void> {
     try {
       await this.#drain(parts);
     } catch (thrown) {
@@ -230,7 +231,7 @@ export class Invocation implements ContextSource {
     return input;
   }
 
-  async #drain(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  async #drain(parts: Parts): Promise<void> {
     const streamed = (this.#flags & Flag.stream) !== 0;
     const gathered: unknown[] = [];
     let gatheredBytes = 2;
@@ -238,27 +239,37 @@ export class Invocation implements ContextSource {
       while (streamed && this.#cancelled === null && !this.#maySend) {
         await new Promise<void>((resolve) => this.#wake = resolve);
       }
-      if (this.#cancelled !== null) {
-        await parts.return?.();
-        throw abortReason(this.#cancelled);
-      }
-      const { done, value } = await this.#host.log.within(this, next, parts);
+      if (this.#cancelled !== null) return this.#breakOff(parts, abortReason(this.#cancelled));
+      const { done, value } = await this.#host.log.within(this, nextPart, parts);
       if (done) break;
-      if (streamed) {
-        this.#credit--;
-        this.#sendValue(Op.part, value);
-      } else {
-        const text = toJson(value instanceof Uint8Array ? [...value] : value);
-        gatheredBytes += text.length + 1;
-        if (gatheredBytes > limits.bodyBytesMax) {
-          await parts.return?.();
-          throw tooLarge(Op.reply, gatheredBytes, "The parts of the stream together");
+      try {
+        if (streamed) {
+          this.#credit--;
+          this.#sendValue(Op.part, value);
+        } else {
+          const text = toJson(value instanceof Uint8Array ? [...value] : value);
+          gatheredBytes += text.length + 1;
+          if (gatheredBytes > limits.bodyBytesMax) {
+            throw tooLarge(Op.reply, gatheredBytes, "The parts of the stream together");
+          }
+          gathered.push(text);
         }
-        gathered.push(text);
+      } catch (why) {
+        return this.#breakOff(parts, why);
       }
     }
     if (streamed) this.#sendBytes(Op.reply, 0, emptyBytes);
     else this.#sendText(Op.reply, `[${gathered.join(",")}]`);
+  }
+
+  /** Ends a generator before its end, so that its `finally` runs; what that throws is not why. Throws `why`. */
+  async #breakOff(parts: Parts, why: unknown): Promise<never> {
+    try {
+      await this.#host.log.within(this, returnParts, parts);
+    } catch {
+      // Why it is broken off comes first.
+    }
+    throw why;
   }
 
   /** Neither the requester nor the way to the agent is full. */
@@ -325,10 +336,6 @@ export class Invocation implements ContextSource {
   }
 }
 
-function next(parts: AsyncIterator<unknown> | Iterator<unknown>) {
-  return parts.next();
-}
-
 /** Throws for what is not UTF-8. Decoding twice in the rare case is many times faster than the strict decoder alone. */
 function decodeStrictly(bytes: Uint8Array): string {
   const text = decoder.decode(bytes);
@@ -372,17 +379,4 @@ function abortReason(reason: CancelReason): SqwishError {
     return new SqwishError("agent_lost", "The replica was stopped before the request ended");
   }
   return new SqwishError("cancelled", "The caller gave up on the request");
-}
-
-/** Generators of either kind; arrays and strings are values. */
-function isIterator(value: unknown): value is AsyncIterator<unknown> | Iterator<unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const candidate = value as {
-    next?: unknown;
-    [Symbol.asyncIterator]?: unknown;
-    [Symbol.iterator]?: unknown;
-  };
-  return typeof candidate.next === "function" &&
-    (typeof candidate[Symbol.asyncIterator] === "function" ||
-      typeof candidate[Symbol.iterator] === "function");
 }

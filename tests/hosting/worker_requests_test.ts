@@ -249,3 +249,52 @@ Deno.test("whatever a function throws, at once or later, its request is answered
   send(request(++id, "one"));
   assert.equal(answers.at(-1)!.op, Op.reply);
 });
+
+Deno.test("a generator whose part can't be sent runs its finally, and its request is told why", async () => {
+  let open = 0;
+  const bad: Record<string, unknown> = {
+    bigint: 10n,
+    large: new Uint8Array(limits.bodyBytesMax + 1),
+    circular: Object.defineProperty({}, "toJSON", { value: () => JSON.parse("no") }),
+  };
+  const { send, answers, lines, log, requests, loaded } = await worker(() => ({
+    async *later(kind: string) {
+      open++;
+      try {
+        yield 1;
+        yield bad[kind];
+        yield 3;
+      } finally {
+        log.write("info", ["closed"]);
+        open--;
+      }
+    },
+    *now(kind: string) {
+      open++;
+      try {
+        yield bad[kind];
+      } finally {
+        open--;
+        throw new Error("of no interest");
+      }
+    },
+  }));
+  requests.serve(loaded);
+  let id = 0;
+  for (const endpoint of ["later", "now"]) {
+    for (const flags of [Flag.stream, 0]) {
+      for (const kind of Object.keys(bad)) {
+        // Its length is what makes it too large to be gathered.
+        if (kind === "large" && flags === 0) continue;
+        send(request(++id, endpoint, flags, kind));
+        await settle();
+        assert.deepEqual([answers.at(-1)!.id, answers.at(-1)!.op], [id, Op.error]);
+        const { code, message } = JSON.parse(answers.at(-1)!.meta);
+        assert.equal(code, kind === "large" ? "too_large" : "module_failed");
+        assert.doesNotMatch(message, /of no interest/);
+        assert.equal(open, 0, `${endpoint} ${kind}`);
+      }
+    }
+  }
+  assert.deepEqual(lines[0], ["closed", "1".padStart(16, "0")]);
+});
