@@ -3,8 +3,10 @@
 /** A generator of either kind. */
 export type Parts = AsyncIterator<unknown> | Iterator<unknown>;
 
+/** Anything that can be awaited: query builders and the like are no promises, and must not be sent as they are. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return value instanceof Promise;
+  return (typeof value === "object" || typeof value === "function") && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
 }
 
 /** Generators of either kind; arrays and strings are values. */

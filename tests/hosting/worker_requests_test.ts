@@ -298,3 +298,34 @@ Deno.test("a generator whose part can't be sent runs its finally, and its reques
   }
   assert.deepEqual(lines[0], ["closed", "1".padStart(16, "0")]);
 });
+
+Deno.test("whatever has a then() is awaited, whether the function is asynchronous or not", async () => {
+  class Query {
+    secret = "connection string";
+    constructor(readonly rows: unknown) {}
+    then(resolve: (rows: unknown) => void, reject: (why: unknown) => void) {
+      Promise.resolve(this.rows).then(resolve, reject);
+    }
+  }
+  const { send, answers, requests, loaded } = await worker(() => ({
+    plain: () => new Query([1, 2]),
+    asynchronous: async () => await Promise.resolve(new Query([1, 2])),
+    failing: () => new Query(Promise.reject(new Error("no table"))),
+    value: () => ({ then: "next week" }),
+  }));
+  requests.serve(loaded);
+  const told: unknown[] = [];
+  for (const [i, endpoint] of ["plain", "asynchronous", "failing", "value", "plain"].entries()) {
+    send(request(i + 1, endpoint));
+    await settle();
+    const { op, meta, body } = answers[i];
+    told.push(JSON.parse(op === Op.error ? meta : new TextDecoder().decode(body)));
+  }
+  assert.deepEqual(told.map((one, i) => i === 2 ? (one as { message: string }).message : one), [
+    [1, 2],
+    [1, 2],
+    "no table",
+    { then: "next week" },
+    [1, 2],
+  ]);
+});
