@@ -183,6 +183,8 @@ Deno.test("what a module prints becomes log lines with the request's id, bounded
       export function raw() { Deno.stdout.writeSync(new TextEncoder().encode("straight out\\n")); }`,
   });
   await hosted.value("set/print");
+  // Lines come another way than replies.
+  await eventually("its lines", () => hosted.logs.length === 3);
   assert.deepEqual(hosted.logs.map(({ level, text, requestId }) => [level, text, requestId]), [
     ["info", 'one {"a":1} 2', "0000000000000001"],
     ["error", "two", "0000000000000001"],
