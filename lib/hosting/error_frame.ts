@@ -4,17 +4,30 @@ import { limits } from "../limits.ts";
 import { encodeFrame, Op } from "../protocol/frame.ts";
 
 const encoder = new TextEncoder();
+/** So much fits a frame whatever the characters are: JSON takes at most six bytes for one. */
+const messageCharsMax = 4096;
 
-/** Details that would not fit a frame are left out. */
+/** What would not fit a frame is left out: first the details, except whether it may have run, then the message's end. */
 export function errorFrame(
   id: number,
   error: { code: ErrorCode; message: string; details: ErrorDetails },
   runUs = 0,
 ): Uint8Array<ArrayBuffer> {
-  const whole = JSON.stringify(error);
-  // A character is up to three bytes of UTF-8.
-  const fits = whole.length * 3 <= limits.frameMetaBytesMax ||
-    encoder.encode(whole).length <= limits.frameMetaBytesMax;
-  const meta = fits ? whole : JSON.stringify({ ...error, details: {} });
+  let meta = JSON.stringify(error);
+  if (!fits(meta)) {
+    const { code, message, details: { mayHaveRun } } = error;
+    meta = JSON.stringify({ code, message: cut(message, messageCharsMax), details: { mayHaveRun } });
+  }
   return encodeFrame({ op: Op.error, id, a: runUs, meta });
+}
+
+/** The beginning of `text` when it is longer than `charsMax`. */
+export function cut(text: string, charsMax: number): string {
+  return text.length > charsMax ? text.slice(0, charsMax) + "…" : text;
+}
+
+function fits(meta: string): boolean {
+  // A character is up to three bytes of UTF-8.
+  return meta.length * 3 <= limits.frameMetaBytesMax ||
+    encoder.encode(meta).length <= limits.frameMetaBytesMax;
 }

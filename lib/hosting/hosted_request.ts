@@ -4,7 +4,7 @@
  */
 import type { ErrorCode, ErrorDetails } from "../errors.ts";
 import type { CancelReason } from "../protocol/frame.ts";
-import { frameA, frameB, frameFlags, frameId, setFrameB } from "../protocol/frame.ts";
+import { frameA, frameB, frameFlags, frameId } from "../protocol/frame.ts";
 import type { FrameSink } from "./host.ts";
 import { errorFrame } from "./error_frame.ts";
 import type { RunnerSlot } from "./runner_slot.ts";
@@ -34,11 +34,9 @@ export class HostedRequest {
   /** The runner that has it, and its number there. */
   slot: RunnerSlot | null = null;
   sequence = 0;
-  /** How often a runner was lost under it. */
-  losses = 0;
   /** Its outcome has been sent; the runner may still be busy with it. */
   answered = false;
-  /** A part of its stream has been passed on: it can't be run again unnoticed. */
+  /** A part of its stream has been passed on: nobody can run it again unnoticed. */
   streamed = false;
 
   /** Reads what an agent needs to know of a request frame. `bytes` must not be changed by anyone else afterwards. */
@@ -78,16 +76,9 @@ export class HostedRequest {
     this.slot!.runner.freeWhenWritten?.(this.bytes, this.at, this.end);
   }
 
-  /** While it waits: "maybe" after a runner was lost under it. */
+  /** While it waits: "maybe" when the manager has had it run before, here or elsewhere. */
   get mayHaveRun(): "no" | "maybe" {
-    return this.losses > 0 ? "maybe" : "no";
-  }
-
-  /** Counts a lost runner; the module sees the next attempt number. */
-  countLoss(): void {
-    this.losses++;
-    const handleAndAttempt = frameB(this.bytes, this.at);
-    if ((handleAndAttempt & 0xff) < 0xff) setFrameB(this.bytes, this.at, handleAndAttempt + 1);
+    return (frameB(this.bytes, this.at) & 0xff) > 1 ? "maybe" : "no";
   }
 
   /** Writes the request's id, by which every program on the way names it, into the frame of an answer. */

@@ -4,7 +4,7 @@
  * `reply` or `error` frame. What can end at once does, without a promise.
  */
 import type { Clock } from "../clock.ts";
-import { type ErrorDetails, SqwishError } from "../errors.ts";
+import { type ErrorCode, type ErrorDetails, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   CancelReason,
@@ -22,13 +22,14 @@ import {
 } from "../protocol/frame.ts";
 import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
-import { errorFrame } from "./error_frame.ts";
+import { cut, errorFrame } from "./error_frame.ts";
 import type { FrameSink } from "./host.ts";
 import type { AnswerWriter } from "./answer_writer.ts";
 import { type ContextSource, InvocationContext, parseHeaders } from "./invocation_context.ts";
 import type { LoadedEndpoint } from "./module_loader.ts";
 import type { ModuleLog } from "./module_log.ts";
 import { FailedInvoke } from "./outgoing_calls.ts";
+import { isParts, isPromise, nextPart, type Parts, returnParts } from "./returned.ts";
 import type { UserErrorReader } from "./user_error.ts";
 
 /** What every invocation of a Worker shares. */
@@ -46,6 +47,8 @@ export interface InvocationHost {
 const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 const emptyBytes = new Uint8Array(0);
+/** How much of what a client has sent is quoted back to it. */
+const quotedCharsMax = 200;
 
 export class Invocation implements ContextSource {
   readonly endpointName: string;
@@ -97,8 +100,8 @@ export class Invocation implements ContextSource {
     try {
       const input = this.#input(bytes, at, end);
       const result = this.#call(input);
-      if (result instanceof Promise) return this.#settle(result);
-      if (isIterator(result)) return this.#settleParts(result);
+      if (isPromise(result)) return this.#settle(result);
+      if (isParts(result)) return this.#settleParts(result);
       this.#reply(result);
     } catch (thrown) {
       this.#fail(thrown);
@@ -114,24 +117,24 @@ export class Invocation implements ContextSource {
     const context = new InvocationContext(this);
     if (endpoint.goesOn) return log.within(this, run, input, context);
     const result = log.during(this, run, input, context);
-    if (result instanceof Promise || isIterator(result)) {
+    if (isPromise(result) || isParts(result)) {
       endpoint.goesOn = true;
       log.keep();
     }
     return result;
   }
 
-  async #settle(promise: Promise<unknown>): Promise<void> {
+  async #settle(promise: PromiseLike<unknown>): Promise<void> {
     try {
       const result = await promise;
-      if (isIterator(result)) await this.#drain(result);
+      if (isParts(result)) await this.#drain(result);
       else this.#reply(result);
     } catch (thrown) {
       this.#fail(thrown);
     }
   }
 
-  async #settleParts(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  async #settleParts(parts: Parts): Promise<void> {
     try {
       await this.#drain(parts);
     } catch (thrown) {
@@ -221,14 +224,14 @@ export class Invocation implements ContextSource {
     if (result && !result.valid) {
       // The last error is the innermost: it names the value that is wrong.
       const error = result.errors.at(-1);
-      const path = error?.instanceLocation.slice(1) || "/";
-      const why = error?.error.replace(/\.$/, "");
+      const path = cut(error?.instanceLocation.slice(1) || "/", quotedCharsMax);
+      const why = cut(error?.error.replace(/\.$/, "") ?? "", quotedCharsMax);
       throw refused(`The input of ${this.endpointName} doesn't fit its schema at ${path}: ${why}`, { path });
     }
     return input;
   }
 
-  async #drain(parts: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  async #drain(parts: Parts): Promise<void> {
     const streamed = (this.#flags & Flag.stream) !== 0;
     const gathered: unknown[] = [];
     let gatheredBytes = 2;
@@ -236,27 +239,37 @@ export class Invocation implements ContextSource {
       while (streamed && this.#cancelled === null && !this.#maySend) {
         await new Promise<void>((resolve) => this.#wake = resolve);
       }
-      if (this.#cancelled !== null) {
-        await parts.return?.();
-        throw abortReason(this.#cancelled);
-      }
-      const { done, value } = await this.#host.log.within(this, next, parts);
+      if (this.#cancelled !== null) return this.#breakOff(parts, abortReason(this.#cancelled));
+      const { done, value } = await this.#host.log.within(this, nextPart, parts);
       if (done) break;
-      if (streamed) {
-        this.#credit--;
-        this.#sendValue(Op.part, value);
-      } else {
-        const text = toJson(value instanceof Uint8Array ? [...value] : value);
-        gatheredBytes += text.length + 1;
-        if (gatheredBytes > limits.bodyBytesMax) {
-          await parts.return?.();
-          throw tooLarge(Op.reply, gatheredBytes, "The parts of the stream together");
+      try {
+        if (streamed) {
+          this.#credit--;
+          this.#sendValue(Op.part, value);
+        } else {
+          const text = toJson(value instanceof Uint8Array ? [...value] : value);
+          gatheredBytes += text.length + 1;
+          if (gatheredBytes > limits.bodyBytesMax) {
+            throw tooLarge(Op.reply, gatheredBytes, "The parts of the stream together");
+          }
+          gathered.push(text);
         }
-        gathered.push(text);
+      } catch (why) {
+        return this.#breakOff(parts, why);
       }
     }
     if (streamed) this.#sendBytes(Op.reply, 0, emptyBytes);
     else this.#sendText(Op.reply, `[${gathered.join(",")}]`);
+  }
+
+  /** Ends a generator before its end, so that its `finally` runs; what that throws is not why. Throws `why`. */
+  async #breakOff(parts: Parts, why: unknown): Promise<never> {
+    try {
+      await this.#host.log.within(this, returnParts, parts);
+    } catch {
+      // Why it is broken off comes first.
+    }
+    throw why;
   }
 
   /** Neither the requester nor the way to the agent is full. */
@@ -291,19 +304,28 @@ export class Invocation implements ContextSource {
     if (length > limits.bodyBytesMax) throw tooLarge(op, length);
   }
 
+  /** Never throws: a request without an answer holds its slot, and what is thrown here takes others' requests along. */
   #fail(thrown: unknown): void {
-    let error = thrown;
-    if (this.#cancelled !== null) error = abortReason(this.#cancelled);
-    if (!(error instanceof SqwishError)) {
-      const { message, stack } = this.#host.errors.read(thrown);
-      const name = thrown instanceof Error ? thrown.name : typeof thrown;
-      const invoked = thrown instanceof FailedInvoke ? { invokeCode: thrown.code } : {};
-      const details = { name, ...invoked, ...(stack ? { stack } : {}) };
-      error = new SqwishError("module_failed", message, { details });
+    const runUs = this.#runUs(Op.error);
+    let frame: Uint8Array;
+    try {
+      frame = errorFrame(this.id, this.#outcomeOf(thrown), runUs);
+    } catch {
+      // A Proxy or a changed error can refuse to be looked at.
+      const message = "The module threw something that can't be read";
+      frame = errorFrame(this.id, { code: "module_failed", message, details: {} }, runUs);
     }
-    const { code, message, details } = error as SqwishError;
-    const frame = errorFrame(this.id, { code, message, details }, this.#runUs(Op.error));
     this.#host.sink.sendFrames(frame, 0, frame.length);
+  }
+
+  #outcomeOf(thrown: unknown): { code: ErrorCode; message: string; details: ErrorDetails } {
+    const error = this.#cancelled === null ? thrown : abortReason(this.#cancelled);
+    if (error instanceof SqwishError) {
+      return { code: error.code, message: error.message, details: error.details };
+    }
+    const { name, message, stack } = this.#host.errors.read(thrown);
+    const invoked = thrown instanceof FailedInvoke ? { invokeCode: thrown.code } : {};
+    return { code: "module_failed", message, details: { name, ...invoked, ...(stack ? { stack } : {}) } };
   }
 
   /** The run time that the frame which ends the request tells; 0 for a part. */
@@ -312,10 +334,6 @@ export class Invocation implements ContextSource {
     this.endedAtMs = this.#host.clock.monotonicMs();
     return Math.min(0xffff_ffff, Math.round((this.endedAtMs - this.#startedAtMs) * 1000));
   }
-}
-
-function next(parts: AsyncIterator<unknown> | Iterator<unknown>) {
-  return parts.next();
 }
 
 /** Throws for what is not UTF-8. Decoding twice in the rare case is many times faster than the strict decoder alone. */
@@ -329,7 +347,7 @@ function toJson(value: unknown): string {
   try {
     return JSON.stringify(value) ?? "null";
   } catch (cause) {
-    const why = (cause as Error).message.split("\n")[0];
+    const why = String((cause as Error)?.message ?? cause).split("\n")[0];
     throw new SqwishError("module_failed", `The reply can't be written as JSON: ${why}`, { cause });
   }
 }
@@ -361,17 +379,4 @@ function abortReason(reason: CancelReason): SqwishError {
     return new SqwishError("agent_lost", "The replica was stopped before the request ended");
   }
   return new SqwishError("cancelled", "The caller gave up on the request");
-}
-
-/** Generators of either kind; arrays and strings are values. */
-function isIterator(value: unknown): value is AsyncIterator<unknown> | Iterator<unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const candidate = value as {
-    next?: unknown;
-    [Symbol.asyncIterator]?: unknown;
-    [Symbol.iterator]?: unknown;
-  };
-  return typeof candidate.next === "function" &&
-    (typeof candidate[Symbol.asyncIterator] === "function" ||
-      typeof candidate[Symbol.iterator] === "function");
 }

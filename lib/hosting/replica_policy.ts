@@ -12,7 +12,7 @@ export const runnerTimes = {
   stalledMs: 50,
   /** How long a module may go on past its deadline without reacting before its runner is killed. */
   graceMs: 250,
-  /** The same, when another request than the late one is more likely to hold the runner. */
+  /** The same, when another request than the late one is more likely to hold the runner, or it can't be known. */
   innocentGraceMs: 2000,
   /** How long a runner's main thread may take to say what had not started. */
   takeBackMs: 200,

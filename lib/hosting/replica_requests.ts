@@ -62,9 +62,6 @@ export interface ReplicaRequestsDeps {
   checkMemory(): void;
 }
 
-/** Runners one request may be lost with before it is failed although it could run again. */
-const lossesMax = 1;
-
 export class ReplicaRequests {
   readonly #deps: ReplicaRequestsDeps;
   /** Owned by the replica, which adds and removes. */
@@ -72,7 +69,6 @@ export class ReplicaRequests {
   readonly #waiting = new WaitingRequests();
   #cancelTick: (() => void) | null = null;
   #memoryAtMs = 0;
-  #closed = false;
   #outstanding = 0;
 
   constructor(deps: ReplicaRequestsDeps, slots: RunnerSlot[]) {
@@ -103,15 +99,16 @@ export class ReplicaRequests {
   /** Answers, instead of `add`, that nothing is ready: the manager may try elsewhere. */
   refuse(request: HostedRequest, message: string): void {
     this.#outstanding++;
-    this.#answer(request, "no_ready_replica", message, { mayHaveRun: "no" });
+    this.#giveBack(request, message);
   }
 
   refuseWaiting(message: string): void {
-    for (const request of this.#waiting.takeAll()) {
-      const { mayHaveRun } = request;
-      // What had run when its runner was lost must not be moved as if it hadn't.
-      this.#answer(request, mayHaveRun === "no" ? "no_ready_replica" : "agent_lost", message, { mayHaveRun });
-    }
+    for (const request of this.#waiting.takeAll()) this.#giveBack(request, message);
+  }
+
+  /** It did not run in this attempt; of earlier ones the manager keeps count. */
+  #giveBack(request: HostedRequest, message: string): void {
+    this.#answer(request, "no_ready_replica", message, { mayHaveRun: "no" });
   }
 
   /** Sends what waits to runners, as far as there are any that take it. */
@@ -156,7 +153,6 @@ export class ReplicaRequests {
 
   /** No runner is left: whatever still waits is refused. */
   close(message: string): void {
-    this.#closed = true;
     this.refuseWaiting(message);
     this.#cancelTick?.();
     this.#cancelTick = null;
@@ -200,29 +196,23 @@ export class ReplicaRequests {
     this.dispatch();
   }
 
-  /** Gives each request of an ended runner its outcome, or a second run if it may have one. */
+  /**
+   * Gives each request of an ended runner its outcome. All may have run, so none runs again here: `agent_lost` leaves
+   * that to the manager, which counts the runs of each. One that was alone ended the runner, and that is final where
+   * nobody allows another run.
+   */
   onRunnerLost(slot: RunnerSlot, reason: string): void {
     const nowMs = this.#deps.clock.monotonicMs();
     const lost = slot.abandon().filter((request) => !request.answered);
+    const others = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
     for (const request of lost) {
+      const mayRunAgain = (request.flags & Flag.idempotent) !== 0 && !request.streamed;
+      const code = lost.length === 1 && !mayRunAgain ? "module_failed" : "agent_lost";
       if (request.deadlineMs <= nowMs) this.#answerLate(request, true);
-      else if (this.#mayRunAgain(request)) this.#waiting.add(request);
-      else if (lost.length === 1) {
-        this.#answer(request, "module_failed", `The runner ${reason} while it ran this request`);
-      } else {
-        const message = `The runner ${reason} while it ran this request and ${lost.length - 1} more`;
-        this.#answer(request, "agent_lost", message);
-      }
-      if (request.answered) this.#observe(request, Math.round((nowMs - request.acceptedAtMs) * 1000), true);
+      else this.#answer(request, code, `The runner ${reason} while it ran this request${others}`);
+      this.#observe(request, Math.round((nowMs - request.acceptedAtMs) * 1000), true);
     }
     this.dispatch();
-  }
-
-  #mayRunAgain(request: HostedRequest): boolean {
-    const allowed = (request.flags & Flag.idempotent) !== 0 && request.losses < lossesMax &&
-      !request.streamed;
-    if (allowed) request.countLoss();
-    return allowed && !this.#closed;
   }
 
   /** Passes an answer on: its head is rewritten in place, its body never looked at. */
@@ -278,8 +268,8 @@ export class ReplicaRequests {
     for (const request of [...slot.requests()]) {
       const lateMs = nowMs - request.deadlineMs;
       if (lateMs < 0) continue;
-      if (!answers && slot.mayHaveUnclaimed) {
-        // Only the runner's main thread knows whether this one has started.
+      if (!answers && slot.mayHaveUnclaimed && lateMs < runnerTimes.innocentGraceMs) {
+        // Only the runner's main thread knows whether this one has started. One that is stopped as a whole never says.
         void this.takeBack(slot);
         return;
       }

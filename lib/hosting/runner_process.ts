@@ -182,7 +182,10 @@ class RunnerProcess implements Runner {
     };
   }
 
-  /** Takes the one connection that starts with the secret; whatever else knocks is hung up on. */
+  /**
+   * Takes one connection and none after it. Without the secret it is a stranger's, and the runner, which then has no way
+   * in, is ended: only processes of the runner's own user can reach the socket, and those could end the runner anyway.
+   */
   async #accept(cancelTimer: () => void): Promise<void> {
     try {
       const stream = await this.#listener!.accept();

@@ -1,11 +1,15 @@
 /**
  * What user code threw, in the user's words: file names are the user's own, lines and columns hold because types are
  * stripped in place, frames of the runtime and of Sqwish are left out, and no path of the agent's machine leaks.
- * A refused permission says what to list.
+ * A refused permission says what to list. Anything can be thrown, so nothing about it is believed: reading it never
+ * throws, and no chain of causes is followed for ever.
  */
 import type { ModuleFile } from "../protocol/messages.ts";
+import { cut } from "./error_frame.ts";
 
 export interface UserError {
+  /** `TypeError`; for what is no error, its type. */
+  name: string;
   message: string;
   /** `at resize (modules/resize.ts:3:9)`, one frame per line; empty when nothing of it is the user's. */
   stack: string;
@@ -13,8 +17,13 @@ export interface UserError {
 
 const messageCharsMax = 4096;
 const stackCharsMax = 8192;
+/** What is looked at to find the words; a message may have megabytes. */
+const searchedCharsMax = 2 * messageCharsMax;
+const nameCharsMax = 200;
+const causesMax = 8;
 
 export interface UserErrorReader {
+  /** Never throws. */
   read(thrown: unknown): UserError;
 }
 
@@ -33,36 +42,85 @@ export function createUserErrorReader(folderUrl: string, modules: ModuleFile[]):
   /** `lib/scale.js:3:9)…` → `modules/lib/scale.ts:3:9)…`. */
   function ownName(text: string): string {
     const path = /^[^\s"'():]+/.exec(text)?.[0] ?? "";
-    const source = sources.get(decodeURIComponent(path));
+    const source = sources.get(decodePath(path));
     return source === undefined ? text : source + text.slice(path.length);
   }
 
-  function read(thrown: unknown): UserError {
-    if (!(thrown instanceof Error)) {
-      return { message: cut(`threw ${show(thrown)}`, messageCharsMax), stack: "" };
+  function messageOf(thrown: unknown): string {
+    if (!isError(thrown)) return cut(`threw ${show(thrown)}`, messageCharsMax);
+    const words = show(property(thrown, "message") ?? "") || show(property(thrown, "name"));
+    return cut(ownNames(hint(cut(words, searchedCharsMax))), messageCharsMax);
+  }
+
+  function stackOf(thrown: Error): string {
+    const lines = show(property(thrown, "stack") ?? "").split("\n")
+      .filter((line) => /^\s+at /.test(line) && line.includes(folderUrl))
+      .map((line) => ownNames(line.trim()));
+    return cut(lines.join("\n") + causesOf(thrown), stackCharsMax);
+  }
+
+  function causesOf(thrown: Error): string {
+    let lines = "";
+    const seen = new Set<unknown>([thrown]);
+    for (
+      let cause = property(thrown, "cause");
+      cause !== undefined && !seen.has(cause) && seen.size <= causesMax;
+      cause = isError(cause) ? property(cause, "cause") : undefined
+    ) {
+      seen.add(cause);
+      lines += `\ncaused by: ${messageOf(cause)}`;
     }
-    const message = ownNames(hint(thrown.message || thrown.name));
-    const frames = String(thrown.stack ?? "").split("\n")
-      .filter((line) => /^\s+at /.test(line) && line.includes(folderUrl));
-    const cause = thrown.cause === undefined ? "" : `\ncaused by: ${read(thrown.cause).message}`;
+    return lines;
+  }
+
+  function read(thrown: unknown): UserError {
+    const isOne = isError(thrown);
     return {
-      message: cut(message, messageCharsMax),
-      stack: cut(frames.map((line) => ownNames(line.trim())).join("\n") + cause, stackCharsMax),
+      name: isOne ? cut(show(property(thrown, "name")), nameCharsMax) : typeof thrown,
+      message: messageOf(thrown),
+      stack: isOne ? stackOf(thrown) : "",
     };
   }
   return { read };
 }
 
-function show(value: unknown): string {
+/** False also for what can't be looked at, such as a revoked Proxy. */
+function isError(thrown: unknown): thrown is Error {
   try {
-    return typeof value === "string" ? value : JSON.stringify(value) ?? String(value);
+    return thrown instanceof Error;
   } catch {
-    return String(value);
+    return false;
   }
 }
 
-function cut(text: string, charsMax: number): string {
-  return text.length > charsMax ? text.slice(0, charsMax) + "…" : text;
+/** Undefined when its getter throws. */
+function property(thrown: Error, name: "name" | "message" | "stack" | "cause"): unknown {
+  try {
+    return thrown[name];
+  } catch {
+    return undefined;
+  }
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return value;
+  for (const write of [() => JSON.stringify(value) ?? String(value), () => String(value)]) {
+    try {
+      return write();
+    } catch {
+      // A cycle, a BigInt, or a `toJSON` or `toString` that throws itself.
+    }
+  }
+  return "something that can't be put into words";
+}
+
+/** As it is when its "%" are no escapes. */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Says what to do about what a module may not do. */

@@ -37,6 +37,7 @@ Deno.test("modules of every kind run in a cluster, and what they do wrong stays 
     for (const fault of faults) {
       await t.step(`${fault.what} costs only its own request`, () => costsItsOwn(sqwish, fault));
     }
+    await t.step("a lost runner's requests run three times at most", () => runsThreeTimes(sqwish));
     await t.step("endless loops starve neither the keepalive nor other sets", () => staysAlive(sqwish));
   } finally {
     await cluster.close();
@@ -317,6 +318,28 @@ async function costsItsOwn(sqwish: Sqwish, fault: Fault): Promise<void> {
   assert.equal(state, "ready");
   if (!fault.restarts) return assert.equal((await replica()).restarts, restarts);
   await eventually("the restart is counted", async () => (await replica()).restarts > restarts, patienceMs);
+}
+
+/** The request's runner is killed in each of its runs. */
+async function runsThreeTimes(sqwish: Sqwish): Promise<void> {
+  await deployed(sqwish, "mortal", {
+    "m.js": `export async function wait(_, ctx) {
+      console.log("attempt " + ctx.attempt + " in process " + Deno.pid);
+      await new Promise((done) => setTimeout(done, 60_000));
+    }`,
+  });
+  const failed = failureOf(sqwish.invoke("mortal/wait", null, { idempotent: true, timeoutMs: 40_000 }));
+  const runs = async () =>
+    (await logsOf(sqwish, "mortal")).flatMap(({ text }) => text.match(/^attempt \d in process \d+$/) ?? []);
+  for (const attempt of [1, 2, 3]) {
+    const run = await eventually(`run ${attempt}`, async () => (await runs())[attempt - 1], patienceMs);
+    assert.match(run, new RegExp(`^attempt ${attempt} `));
+    Deno.kill(Number(/\d+$/.exec(run)![0]), "SIGKILL");
+  }
+  const error = await failed;
+  assert.equal(error.code, "agent_lost");
+  assert.match(error.message, /The runner was ended by SIGKILL while it ran this request/);
+  assert.equal((await runs()).length, 3);
 }
 
 /** Longer than a silent agent would be let live. */

@@ -86,25 +86,25 @@ Deno.test("a runner that is killed from outside costs its own request and is rep
   assert.equal(hosted.hosting.reports()[0].state, "ready");
 });
 
-Deno.test("an idempotent request whose runner is lost is run again, once", async () => {
+Deno.test("an idempotent request whose runner is lost is left to the manager to run again", async () => {
   await using hosted = await Hosted.ready({ "m.js": echo + waiting });
   const wait = hosted.invoke("set/wait", null, { idempotent: true });
-  await eventually(
-    "the first try runs",
-    () => hosted.logs.some((line) => line.text.startsWith("attempt 1 ")),
-  );
+  await eventually("the request runs", () => hosted.logs.length > 0);
   killRunner(hosted);
-  await eventually(
-    "the second try runs",
-    () => hosted.logs.some((line) => line.text.startsWith("attempt 2 ")),
-  );
-  killRunner(hosted);
-  assert.equal(failure(await wait).code, "module_failed");
+  const outcome = failure(await wait);
+  assert.deepEqual([outcome.code, outcome.details.mayHaveRun], ["agent_lost", "maybe"]);
+  await backWithin(hosted, 1000);
+  assert.equal(hosted.logs.filter((line) => line.text.startsWith("attempt ")).length, 1);
 });
 
+<<<<<<< HEAD
 Deno.test("of several requests in a lost runner the ones that may not run again are agent_lost, maybe run", async () => {
   // With more cores, what a slow machine's runner has not begun goes to another one.
   await using hosted = await Hosted.ready({ "m.js": echo + waiting }, {}, { cores: 1 });
+=======
+Deno.test("several requests in a lost runner are agent_lost, maybe run", async () => {
+  await using hosted = await Hosted.ready({ "m.js": echo + waiting });
+>>>>>>> wt-hosting
   const calls = [hosted.invoke("set/wait"), hosted.invoke("set/wait")];
   await eventually("both run", () => hosted.logs.length === 2);
   killRunner(hosted);

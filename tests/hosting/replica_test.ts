@@ -18,6 +18,8 @@ class ScriptedRunner implements Runner {
   /** The frames' own bytes, as a socket holds them. */
   readonly ranges: Uint8Array[] = [];
   claimed = 0;
+  /** Not even its main thread runs. */
+  frozen = false;
   killedFor: string | null = null;
   stopped = false;
   use: ProcessSample = { memoryBytes: 20_000_000, cpuMs: 0 };
@@ -38,7 +40,7 @@ class ScriptedRunner implements Runner {
     this.reading = true;
   }
   revoke(): Promise<number> {
-    return Promise.resolve(this.claimed);
+    return this.frozen ? new Promise(() => {}) : Promise.resolve(this.claimed);
   }
   stop(): void {
     this.stopped = true;
@@ -107,13 +109,13 @@ async function scripted(cores = 1) {
     sendFrames: (bytes: Uint8Array, at = 0) => void answers.push(decodeFrame(bytes.slice(), at)),
     freeWhenWritten: freeFrame,
   };
-  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0): HostedRequest {
+  function request(id: number, timeoutMs = 10_000, flags = 0, bodyBytes = 0, attempt = 1): HostedRequest {
     const body = new Uint8Array(bodyBytes);
     const frame = encodeFrame({
       op: Op.request,
       id,
       a: timeoutMs,
-      b: 1 << 8 | 1,
+      b: 1 << 8 | attempt,
       flags,
       name: "set/f",
       body,
@@ -225,6 +227,32 @@ Deno.test("a late request is answered at its deadline and its runner killed afte
   await end();
 });
 
+Deno.test("a runner that is stopped as a whole is killed once the grace of a late request is over", async () => {
+  for (const cores of [1, 2]) {
+    const { clock, runners, answers, request, end } = await scripted(cores);
+    runners[0].load();
+    runners[0].frozen = true;
+    request(1, 500);
+    request(2, 10_000, Flag.idempotent);
+    for (let ms = 0; ms < 500 + runnerTimes.innocentGraceMs; ms += runnerTimes.tickMs) {
+      assert.equal(runners[0].killedFor, null);
+      clock.advance(runnerTimes.tickMs);
+      await settle();
+    }
+    clock.advance(runnerTimes.tickMs);
+    await settle();
+    assert.match(runners[0].killedFor ?? "", /did not return from set\/f by its deadline/);
+    assert.deepEqual(answers.map(({ id, meta }) => [id, JSON.parse(meta).code]), [
+      [1, "deadline_exceeded"],
+      [2, "agent_lost"],
+    ]);
+    runners[1].load();
+    request(3);
+    assert.equal(runners[1].requests.length, 1);
+    await end();
+  }
+});
+
 Deno.test("memory over memoryMb and the working room ends the runner; what had not started runs again", async () => {
   const { clock, runners, answers, request, end } = await scripted();
   runners[0].load();
@@ -247,30 +275,38 @@ Deno.test("memory over memoryMb and the working room ends the runner; what had n
   await end();
 });
 
-Deno.test("an idempotent request is run again once after its runner is lost, with the next attempt number", async () => {
+Deno.test("what a lost runner had is not run again here: the manager is told and counts its runs", async () => {
   const { runners, answers, request, end } = await scripted();
+  const codes = () => answers.splice(0).map(({ id, meta }) => [id, JSON.parse(meta).code]);
   runners[0].load();
   request(1, 10_000, Flag.idempotent);
   runners[0].events.onExit("was ended by SIGKILL");
+  assert.deepEqual(codes(), [[1, "agent_lost"]]);
   await settle();
   runners[1].load();
-  assert.equal(runners[1].frames.find((frame) => frame.op === Op.request)?.b, 1 << 8 | 2);
-  assert.equal(answers.length, 0);
+  assert.deepEqual(runners[1].requests, []);
+  request(2);
   runners[1].events.onExit("was ended by SIGKILL");
-  assert.equal(JSON.parse(answers[0].meta).code, "module_failed");
+  assert.deepEqual(codes(), [[2, "module_failed"]], "it was alone, and nobody may run it again");
+  await settle();
+  runners[2].load();
+  request(3, 10_000, Flag.idempotent);
+  request(4);
+  runners[2].events.onExit("was ended by SIGKILL");
+  assert.deepEqual(codes(), [[3, "agent_lost"], [4, "agent_lost"]]);
   await settle();
   await end();
 });
 
-Deno.test("what waits after its runner was lost may have run, whichever way its waiting ends", async () => {
+Deno.test("what waits has not run here, but may have in an earlier attempt", async () => {
   const { clock, runners, answers, replica, request, end } = await scripted();
   runners[0].load();
-  request(1, 50, Flag.idempotent);
-  const cancelled = request(2, 10_000, Flag.idempotent);
-  request(3, 10_000, Flag.idempotent);
   runners[0].events.onExit("was ended by SIGKILL");
   await settle();
   // The next runner takes longer to load than the first request may take.
+  request(1, 50, 0, 0, 2);
+  const cancelled = request(2, 10_000, 0, 0, 2);
+  request(3, 10_000, 0, 0, 2);
   request(4, 50);
   clock.advance(100);
   replica.cancel(cancelled, CancelReason.caller);
@@ -280,7 +316,7 @@ Deno.test("what waits after its runner was lost may have run, whichever way its 
     ["deadline_exceeded", "maybe"],
     ["deadline_exceeded", "no"],
     ["cancelled", "maybe"],
-    ["agent_lost", "maybe"],
+    ["no_ready_replica", "no"],
   ]);
 });
 

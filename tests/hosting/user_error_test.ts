@@ -76,3 +76,38 @@ Deno.test("anything may be thrown, and what is long is cut", () => {
   const caused = new Error("outer", { cause: new Error("inner") });
   assert.match(reader.read(caused).stack, /caused by: inner$/);
 });
+
+Deno.test("whatever is thrown is read without throwing", () => {
+  const changed = (change: Record<string, unknown>) => Object.assign(thrown("x"), change);
+  const throwing = Object.defineProperties(thrown("x"), {
+    message: { get: () => JSON.parse("no") },
+    stack: { get: () => JSON.parse("no") },
+    cause: { get: () => JSON.parse("no") },
+  });
+  const cyclic: Error = changed({ cause: new Error("inner") });
+  (cyclic.cause as Error).cause = cyclic;
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const noWords = "something that can't be put into words";
+  for (
+    const [what, says] of [
+      [changed({ message: { code: 42 } }), '{"code":42}'],
+      [changed({ message: 42n }), "42"],
+      [changed({ message: Symbol("odd") }), "Symbol(odd)"],
+      [changed({ message: null }), "Error"],
+      [changed({ message: "", name: { toJSON: null } }), '{"toJSON":null}'],
+      [changed({ stack: 5 }), "x"],
+      [throwing, "Error"],
+      [cyclic, "x"],
+      [revoked.proxy, `threw ${noWords}`],
+      [{ toJSON: () => JSON.parse("no"), toString: null }, `threw ${noWords}`],
+      [thrown("file:///data/run/replicas/set@1-ab/50%.js is gone"), "50%.js is gone"],
+    ] as [unknown, string][]
+  ) {
+    assert.equal(reader.read(what).message, says);
+  }
+  assert.equal(reader.read(cyclic).stack, "\ncaused by: inner");
+  let deep = thrown("0");
+  for (let depth = 1; depth < 100; depth++) deep = changed({ message: String(depth), cause: deep });
+  assert.equal(reader.read(deep).stack.match(/caused by/g)?.length, 8);
+});
