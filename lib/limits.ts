@@ -133,6 +133,9 @@ export const limits = {
   watchQuietMs: 200,
   replicaSetsMax: 1000,
   endpointsPerSetMax: 1000,
+  endpointNameCharactersMax: 128,
+  /** Descriptions and input schemas of one set's functions, as JSON: an agent tells those of all its sets in one message. */
+  endpointsBytesMax: 1 * MiB,
   memoryMbDefault: 256,
   readyMsMax: 60_000,
   drainMsMax: 30_000,
