@@ -103,6 +103,8 @@ export const limits = {
   agentsMax: 10_000,
   clientPingMs: 5000,
   clientLostAfterMs: 15_000,
+  /** A client that has sent nothing at all for this long is gone; far longer than one that computes is silent. */
+  clientSilentMsMax: 30_000,
   managerLostAfterMs: 3000,
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
