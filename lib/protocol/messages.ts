@@ -11,7 +11,7 @@ import { limits } from "../limits.ts";
 export const protocolName = "sqwish.1";
 export const protocolVersion = 1;
 export const joinPath = "/v1/join";
-/** In the answer to a join: the manager's writes wait for acknowledgements (docs/protocol.md, "Connecting"). */
+/** In the answer to a join: the manager's writes wait for acknowledgements (docs/protocol.md, "Joining"). */
 export const acknowledgeHeader = "sqwish-acknowledge";
 /** The name every manager certificate carries, so that a manager may change its address (docs/decisions/0002). */
 export const managerServerName = "manager.sqwish";
