@@ -53,7 +53,9 @@ export const limits = {
   handshakeMsMax: 10_000,
   /** Requests one connection may have in flight. */
   requestsPerConnectionMax: 20_000,
+  /** Parts of a stream that its requester has not taken yet; a large one counts once for each `streamPartBytes` begun. */
   streamWindowParts: 64,
+  streamPartBytes: 64 * KiB,
 
   // Requests
   timeoutMsDefault: 30_000,
@@ -108,6 +110,8 @@ export const limits = {
   agentsMax: 10_000,
   clientPingMs: 5000,
   clientLostAfterMs: 15_000,
+  /** A client that has sent nothing at all for this long is gone; far longer than one that computes is silent. */
+  clientSilentMsMax: 30_000,
   managerLostAfterMs: 3000,
   reconnectMsMin: 200,
   reconnectMsMax: 10_000,
@@ -138,6 +142,9 @@ export const limits = {
   watchQuietMs: 200,
   replicaSetsMax: 1000,
   endpointsPerSetMax: 1000,
+  endpointNameCharactersMax: 128,
+  /** Descriptions and input schemas of one set's functions, as JSON: an agent tells those of all its sets in one message. */
+  endpointsBytesMax: 1 * MiB,
   memoryMbDefault: 256,
   readyMsMax: 60_000,
   drainMsMax: 30_000,

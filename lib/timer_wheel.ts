@@ -20,8 +20,10 @@ export class WheelEntry {
 }
 
 const slotsPerLevel = 64;
-/** Ticks of 1 ms in a slot of each level; the last one spans 34 years. */
+/** Ticks of 1 ms in a slot of each level; the slots of the last one span 64 ** 6 ms, 2.2 years. */
 const slotTicks = [1, 64, 64 ** 2, 64 ** 3, 64 ** 4, 64 ** 5];
+/** What is due later, or never, is put into the last slot there is, and from there into the next last one. */
+const ticksAheadMax = (slotsPerLevel - 1) * 64 ** 5;
 /** While anything is in the wheel it is looked at this often, so that its own time never lags far behind. */
 const lookMsMax = 1000;
 
@@ -75,7 +77,7 @@ export class TimerWheel<Entry extends WheelEntry> {
   }
 
   #link(entry: WheelEntry): void {
-    const tick = Math.max(this.#tick, Math.ceil(entry.deadlineMs));
+    const tick = Math.max(this.#tick, Math.min(Math.ceil(entry.deadlineMs), this.#tick + ticksAheadMax));
     let level = 0;
     while (slotNumber(tick, level) - slotNumber(this.#tick, level) >= slotsPerLevel) level++;
     const slot = this.#slots[level * slotsPerLevel + slotNumber(tick, level) % slotsPerLevel];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Clock } from "../lib/clock.ts";
 import { TimerWheel, WheelEntry } from "../lib/timer_wheel.ts";
 import { ManualClock } from "./support/manual_clock.ts";
 
@@ -55,6 +56,33 @@ Deno.test("`close()` forgets everything and stops the timer", () => {
   wheel.remove(entry);
   assert.equal(clock.pendingTimers, 0);
   clock.advance(10);
+});
+
+Deno.test("what is due in more years than the wheel spans, or never, waits and can be removed", () => {
+  const yearMs = 365 * 24 * 3600_000;
+  let nowMs = 0;
+  let fire = () => {};
+  const clock = {
+    monotonicMs: () => nowMs,
+    after(_: number, action: () => void) {
+      fire = action;
+      return () => {};
+    },
+  } as unknown as Clock;
+  const due: number[] = [];
+  const wheel = new TimerWheel<WheelEntry>(clock, (entry) => due.push(entry.deadlineMs));
+  const never = entryAt(Infinity);
+  for (const entry of [never, entryAt(5 * yearMs), entryAt(10)]) wheel.add(entry);
+  for (const laterMs of [10, yearMs, 4 * yearMs, 5 * yearMs - 1]) {
+    nowMs = laterMs;
+    fire();
+    assert.deepEqual(due, [10]);
+  }
+  nowMs = 5 * yearMs;
+  fire();
+  assert.deepEqual(due, [10, 5 * yearMs]);
+  wheel.remove(never);
+  assert.equal(wheel.size, 0);
 });
 
 Deno.test("days away or next to it, and after a long time with nothing to do: each at its own millisecond", () => {

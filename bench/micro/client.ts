@@ -39,6 +39,7 @@ class MirrorChannel implements Channel {
   readonly bufferedBytes = 0;
   readonly jammed = false;
   readonly receivedBytes = 0;
+  readonly readingPaused = false;
   readonly closed = false;
   #handlers: ChannelHandlers | null = null;
   #batch = new Uint8Array(1 << 20);

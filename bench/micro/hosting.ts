@@ -33,6 +33,7 @@ class Driver implements Channel {
   readonly remoteAddress = "driver";
   readonly bufferedBytes = 0;
   readonly jammed = false;
+  readonly readingPaused = false;
   receivedBytes = 0;
   closed = false;
   done = 0;

@@ -18,6 +18,7 @@ import {
   type Telemetry,
   type Welcome,
 } from "../protocol/messages.ts";
+import { fitReports } from "./reports.ts";
 import type { UpstreamCalls } from "./upstream.ts";
 
 export interface SessionOptions {
@@ -69,7 +70,8 @@ export function openSession(options: SessionOptions): AgentSession {
   });
 
   function sendState(): void {
-    if (welcomed) send({ type: "state", generation: hosting.generation, replicas: hosting.reports() });
+    if (!welcomed) return;
+    send(fitReports({ type: "state", generation: hosting.generation, replicas: hosting.reports() }));
   }
 
   function receive(text: string): void {
@@ -127,7 +129,7 @@ export function openSession(options: SessionOptions): AgentSession {
       ended.resolve(farewell ?? new SqwishError("manager_lost", close.reason || "the connection closed"));
     },
   });
-  send(options.hello);
+  send(fitReports(options.hello));
 
   function heard(action: (nowMs: number) => void): void {
     lastHeardMs = clock.monotonicMs();

@@ -56,12 +56,8 @@ export class UpstreamCalls {
 
   /** The asker gives up on its request `id`. */
   cancel(id: number, sink: FrameSink): void {
-    this.#tell(id, sink, (ownId) => encodeFrame({ op: Op.cancel, id: ownId }));
-  }
-
-  /** The asker takes `count` more parts. */
-  credit(id: number, count: number, sink: FrameSink): void {
-    this.#tell(id, sink, (ownId) => encodeFrame({ op: Op.credit, id: ownId, a: count }));
+    const ownId = this.#ownIds.get(sink)?.get(id);
+    if (ownId !== undefined) this.#channel?.sendFrames(encodeFrame({ op: Op.cancel, id: ownId }));
   }
 
   /** The asker is gone (its runner ended): its requests are cancelled. */
@@ -108,11 +104,6 @@ export class UpstreamCalls {
       const frame = encodeFrame({ op: Op.fetch, id: 0, name: sha256 });
       this.request(frame, 0, frame.length, sink);
     });
-  }
-
-  #tell(id: number, sink: FrameSink, frame: (ownId: number) => Uint8Array): void {
-    const ownId = this.#ownIds.get(sink)?.get(id);
-    if (ownId !== undefined) this.#channel?.sendFrames(frame(ownId));
   }
 
   #add(id: number, sink: FrameSink): number {

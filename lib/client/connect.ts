@@ -64,7 +64,7 @@ export async function connectTo(target: Target, options: ConnectToOptions = {}):
     clock: createSystemClock(),
     random: createSystemRandom(),
     version,
-    dial: () => dialer.dial(),
+    dial: (signal) => dialer.dial(signal),
     enroll: () => dialer.target.enroll,
     onWelcome(welcome) {
       dialer.welcomed(welcome);

@@ -42,18 +42,18 @@ export class Dialer {
 
   /**
    * One round over the addresses. Rejects with a refusal by the right manager at once, otherwise, when none
-   * answered, with the most telling failure: a wrong authority before one that can't be reached.
+   * answered, with the most telling failure: a wrong authority before one that can't be reached. `signal` ends it.
    */
-  async dial(): Promise<Channel> {
+  async dial(signal?: AbortSignal): Promise<Channel> {
     const failures: SqwishError[] = [];
     for (const address of this.#target.addresses) {
       try {
-        const channel = await this.#dialOne(address);
+        const channel = await this.#dialOne(address, signal);
         this.#remember([address]);
         return channel;
       } catch (thrown) {
         const error = asSqwishError(thrown, `Connecting to ${address}`);
-        if (refusals.has(error.code) && error.details.found === undefined) throw error;
+        if (signal?.aborted || (refusals.has(error.code) && error.details.found === undefined)) throw error;
         failures.push(error);
       }
     }
@@ -69,7 +69,7 @@ export class Dialer {
     this.#remember([first, ...welcome.addresses.flatMap(readable), ...others]);
   }
 
-  async #dialOne(address: string): Promise<Channel> {
+  async #dialOne(address: string, signal: AbortSignal | undefined): Promise<Channel> {
     const { host, port } = parseAddress(address);
     const { user, password, fingerprint } = this.#target;
     const timeoutMs = limits.handshakeMsMax;
@@ -87,6 +87,7 @@ export class Dialer {
       path: joinPath,
       headers: { authorization: `Basic ${basic}` },
       timeoutMs,
+      signal,
     });
   }
 

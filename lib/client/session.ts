@@ -2,7 +2,7 @@
  * Keeps one connection alive for as long as its owner wants: dials, and after every loss dials again with backoff.
  * It ends by itself only when the manager refuses these credentials or this protocol; everything else may pass.
  */
-import { type Clock, sleep } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { asSqwishError, type ErrorCode, SqwishError } from "../errors.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Welcome } from "../protocol/messages.ts";
@@ -13,8 +13,8 @@ import { type Link, openLink } from "./link.ts";
 export interface SessionOptions {
   clock: Clock;
   random: Random;
-  /** One round over the known addresses; resolves with the first that answers. */
-  dial(): Promise<Channel>;
+  /** One round over the known addresses; resolves with the first that answers. `signal`: nobody wants it any more. */
+  dial(signal: AbortSignal): Promise<Channel>;
   /** Asked before each attempt: true until credentials of its own are there. */
   enroll(): boolean;
   version: string;
@@ -33,10 +33,14 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set([
   "invalid_request",
 ]);
 
+const unwanted = "no longer wanted";
+
 export class Session {
   readonly #options: SessionOptions;
   #link: Link | null = null;
-  #closed = false;
+  /** Dialled, and its welcome hasn't come. */
+  #greeted: Channel | null = null;
+  readonly #ending = new AbortController();
   #failures = 0;
   #cancelRedial: (() => void) | null = null;
 
@@ -58,35 +62,59 @@ export class Session {
         const error = asSqwishError(thrown, "Connecting to the manager");
         const delayMs = delayAfter(error, failures, random);
         if (this.#closed || isFinal(error) || clock.monotonicMs() + delayMs > endMs) throw error;
-        await sleep(clock, delayMs);
+        await this.#pause(delayMs);
+        if (this.#closed) throw error;
       }
     }
   }
 
-  /** Ends it; resolves when the socket is closed. Idempotent. */
+  /** Ends it, wherever it stands: dialling, waiting or open. Resolves when the socket is closed. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ending.abort();
     this.#cancelRedial?.();
+    this.#greeted?.abandon(unwanted);
     await this.#link?.close();
+  }
+
+  get #closed(): boolean {
+    return this.#ending.signal.aborted;
   }
 
   async #connect(): Promise<Welcome> {
     const { clock } = this.#options;
-    const channel = await this.#options.dial();
-    if (this.#closed) channel.abandon("no longer wanted");
-    const link = await openLink(channel, {
-      clock,
-      enroll: this.#options.enroll(),
-      version: this.#options.version,
-      onOpen: (opened) => {
-        this.#link = opened;
-        this.#failures = 0;
-        this.#options.onOpen(opened.channel, opened.welcome);
-      },
-      onFrames: (message) => this.#options.onFrames(message),
-      onClose: (reason) => this.#lost(reason),
+    const channel = await this.#options.dial(this.#ending.signal);
+    this.#greeted = channel;
+    // A dial that could not be stopped any more must leave nothing open.
+    if (this.#closed) channel.abandon(unwanted);
+    try {
+      const link = await openLink(channel, {
+        clock,
+        enroll: this.#options.enroll(),
+        version: this.#options.version,
+        onOpen: (opened) => {
+          this.#greeted = null;
+          this.#link = opened;
+          this.#failures = 0;
+          this.#options.onOpen(opened.channel, opened.welcome);
+        },
+        onFrames: (message) => this.#options.onFrames(message),
+        onClose: (reason) => this.#lost(reason),
+      });
+      return link.welcome;
+    } finally {
+      if (this.#greeted === channel) this.#greeted = null;
+    }
+  }
+
+  /** Shorter when it is closed meanwhile. */
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(delayMs, resolve);
+      this.#cancelRedial = () => {
+        cancel();
+        resolve();
+      };
     });
-    return link.welcome;
   }
 
   #lost(reason: string): void {

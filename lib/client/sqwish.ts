@@ -57,7 +57,7 @@ export interface SqwishParts {
   clock: Clock;
   random: Random;
   version: string;
-  dial(): Promise<Channel>;
+  dial(signal: AbortSignal): Promise<Channel>;
   enroll(): boolean;
   /** At each welcome, also after a reconnect. */
   onWelcome?(welcome: Welcome): void;
@@ -77,7 +77,7 @@ export class Sqwish {
       clock: parts.clock,
       random: parts.random,
       version: parts.version,
-      dial: () => parts.dial(),
+      dial: (signal) => parts.dial(signal),
       enroll: () => parts.enroll(),
       onOpen: (channel, welcome) => {
         this.#welcome = welcome;

@@ -196,6 +196,11 @@ function checkEndpoints(files: BuiltFile[], complete: boolean): ModuleError[] {
     }
     for (const name of endpoints) {
       const owner = owners.get(name);
+      if (name.length > limits.endpointNameCharactersMax) {
+        const message = `a function's name has at most ${limits.endpointNameCharactersMax} characters, ` +
+          `${name.slice(0, 40)}… has ${name.length}`;
+        errors.push({ file: file.source, message });
+      }
       if (owner === undefined) owners.set(name, file.source);
       else {
         const message =

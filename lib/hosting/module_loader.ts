@@ -61,7 +61,25 @@ export async function loadModules(
       `A replicaSet has at most ${limits.endpointsPerSetMax} endpoints, this one exports ${loaded.endpoints.size}`,
     );
   }
+  checkSize([...loaded.endpoints.values()]);
   return loaded;
+}
+
+/** What can't be told to the manager must not run: the agent would have to hide it. */
+function checkSize(endpoints: LoadedEndpoint[]): void {
+  const encoder = new TextEncoder();
+  let totalBytes = 0;
+  let largest = { name: "", bytes: 0 };
+  for (const { description } of endpoints) {
+    const bytes = encoder.encode(JSON.stringify(description)).length;
+    totalBytes += bytes;
+    if (bytes > largest.bytes) largest = { name: description.name, bytes };
+  }
+  if (totalBytes <= limits.endpointsBytesMax) return;
+  throw new ModuleRefused(
+    `The descriptions and input schemas of a replicaSet's functions take at most ${limits.endpointsBytesMax} ` +
+      `bytes together, these have ${totalBytes}; ${largest.name} has the most, ${largest.bytes}`,
+  );
 }
 
 function addExports(loaded: LoadedModules, module: ModuleFile, exports: Exports): void {
@@ -71,6 +89,12 @@ function addExports(loaded: LoadedModules, module: ModuleFile, exports: Exports)
     if (name === "ready" || name === "stop") {
       loaded[name].push({ source: module.source, run: value as () => unknown });
       continue;
+    }
+    if (name.length > limits.endpointNameCharactersMax) {
+      throw new ModuleRefused(
+        `${module.source}: a function's name has at most ${limits.endpointNameCharactersMax} characters, ` +
+          `${name.slice(0, 40)}… has ${name.length}`,
+      );
     }
     const other = loaded.endpoints.get(name);
     if (other) {
@@ -149,7 +173,7 @@ function checkOptions(where: string, value: unknown): EndpointOptions {
   if (description !== undefined && typeof description !== "string") {
     throw new ModuleRefused(`${where}.description must be a string`);
   }
-  if (input !== undefined && !isRecord(input)) {
+  if (input !== undefined && !(isRecord(input) && isObjectInJson(input))) {
     throw new ModuleRefused(`${where}.input must be a JSON Schema object`);
   }
   if (timeoutMs !== undefined && (!Number.isInteger(timeoutMs) || (timeoutMs as number) < 1)) {
@@ -165,6 +189,15 @@ function checkOptions(where: string, value: unknown): EndpointOptions {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A date or a BigInt inside of it would only show when it is told to the manager. */
+function isObjectInJson(value: object): boolean {
+  try {
+    return JSON.stringify(value)?.startsWith("{") === true;
+  } catch {
+    return false;
+  }
 }
 
 function isClass(value: object): boolean {

@@ -17,6 +17,7 @@ import { encodeMessage, parseMessageToManager } from "../protocol/messages.ts";
 import { mayInvoke, type Principal } from "../security/access.ts";
 import type { Dispatcher, Requester } from "../scheduling/dispatcher.ts";
 import type { Session } from "./join.ts";
+import type { SilenceWatch } from "./silence.ts";
 
 export interface ClientSessionOptions {
   dispatcher: Dispatcher;
@@ -24,6 +25,8 @@ export interface ClientSessionOptions {
   call(request: Request, principal: Principal, remoteAddress: string): Promise<Response>;
   /** The number of clients connected changed by this. */
   counted(difference: 1 | -1): void;
+  /** Ends it once nothing comes any more. */
+  silence: Pick<SilenceWatch, "add" | "remove">;
 }
 
 const callsMax = 64;
@@ -45,6 +48,7 @@ export function openClientSession(
   /** Calls under way by id; a cancel or the end of the connection aborts them. */
   const calls = new Map<number, AbortController>();
   options.counted(1);
+  options.silence.add(channel);
 
   function receiveFrame(message: Uint8Array, at: number, end: number, nowMs: number): void {
     switch (frameOp(message, at)) {
@@ -103,6 +107,7 @@ export function openClientSession(
     onDrain: () => dispatcher.drained(),
     onClose() {
       options.counted(-1);
+      options.silence.remove(channel);
       dispatcher.requesterGone(requester);
       for (const call of calls.values()) call.abort();
     },

@@ -30,6 +30,7 @@ import { describeOverview, type OverviewFacts } from "./overview.ts";
 import { Past } from "./past.ts";
 import { Peers } from "./peers.ts";
 import { createReads } from "./reads.ts";
+import { SilenceWatch } from "./silence.ts";
 import type { createSignIn } from "./sign_in.ts";
 
 export interface FrontOptions {
@@ -60,11 +61,13 @@ export function createFront(options: FrontOptions): Front {
   const state = { stopping: false };
   const agentSession = agentSessionOptions(options, state);
   const peers = new Peers({ clock, credentialTag: signIn.credentialTag, refuse });
+  const silence = new SilenceWatch(clock, log);
   const { api, live } = createSurface(options, createFacts(options, clients), peers);
   const clientSession: ClientSessionOptions = {
     dispatcher: core.dispatcher,
     call: async (request, principal, remoteAddress) => await api.fetch(request, { principal, remoteAddress }),
     counted: (difference) => clients.count += difference,
+    silence,
   };
   const join: JoinOptions = {
     clock,
@@ -103,6 +106,7 @@ export function createFront(options: FrontOptions): Front {
       state.stopping = true;
       live.close();
       peers.close();
+      silence.close();
     },
   };
 }

@@ -35,6 +35,8 @@ export interface Channel {
   readonly jammed: boolean;
   /** Bytes that have come in; grows while a large message is still on its way, so a slow link is told from a dead one. */
   readonly receivedBytes: number;
+  /** Nothing is read from the peer now because this side does not want to: its silence says nothing. */
+  readonly readingPaused: boolean;
   readonly closed: boolean;
   /** Must be called once, before anything is delivered. */
   start(handlers: ChannelHandlers): void;

@@ -53,6 +53,10 @@ class MemoryChannel implements Channel {
     return this.#receivedBytes;
   }
 
+  get readingPaused(): boolean {
+    return this.#paused;
+  }
+
   get closed(): boolean {
     return this.#closed || this.#pendingClose !== null;
   }

@@ -5,12 +5,13 @@
  */
 import * as v from "valibot";
 import { isErrorCode, SqwishError } from "../errors.ts";
+import { limits } from "../limits.ts";
 
 /** Sub-protocol of the join socket, and the number both sides compare in words. */
 export const protocolName = "sqwish.1";
 export const protocolVersion = 1;
 export const joinPath = "/v1/join";
-/** In the answer to a join: the manager's writes wait for acknowledgements (docs/protocol.md, "Connecting"). */
+/** In the answer to a join: the manager's writes wait for acknowledgements (docs/protocol.md, "Joining"). */
 export const acknowledgeHeader = "sqwish-acknowledge";
 /** The name every manager certificate carries, so that a manager may change its address (docs/decisions/0002). */
 export const managerServerName = "manager.sqwish";
@@ -81,7 +82,7 @@ export type ReplicaSpecification = v.InferOutput<typeof replicaSpecificationSche
 /** What a loaded module says of one of its endpoints. */
 export const endpointDescriptionSchema = v.strictObject({
   /** The exported function's name. */
-  name: v.pipe(v.string(), v.maxLength(128)),
+  name: v.pipe(v.string(), v.maxLength(limits.endpointNameCharactersMax)),
   description: v.optional(text),
   /** JSON Schema of the input. */
   input: v.optional(v.record(v.string(), v.unknown())),
@@ -110,6 +111,12 @@ export const replicaReportSchema = v.strictObject({
   endpoints: v.array(endpointDescriptionSchema),
 });
 export type ReplicaReport = v.InferOutput<typeof replicaReportSchema>;
+
+/** What a manager would refuse of the report, in words; null: nothing. */
+export function problemOfReport(report: ReplicaReport): string | null {
+  const { issues } = v.safeParse(replicaReportSchema, report, { abortEarly: true });
+  return issues ? describeIssue(issues[0], "report") : null;
+}
 
 /** The machine's state at one moment. */
 export const hostSampleSchema = v.strictObject({
@@ -287,7 +294,11 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, json: string): v.
   const issue = result.issues[0];
   throw new SqwishError(
     "invalid_request",
-    // Both may quote what was sent, which may be long.
-    `Control message: ${v.getDotPath(issue) ?? "type"}: ${issue.message}`.slice(0, 500),
+    `Control message: ${describeIssue(issue, "type")}`,
   );
+}
+
+/** Where and what; both may quote what was said, which may be long. `whole`: what there is no path to. */
+function describeIssue(issue: v.BaseIssue<unknown>, whole: string): string {
+  return `${v.getDotPath(issue) ?? whole}: ${issue.message}`.slice(0, 480);
 }

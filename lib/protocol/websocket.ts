@@ -130,6 +130,10 @@ export class WebSocketChannel implements Channel, MessageSink {
     return this.#receivedBytes;
   }
 
+  get readingPaused(): boolean {
+    return this.#pausedByOwner || this.#shedding;
+  }
+
   get closed(): boolean {
     return this.#ended || this.#close !== null;
   }

@@ -22,26 +22,34 @@ export interface DialOptions {
   headers: Record<string, string>;
   /** For everything up to the first message. */
   timeoutMs: number;
+  /** Ends the attempt, with whatever there is of a connection. */
+  signal?: AbortSignal;
 }
 
 /**
  * Resolves with an open channel. Rejects with the manager's refusal (`unauthenticated`, `version_mismatch`, …) or,
- * when the manager can't be reached or isn't the right one, with `manager_lost`; the cause has the details.
+ * when the manager can't be reached or isn't the right one, with `manager_lost`; the cause has the details. With
+ * `cancelled` when `signal` ended it.
  */
 export async function dialWebSocket(options: DialOptions): Promise<Channel> {
   const where = formatAddress(options.host, options.port);
+  const { signal } = options;
+  if (signal?.aborted) throw givenUp(where);
   const attempt = new Attempt();
-  const timedOut = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
+  const stopped = Promise.withResolvers<never>();
+  function stop(why: Error): void {
     attempt.abandon();
-    timedOut.reject(new Error("timed out"));
-  }, options.timeoutMs);
+    stopped.reject(why);
+  }
+  const onAbort = () => stop(givenUp(where));
+  signal?.addEventListener("abort", onAbort);
+  const timer = setTimeout(() => stop(new Error("timed out")), options.timeoutMs);
   try {
-    // A connect to an address that swallows packets can't be interrupted; it is left to end by itself.
-    return await Promise.race([open(options, where, attempt), timedOut.promise]);
+    return await Promise.race([open(options, where, attempt), stopped.promise]);
   } catch (thrown) {
     const late = attempt.abandoned;
     attempt.abandon();
+    if (signal?.aborted) throw givenUp(where);
     if (thrown instanceof SqwishError && !late) throw thrown;
     throw new SqwishError("manager_lost", describeFailure(where, late ? options.timeoutMs : 0, thrown), {
       cause: thrown,
@@ -49,13 +57,29 @@ export async function dialWebSocket(options: DialOptions): Promise<Channel> {
     });
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
   }
+}
+
+function givenUp(where: string): SqwishError {
+  return new SqwishError("cancelled", `Dialling the manager at ${where} was given up by its owner`, {
+    details: { mayHaveRun: "no" },
+  });
 }
 
 /** The connection under way, so that giving up closes whatever there is of it, now or later. */
 class Attempt {
-  abandoned = false;
+  #connecting = new AbortController();
   #connection: Deno.Conn | undefined;
+
+  /** Ends even a connect to an address that swallows packets. */
+  get signal(): AbortSignal {
+    return this.#connecting.signal;
+  }
+
+  get abandoned(): boolean {
+    return this.signal.aborted;
+  }
 
   /** Throws when the attempt was given up meanwhile. */
   take<Connection extends Deno.Conn>(connection: Connection): Connection {
@@ -68,13 +92,14 @@ class Attempt {
   }
 
   abandon(): void {
-    this.abandoned = true;
+    this.#connecting.abort();
     closeQuietly(this.#connection);
   }
 }
 
 async function open(options: DialOptions, where: string, attempt: Attempt): Promise<Channel> {
-  const tcp = attempt.take(await Deno.connect({ hostname: options.host, port: options.port }));
+  const { host: hostname, port } = options;
+  const tcp = attempt.take(await Deno.connect({ hostname, port, signal: attempt.signal }));
   tcp.setNoDelay(true);
   const tls = attempt.take(
     await Deno.startTls(tcp, { hostname: managerServerName, caCerts: [options.caPem] }),

@@ -1,5 +1,5 @@
 /** An agent's side of a connection in memory: a hosting that notes what it is told, and the manager's end. */
-import type { Desired, LogLine, MessageToPeer, Welcome } from "../../lib/protocol/messages.ts";
+import type { Desired, LogLine, MessageToPeer, ReplicaReport, Welcome } from "../../lib/protocol/messages.ts";
 import { encodeMessage, parseMessageToManager } from "../../lib/protocol/messages.ts";
 import type { Channel, ChannelClose } from "../../lib/protocol/channel.ts";
 import {
@@ -52,7 +52,7 @@ export class NotingHosting implements Hosting {
   forget(): void {
     this.noted.push("forget");
   }
-  reports() {
+  reports(): ReplicaReport[] {
     return [];
   }
   samples() {

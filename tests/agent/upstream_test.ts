@@ -72,19 +72,17 @@ Deno.test("without a manager a request is refused as not run", () => {
   assert.deepEqual(JSON.parse(frame.meta).details, { mayHaveRun: "no" });
 });
 
-Deno.test("cancels and credits name the manager's id, and nothing once the answer is there", async () => {
+Deno.test("cancels name the manager's id, and nothing once the answer is there", async () => {
   const calls = new UpstreamCalls();
   const { manager } = connected(calls);
   const sink = new RecordingSink();
   ask(calls, 9, sink);
-  calls.credit(9, 2, sink);
   calls.cancel(9, new RecordingSink());
   calls.cancel(8, sink);
   calls.cancel(9, sink);
   await settle();
   const [{ id }] = manager.frames;
   assert.deepEqual(manager.frames.slice(1).map((frame) => [frame.op, frame.id, frame.a]), [
-    [Op.credit, id, 2],
     [Op.cancel, id, 0],
   ]);
   manager.sendFrame({ op: Op.part, id });
@@ -92,7 +90,7 @@ Deno.test("cancels and credits name the manager's id, and nothing once the answe
   await settle();
   calls.cancel(9, sink);
   await settle();
-  assert.equal(manager.frames.length, 3);
+  assert.equal(manager.frames.length, 2);
 });
 
 Deno.test("an asker that is gone has its requests cancelled, and only its", async () => {

@@ -7,14 +7,17 @@ import { createSeededRandom } from "../../lib/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { type ManagerScript, type ScriptedConnection, ScriptedManager } from "./scripted_manager.ts";
 
-export async function connected(script: ManagerScript = {}) {
+export async function connected(
+  script: ManagerScript = {},
+  dial = (manager: ScriptedManager, _signal: AbortSignal) => manager.dial(),
+) {
   const clock = new ManualClock();
   const manager = new ScriptedManager(script);
   const sqwish = new Sqwish({
     clock,
     random: createSeededRandom(7),
     version: "0.1.0",
-    dial: () => manager.dial(),
+    dial: (signal) => dial(manager, signal),
     enroll: () => false,
   });
   await sqwish.open(0);

@@ -3,10 +3,11 @@ import { Sqwish } from "../../lib/client/sqwish.ts";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
 import { encodeFrame, Op } from "../../lib/protocol/frame.ts";
+import { encodeMessage } from "../../lib/protocol/messages.ts";
 import { createSeededRandom } from "../../lib/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { connected, echo, rejectsWith } from "./connected.ts";
-import { ScriptedManager, settle } from "./scripted_manager.ts";
+import { ScriptedManager, settle, welcome } from "./scripted_manager.ts";
 
 Deno.test("after a lost connection idempotent requests are sent again with what is left, others get `manager_lost`", async () => {
   const { sqwish, clock, manager } = await connected();
@@ -210,4 +211,64 @@ Deno.test("bytes that are no frames end the connection, not the program", async 
   await settle();
   assert.equal(await sqwish.invoke("a/b", "fine again"), "fine again");
   await sqwish.close();
+});
+
+Deno.test("`close()` before the welcome of a reconnect ends that connection, and no welcome opens it any more", async () => {
+  const { sqwish, clock, manager } = await connected();
+  manager.script.silent = true;
+  manager.last.channel.abandon("power cut");
+  await settle();
+  clock.advance(limits.reconnectMsMin);
+  await settle();
+  assert.equal(manager.last.hello?.type, "hello");
+  assert.equal(manager.last.closed, undefined);
+  await sqwish.close();
+  manager.last.channel.sendControl(encodeMessage(welcome));
+  await settle();
+  assert.notEqual(manager.last.closed, undefined);
+  assert.equal(sqwish.connected, false);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("`close()` stops a dial that is under way, and what it brings all the same is not kept", async () => {
+  const { sqwish, clock, manager } = await connected({}, async (manager, signal) => {
+    if (manager.dials > 0) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return await manager.dial();
+  });
+  manager.last.channel.abandon("power cut");
+  await settle();
+  clock.advance(limits.reconnectMsMin);
+  await settle();
+  assert.equal(manager.connections.length, 1);
+  await sqwish.close();
+  await settle();
+  assert.equal(manager.connections.length, 2);
+  assert.notEqual(manager.last.closed, undefined);
+  assert.equal(manager.last.hello, undefined);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("`close()` while it waits to dial again, or for its first connection, dials no more", async () => {
+  const { sqwish, clock, manager } = await connected();
+  manager.last.channel.abandon("power cut");
+  await settle();
+  await sqwish.close();
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(manager.dials, 1);
+
+  const refusing = new ScriptedManager({ refuse: new SqwishError("manager_lost", "can't be reached") });
+  const first = new Sqwish({
+    clock,
+    random: createSeededRandom(3),
+    version: "0.1.0",
+    dial: () => refusing.dial(),
+    enroll: () => false,
+  });
+  const outcome = rejectsWith(first.open(60_000), "manager_lost");
+  await settle();
+  assert.equal(refusing.dials, 1);
+  await first.close();
+  await outcome;
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(refusing.dials, 1);
 });

@@ -201,12 +201,15 @@ for (const [name, openPairs] of Object.entries(implementations)) {
     withPair(async (left, right) => {
       new Recorder(left);
       const b = new Recorder(right);
+      assert.equal(right.readingPaused, false);
       right.pauseReading();
+      assert.equal(right.readingPaused, true);
       left.sendFrames(frame(1));
       left.sendControl("{}");
       await new Promise((resolve) => setTimeout(resolve, 30));
       assert.deepEqual([b.ids.length, b.controls.length], [0, 0]);
       right.resumeReading();
+      assert.equal(right.readingPaused, false);
       await eventually("the held messages", () => b.ids.length === 1 && b.controls.length === 1);
     }));
 

@@ -256,6 +256,20 @@ const refusals: [name: string, files: Record<string, string | Uint8Array>, expec
     /^modules\/b\.ts: exports `f`, and so does modules\/a\.js/,
   ],
   [
+    "a function whose name is too long for an agent to tell",
+    {
+      "a.ts": `export const a = () => 1; export function ${
+        "f".repeat(limits.endpointNameCharactersMax + 1)
+      }() {}`,
+    },
+    /^modules\/a\.ts: a function's name has at most 128 characters, f{40}… has 129$/,
+  ],
+  [
+    "a plug-in's function whose name is too long",
+    { "a.wasm": wasmWith(["count", "f".repeat(limits.endpointNameCharactersMax + 12)]) },
+    /^modules\/a\.wasm: a function's name has at most 128 characters, f{40}… has 140$/,
+  ],
+  [
     "two files that become one",
     { "a.js": "export const a = () => 1;", "a.ts": "export const b = () => 1;" },
     /becomes a\.js/,
@@ -311,12 +325,15 @@ Deno.test("`buildModules()` tells every error at once", async () => {
 
 /** A WebAssembly file with functions of type () → () under the given names. */
 function wasmWith(names: string[]): Uint8Array {
-  const exports = names.flatMap((name) => [name.length, ...new TextEncoder().encode(name), 0, 0]);
+  // Numbers of up to 14 bits as WebAssembly has them (LEB128).
+  const number = (value: number) => value < 128 ? [value] : [value & 127 | 128, value >> 7];
+  const exports = names.flatMap((name) => [...number(name.length), ...new TextEncoder().encode(name), 0, 0]);
+  const exportBytes = number(exports.length + 1);
   return Uint8Array.from([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // header
     ...[1, 4, 1, 0x60, 0, 0], // one type
     ...[3, 2, 1, 0], // one function
-    ...[7, exports.length + 1, names.length, ...exports],
+    ...[7, ...exportBytes, names.length, ...exports],
     ...[10, 4, 1, 2, 0, 0x0b], // its empty body
   ]);
 }

@@ -222,6 +222,18 @@ const refusals: [string, Sources, RegExp][] = [
   ["has a wrong description", {
     "m.js": "export function f() {} export const endpoints = { f: { timeoutMs: -1 } };",
   }, /endpoints\.f\.timeoutMs must be/],
+  ["exports too long a name", {
+    "m.js": `export function ${"f".repeat(129)}() {}`,
+  }, /^modules\/m\.ts: a function's name has at most 128 characters, f{40}… has 129$/],
+  ["describes a function by what is no object in JSON", {
+    "m.js": "export function f() {} export const endpoints = { f: { input: new Date(0) } };",
+  }, /endpoints\.f\.input must be a JSON Schema object/],
+  ["says more of its functions than an agent can tell", {
+    "m.js": `const all = Array.from({ length: 300 }, (_, i) => [i, { description: "d".repeat(4000) }]);
+      ${Array.from({ length: 300 }, (_, i) => `export function f${i}() {}`).join(" ")}
+      export const endpoints = Object.fromEntries(all.map(([i, options]) => ["f" + i, options]));
+      endpoints.f7.input = { type: "object", description: "s".repeat(5000) };`,
+  }, /functions take at most 1048576 bytes together, these have 12\d{5}; f7 has the most, 9\d{3}$/],
   ["throws in ready()", {
     "m.js": "export function f() {} export function ready() { throw new Error('no disk'); }",
   }, /ready\(\) of modules\/m\.ts: no disk/],

@@ -1,8 +1,19 @@
 /** A client's connection: API calls, streams of them, and its end when the user is no longer welcome. */
 import assert from "node:assert/strict";
-import { type Frame, Op } from "../../lib/protocol/frame.ts";
+import { limits } from "../../lib/limits.ts";
+import { encodeFrame, type Frame, Op } from "../../lib/protocol/frame.ts";
 import type { Principal } from "../../lib/security/access.ts";
-import { clientHello, type ManagerRig, openRig, type Peer, settle } from "./rig.ts";
+import {
+  agentPrincipal,
+  clientHello,
+  joined as joinedAgent,
+  type ManagerRig,
+  openRig,
+  type Peer,
+  reportReady,
+  settle,
+  telemetryOf,
+} from "./rig.ts";
 
 const operator: Principal = { name: "ada", role: "operator", endpoints: [] };
 
@@ -149,5 +160,47 @@ Deno.test("a client may say ping and goodbye, and nothing that is an agent's", a
   peer.send({ type: "state", generation: 1, replicas: [] });
   await settle();
   assert.match(peer.of("bye")[0].message, /may not send state/);
+  rig.close();
+});
+
+Deno.test("a client that vanished without a word is given up as any that goes; one that pings or sends a large body is not", async () => {
+  const rig = await openRig();
+  // Whoever has no account is sent away after a while.
+  await rig.signUp(agentPrincipal.name, "viewer");
+  rig.deploy("images", "export function resize() {}");
+  const agent = await joinedAgent(rig);
+  await reportReady(agent);
+  const [vanished, pings, uploads] = [await joined(rig), await joined(rig), await joined(rig)];
+  const large = encodeFrame({ op: Op.request, id: 9, name: "images/resize", body: new Uint8Array(1 << 20) });
+  let sentBytes = 0;
+  const live = async (ms: number) => {
+    for (let second = 1; second <= ms / 1000; second++) {
+      agent.send(telemetryOf(second));
+      if (second % 5 === 0) pings.send({ type: "ping", sequence: second });
+      // A slow line: no message is whole, and nothing else comes.
+      if (second % 10 === 0) {
+        const body = large.subarray(sentBytes, sentBytes + 1000);
+        uploads.sendFrame({ op: Op.chunk, id: 1, a: sentBytes, b: large.length, body });
+        sentBytes += body.length;
+      }
+      rig.clock.advance(1000);
+      await settle();
+    }
+  };
+  vanished.sendFrame({ op: Op.request, id: 7, name: "images/resize", a: 600_000 });
+  call(vanished, 8, "GET /v1/live");
+  await settle();
+  assert.equal(agent.frames.filter(({ op }) => op === Op.request).length, 1);
+  await live(limits.clientSilentMsMax - limits.clientPingMs);
+  assert.equal(vanished.close, null);
+  await live(2 * limits.clientPingMs);
+  assert.notEqual(vanished.close, null);
+  assert.equal(agent.frames.filter(({ op }) => op === Op.cancel).length, 1, "its request is cancelled");
+  assert.ok(rig.logged.some((line) => line.includes("a silent client is given up")));
+  await live(4 * limits.clientSilentMsMax);
+  assert.deepEqual([pings.close, uploads.close], [null, null]);
+  call(pings, 1, "GET /v1/overview");
+  await settle();
+  assert.equal(JSON.parse(text(pings.frames.at(-1)!)).cluster.clients, 2);
   rig.close();
 });
