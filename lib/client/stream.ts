@@ -1,11 +1,13 @@
 /**
  * A streamed reply as an async iterable with credit flow control: the producer may be `limits.streamWindowParts`
- * parts ahead of the consumer, and gets half of that again each time the consumer has taken that many.
+ * parts ahead of the consumer, large ones counting for several, and gets half of that again each time the consumer has
+ * taken as many.
  * Leaving the loop early cancels the request.
  */
 import type { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { Flag } from "../protocol/frame.ts";
+import { Flag, frameBodyAt } from "../protocol/frame.ts";
+import { partsCounted } from "../protocol/stream_window.ts";
 import { decodeBody } from "./body.ts";
 import type { Outgoing } from "./request_writer.ts";
 import { PendingRequest } from "./pending.ts";
@@ -55,10 +57,10 @@ export async function* streamParts(
     for (;;) {
       const frame = request.arrived.shift();
       if (frame) {
-        taken++;
-        if (taken === creditAtOnce) {
+        taken += partsCounted(frame.length - frameBodyAt(frame, 0));
+        if (taken >= creditAtOnce) {
+          requests.credit(request, taken);
           taken = 0;
-          requests.credit(request, creditAtOnce);
         }
         yield decodeBody(frame, 0, frame.length);
       } else if (request.ended) {

@@ -20,6 +20,7 @@ import {
   frameRequestLow,
   Op,
 } from "../protocol/frame.ts";
+import { partsCounted } from "../protocol/stream_window.ts";
 import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
 import { cut, errorFrame } from "./error_frame.ts";
@@ -244,8 +245,7 @@ export class Invocation implements ContextSource {
       if (done) break;
       try {
         if (streamed) {
-          this.#credit--;
-          this.#sendValue(Op.part, value);
+          this.#credit -= partsCounted(this.#sendValue(Op.part, value));
         } else {
           const text = toJson(value instanceof Uint8Array ? [...value] : value);
           gatheredBytes += text.length + 1;
@@ -289,19 +289,23 @@ export class Invocation implements ContextSource {
     }
   }
 
-  #sendValue(op: typeof Op.reply | typeof Op.part, value: unknown): void {
-    if (value instanceof Uint8Array) this.#sendBytes(op, Flag.bytes, value);
-    else this.#sendText(op, toJson(value));
+  /** Returns the body's bytes. */
+  #sendValue(op: typeof Op.reply | typeof Op.part, value: unknown): number {
+    return value instanceof Uint8Array
+      ? this.#sendBytes(op, Flag.bytes, value)
+      : this.#sendText(op, toJson(value));
   }
 
-  #sendBytes(op: typeof Op.reply | typeof Op.part, flags: number, body: Uint8Array): void {
+  #sendBytes(op: typeof Op.reply | typeof Op.part, flags: number, body: Uint8Array): number {
     if (body.length > limits.bodyBytesMax) throw tooLarge(op, body.length);
     this.#host.writer.sendBytes(op, this.id, flags, this.#runUs(op), body);
+    return body.length;
   }
 
-  #sendText(op: typeof Op.reply | typeof Op.part, text: string): void {
+  #sendText(op: typeof Op.reply | typeof Op.part, text: string): number {
     const length = this.#host.writer.sendText(op, this.id, this.#runUs(op), text, limits.bodyBytesMax);
     if (length > limits.bodyBytesMax) throw tooLarge(op, length);
+    return length;
   }
 
   /** Never throws: a request without an answer holds its slot, and what is thrown here takes others' requests along. */

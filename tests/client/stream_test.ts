@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SqwishError } from "../../lib/errors.ts";
 import { limits } from "../../lib/limits.ts";
-import { Flag, Op } from "../../lib/protocol/frame.ts";
+import { encodeFrame, Flag, Op } from "../../lib/protocol/frame.ts";
 import { connected } from "./connected.ts";
 import { settle } from "./scripted_manager.ts";
 
@@ -43,6 +43,30 @@ Deno.test("a producer that keeps to its credit is never more than a window ahead
     assert.equal(part, taken++);
     assert.ok(sent - taken <= limits.streamWindowParts, `${sent - taken} parts ahead`);
     if (taken % 100 === 0) await settle();
+  }
+  assert.equal(taken, total);
+  await sqwish.close();
+});
+
+Deno.test("large parts count for several: no more bytes are ahead than of small ones at their largest", async () => {
+  const body = new Uint8Array(3 * limits.streamPartBytes + 1);
+  const total = 50;
+  let [sent, taken, credit] = [0, 0, limits.streamWindowParts as number];
+  const { sqwish } = await connected({
+    onFrame(frame, connection) {
+      if (frame.op === Op.credit) credit += frame.a;
+      for (; credit > 0 && sent < total; credit -= 4) {
+        connection.channel.sendFrames(encodeFrame({ op: Op.part, id: frame.id, flags: Flag.bytes, body }));
+        sent++;
+      }
+      if (sent === total) connection.end(frame.id);
+    },
+  });
+  for await (const part of sqwish.stream("a/b")) {
+    assert.equal((part as Uint8Array).length, body.length);
+    taken++;
+    assert.ok(sent - taken <= limits.streamWindowParts / 4, `${sent - taken} parts ahead`);
+    await settle();
   }
   assert.equal(taken, total);
   await sqwish.close();

@@ -7,6 +7,7 @@ import type { ApiContext } from "./context.ts";
 import { isErrorCode, SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { decodeFrame, encodeFrame, Flag, forEachFrame, type Frame, Op } from "../../protocol/frame.ts";
+import { partsCounted } from "../../protocol/stream_window.ts";
 import { moduleHeaders } from "./module_headers.ts";
 import type { Requester } from "../../scheduling/dispatcher.ts";
 import { mayInvoke, type Principal } from "../../security/access.ts";
@@ -166,7 +167,7 @@ function streamResponse(
       frame ??= await answers.next();
       if (frame === null) return controller.close();
       controller.enqueue(encoder.encode(eventOf(frame)));
-      if (frame.op === Op.part) port.credit(requester, 1);
+      if (frame.op === Op.part) port.credit(requester, partsCounted(frame.body.length));
       else controller.close();
       frame = null;
     },
