@@ -1,6 +1,7 @@
 /**
  * Copies of inputs for modules, which may keep them or change them in place. Small ones share a slab, as small
- * Buffers of Node.js do: an ArrayBuffer of its own costs more than all else that is done for a request.
+ * Buffers of Node.js do: an ArrayBuffer of its own costs more than all else that is done for a request. What a module
+ * sees beyond its input's own range are inputs of the same replica (docs/modules.md warns of it).
  */
 
 const slabBytes = 8 * 1024;
