@@ -231,7 +231,7 @@ async function main(): Promise<void> {
   const session = openSession({
     clock,
     channel: driver,
-    hello: { type: "hello", role: "agent" } as never,
+    hello: { type: "hello", role: "agent", replicas: [] } as never,
     hosting,
     calls,
     telemetry: () =>

@@ -39,7 +39,7 @@ export type MessageFromRunner =
   | { type: "stopped" }
   | { type: "log"; level: LogLine["level"]; text: string; requestId?: string };
 
-const types = ["online", "imported", "loaded", "failed", "revoked", "stopped", "log"];
+const levels: readonly unknown[] = ["debug", "info", "warn", "error"] satisfies LogLine["level"][];
 
 export function encodeLine(message: MessageToRunner | MessageFromRunner): string {
   return JSON.stringify(message) + "\n";
@@ -49,13 +49,34 @@ export function encodeLine(message: MessageToRunner | MessageFromRunner): string
 export function parseRunnerLine(line: string): MessageFromRunner {
   if (line.startsWith('{"type":"')) {
     try {
-      const value = JSON.parse(line) as MessageFromRunner;
-      if (types.includes(value.type)) return value;
+      const value = JSON.parse(line);
+      if (isMessage(value)) return value;
     } catch {
       // A module printed something that only looks like one of ours.
     }
   }
   return { type: "log", level: "info", text: line.slice(0, limits.logLineBytesMax) };
+}
+
+/** All fields are as they should be: JSON that a module logs may have a `type`, too, and must not harm the agent. */
+function isMessage(value: Record<string, unknown>): value is MessageFromRunner {
+  switch (value.type as MessageFromRunner["type"]) {
+    case "online":
+    case "imported":
+    case "stopped":
+      return true;
+    case "loaded":
+      return Array.isArray(value.endpoints);
+    case "failed":
+      return typeof value.reason === "string";
+    case "revoked":
+      return Number.isInteger(value.through) && Number.isInteger(value.claimed);
+    case "log":
+      return typeof value.text === "string" && levels.includes(value.level) &&
+        ["string", "undefined"].includes(typeof value.requestId);
+    default:
+      return false;
+  }
 }
 
 /** Yields each line of a byte stream without its line break. A longer line than a control message may be is cut. */

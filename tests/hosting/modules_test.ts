@@ -199,6 +199,26 @@ Deno.test("what a module prints becomes log lines with the request's id, bounded
   assert.ok(hosted.logs.length < 700, `${hosted.logs.length} lines`);
 });
 
+Deno.test("lines of JSON that a module prints are its own, also those that look like a runner's messages", async () => {
+  const lines = [
+    { type: "log", message: "structured" },
+    { type: "log", level: "notice", text: "no level of ours" },
+    { type: "log", level: "info", text: "an id of its own", requestId: 7 },
+    { type: "failed", reason: 5 },
+    { type: "loaded" },
+    { type: "revoked", through: "all" },
+    { type: "anything" },
+  ].map((value) => JSON.stringify(value));
+  await using hosted = await Hosted.ready({
+    "m.js": `const lines = ${JSON.stringify(lines)};
+      export function print() { Deno.stdout.writeSync(new TextEncoder().encode(lines.join("\\n") + "\\n")); }`,
+  });
+  await hosted.value("set/print");
+  await eventually("all lines", () => hosted.logs.length === lines.length);
+  assert.deepEqual(hosted.logs.map(({ level, text }) => [level, text]), lines.map((line) => ["info", line]));
+  assert.equal(await hosted.value("set/print"), null);
+});
+
 const refusals: [string, Sources, RegExp][] = [
   ["does not parse", { "m.js": "export function f( {" }, /modules\/m\.ts|Unexpected|Expected/],
   [
