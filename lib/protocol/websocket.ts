@@ -108,10 +108,8 @@ export class WebSocketChannel implements Channel, MessageSink {
     this.#acknowledges = acknowledges;
     this.#masks = side === "client";
     this.#sheds = side === "server";
-    this.#parser = new MessageParser({
-      expectMasked: side === "server",
-      messageBytesMax: limits.messageBytesMax,
-    });
+    const { messageBytesMax } = limits;
+    this.#parser = new MessageParser({ expectMasked: side === "server", messageBytesMax });
   }
 
   get remoteAddress(): string {
