@@ -26,13 +26,8 @@ import { History } from "../metrics/history.ts";
 import { wasCalledBefore } from "./endpoint_guard.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
-import {
-  type CreateManager,
-  dataFolderDefault,
-  requireGoodConfiguration,
-  serve,
-  type ServeOptions,
-} from "./serve.ts";
+import { dataFolderDefault, type StartSettings, waitingChanges, waitingLines } from "./start_settings.ts";
+import { type CreateManager, requireGoodConfiguration, serve, type ServeOptions } from "./serve.ts";
 
 interface DataOptions {
   data?: string;
@@ -125,11 +120,21 @@ function addDiff(program: Command, terminal: Terminal): void {
           wasCalled,
         );
         terminal.writeOut(text);
+        terminal.writeOut(await waitingText(config, store));
         if (refusals.length > 0) {
           throw new SqwishError("conflict", `It would be refused: ${refusals.join("; ")}`);
         }
       });
     });
+}
+
+/** Lines for what the file changes that the manager takes over at its next start only. */
+async function waitingText(file: string, { settings }: Store): Promise<string> {
+  const started = settings.get<StartSettings>("startSettings");
+  if (started === undefined) return "";
+  const changes = waitingChanges(started, await readConfiguration(file));
+  const lines = waitingLines(changes, settings.get<string[]>("addresses") ?? []);
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 function addToken(program: Command, terminal: Terminal): void {

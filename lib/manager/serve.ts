@@ -19,12 +19,10 @@ import { createProcessCertifier } from "./certificate_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { SqwishError } from "../errors.ts";
+import { dataFolderDefault, type StartSettings, startSettings } from "./start_settings.ts";
 import { counted } from "../words.ts";
 
 export type CreateManager = typeof createManager;
-
-export const dataFolderDefault = "./sqwish-data";
-const listenDefault = "0.0.0.0:7443";
 
 export interface ServeOptions {
   config?: string;
@@ -49,7 +47,8 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
   const configuration = options.config === undefined
     ? undefined
     : await readOrExplain(options.config, terminal);
-  const listen = parseListen(options.listen ?? configuration?.listen ?? listenDefault);
+  const settings = startSettings(options, configuration);
+  const listen = parseListen(settings.listen);
   const folder = options.data ?? configuration?.data ?? dataFolderDefault;
   // A new cluster starts whole or not at all. One that ran before comes up with its last good sets, whatever has
   // become of a module since: a machine that restarts at night has nobody to mend it.
@@ -75,9 +74,13 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
       configurationFile: options.config,
+      startSettings: settings,
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());
+    // Without a file the name is the stored one.
+    const cluster = store.settings.get<string>("cluster");
+    store.settings.set("startSettings", { ...settings, cluster } satisfies StartSettings);
     await greet(options, terminal, started, store);
     log.info("serving", {
       listen: `${listen.host}:${started.port}`,
