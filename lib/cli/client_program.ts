@@ -9,7 +9,7 @@ import { addDeploy } from "./commands/deploy.ts";
 import { addDescribe } from "./commands/describe.ts";
 import { addEvents } from "./commands/events.ts";
 import { addGet } from "./commands/get.ts";
-import { addInvoke } from "./commands/invoke.ts";
+import { addInvoke, requestIdOf } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
@@ -65,7 +65,9 @@ export function adviceFor(thrown: unknown, command: string | undefined): string 
   if (thrown.code === "forbidden" && role === "client" && operation !== "invoke") {
     return "join with a token that may: `manager token client --role operator` prints one";
   }
-  return undefined;
+  // What may have run may have printed something: `client logs NAME --request ID`.
+  const requestId = command === "invoke" && thrown.mayHaveRun !== "no" ? requestIdOf(thrown) : undefined;
+  return requestId === undefined ? undefined : `request ${requestId}`;
 }
 
 /** What helps beyond the line: the user's own stack, the other errors of a file. */

@@ -100,6 +100,19 @@ Deno.test("`--verbose` says where the time went, on standard error", async () =>
   assert.match(error, /^queue 0\.5 ms · run 2 ms · network .+ · total .+ · request 00000001000000ff\n$/);
 });
 
+Deno.test("`--verbose` has the time and the request's id of a failure, too", async () => {
+  for (const how of [[], ["--stream"]]) {
+    const { code, error } = await runClient(["invoke", "a/b", "1", "--verbose", ...how], {
+      onRequest: (frame, connection) => connection.error(frame.id, new SqwishError("module_failed", "no")),
+    });
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /^failed after .+ · request 00000001000000ff\nclient: no; request 00000001000000ff \(module_failed\)\n$/,
+    );
+  }
+});
+
 Deno.test("`--stream` prints each part as a line", async () => {
   const { out, error, code } = await runClient(["invoke", "a/b", "--stream", "-v"], {
     onRequest(frame, connection) {
@@ -128,7 +141,7 @@ Deno.test("an error is one line with its code; a module's own stack follows it",
   assert.deepEqual([code, out], [1, ""]);
   assert.equal(
     error,
-    "client: Division by zero (module_failed)\n  at divide (modules/maths.ts:3:9)\n  at run (modules/maths.ts:9:1)\n",
+    "client: Division by zero; request 00000001000000ff (module_failed)\n  at divide (modules/maths.ts:3:9)\n  at run (modules/maths.ts:9:1)\n",
   );
 });
 

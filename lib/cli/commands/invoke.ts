@@ -58,11 +58,32 @@ async function invoke(
       headers: options.header,
       signal,
     };
-    if (options.stream) return await printParts(context, sqwish, endpoint, input, invokeOptions, options);
-    const { value, timing, requestId } = await sqwish.invokeDetailed(endpoint, input, invokeOptions);
+    const told = options.verbose ? tellFailure(context) : undefined;
+    if (options.stream) {
+      return await printParts(context, sqwish, endpoint, input, invokeOptions, options).catch(told);
+    }
+    const result = await sqwish.invokeDetailed(endpoint, input, invokeOptions).catch(told);
+    const { value, timing, requestId } = result;
     if (options.verbose) terminal.writeError(`${describeTiming(timing)} · request ${requestId}\n`);
     printValue(terminal, value, options.raw ?? false);
   });
+}
+
+/** Prints how long it took to fail, and of which request, before the failure itself. */
+function tellFailure({ terminal, clock }: CommandContext): (thrown: unknown) => never {
+  const startedMs = clock.monotonicMs();
+  return (thrown) => {
+    const requestId = requestIdOf(thrown);
+    const request = requestId === undefined ? "" : ` · request ${requestId}`;
+    terminal.writeError(`failed after ${formatMs(clock.monotonicMs() - startedMs)}${request}\n`);
+    throw thrown;
+  };
+}
+
+/** Of a failure of a request that the cluster let in. */
+export function requestIdOf(thrown: unknown): string | undefined {
+  const id = thrown instanceof SqwishError ? thrown.details.requestId : undefined;
+  return typeof id === "string" && /^[0-9a-f]{16}$/.test(id) ? id : undefined;
 }
 
 async function printParts(
