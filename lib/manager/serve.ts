@@ -18,6 +18,7 @@ import { createProcessBuilder } from "./build_process.ts";
 import { createProcessCertifier } from "./certificate_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
+import { type Greeting, greetingText } from "./greeting.ts";
 import { SqwishError } from "../errors.ts";
 import { dataFolderDefault, type StartSettings, startSettings } from "./start_settings.ts";
 import { counted } from "../words.ts";
@@ -81,7 +82,8 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     // Without a file the name is the stored one.
     const cluster = store.settings.get<string>("cluster");
     store.settings.set("startSettings", { ...settings, cluster } satisfies StartSettings);
-    await greet(options, terminal, started, store);
+    const dataOptions = { data: options.data, config: configuration?.data && options.config };
+    await greet({ ...options, dataOptions }, terminal, started, store);
     log.info("serving", {
       listen: `${listen.host}:${started.port}`,
       addresses: started.addresses().join(" "),
@@ -147,7 +149,7 @@ export async function requireGoodConfiguration(
 
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
 async function greet(
-  options: ServeOptions,
+  options: Pick<ServeOptions, "readyFile"> & Pick<Greeting, "dataOptions">,
   terminal: Terminal,
   manager: Manager,
   store: Pick<Store, "synced">,
@@ -162,7 +164,14 @@ async function greet(
   const agentToken = await manager.createToken({ role: "agent", once: false });
   const clientToken = await manager.createToken({ role: "client", access: "operator", once: false });
   await store.synced();
-  if (admin) terminal.writeOut(welcome(manager, address, admin.password, agentToken, clientToken));
+  if (admin) {
+    const { fingerprint } = manager;
+    const { password } = admin;
+    const { dataOptions } = options;
+    terminal.writeOut(
+      greetingText({ address, password, fingerprint, agentToken, clientToken, dataOptions }),
+    );
+  }
   if (options.readyFile === undefined) return;
   const ready = {
     url: `https://${address}`,
@@ -181,33 +190,4 @@ async function writeSecret(path: string, text: string): Promise<void> {
   await rm(partial, { force: true });
   await Deno.writeTextFile(partial, text, { mode: 0o600, createNew: true });
   await Deno.rename(partial, path);
-}
-
-function welcome(
-  manager: Manager,
-  address: string,
-  password: string,
-  agentToken: string,
-  clientToken: string,
-): string {
-  return `
-  Your cluster is up.
-
-  Dashboard    https://${address}
-  Sign in as   admin
-  Password     ${password}
-  Fingerprint  ${manager.fingerprint}
-
-  On every machine that shall work, copy the agent there and run:
-
-    ./agent --join ${agentToken}
-
-  Where you deploy and invoke from:
-
-    ./client login --join ${clientToken}
-
-  This is shown once. More tokens: ./manager token agent, ./manager token client --role operator
-  New password: ./manager user passwd admin
-
-`;
 }
