@@ -1,5 +1,4 @@
 /** `manager` itself: opens the store and the port, prints what a newcomer needs, and runs until it is told to stop. */
-import { rm } from "node:fs/promises";
 import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
@@ -19,6 +18,7 @@ import { createProcessCertifier } from "./certificate_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
 import { type Greeting, greetingText } from "./greeting.ts";
+import { requireReadyFile, writeReadyFile } from "./ready_file.ts";
 import { SqwishError } from "../errors.ts";
 import { dataFolderDefault, type StartSettings, startSettings } from "./start_settings.ts";
 import { counted } from "../words.ts";
@@ -45,6 +45,8 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     level: options.verbose ? "debug" : "info",
     json: options.logJson,
   });
+  // Before there is a cluster, whose first password is told only once.
+  if (options.readyFile !== undefined) await requireReadyFile(options.readyFile);
   const configuration = options.config === undefined
     ? undefined
     : await readOrExplain(options.config, terminal);
@@ -181,13 +183,5 @@ async function greet(
     agentToken,
     clientToken,
   };
-  await writeSecret(options.readyFile, JSON.stringify(ready) + "\n");
-}
-
-/** Puts the file in place whole. Made anew: one that somebody else has left there would keep its owner and mode. */
-async function writeSecret(path: string, text: string): Promise<void> {
-  const partial = `${path}.partial`;
-  await rm(partial, { force: true });
-  await Deno.writeTextFile(partial, text, { mode: 0o600, createNew: true });
-  await Deno.rename(partial, path);
+  await writeReadyFile(options.readyFile, JSON.stringify(ready) + "\n");
 }
