@@ -231,8 +231,52 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
 });
 
 Deno.test("`get rollouts --replicaset` asks for those of one set", async () => {
-  const { code, out } = await runClient(["get", "rollouts", "--replicaset", "texts"], { answers });
-  assert.deepEqual([code, out], [0, "no rollouts are kept\n"]);
+  const deployed = { ...answers, "GET /v1/replicasets/texts": { ...set, name: "texts" } };
+  const { code, out } = await runClient(["get", "rollouts", "--replicaset", "texts"], { answers: deployed });
+  assert.deepEqual([code, out], [0, "no rollouts of texts are kept\n"]);
+});
+
+Deno.test("a filter by a name that isn't there is an error, and by one that a kind doesn't take wrong usage", async () => {
+  const missing = new SqwishError("not_found", "There is no replicaSet image; did you mean images?");
+  const unknown = {
+    ...answers,
+    "GET /v1/replicasets/image": missing,
+    "GET /v1/revisions?replicaSet=image": { revisions: [] },
+    "GET /v1/rollouts?replicaSet=image": { rollouts: [] },
+  };
+  for (const kind of ["revisions", "rollouts"]) {
+    const { code, out, error } = await runClient(["get", kind, "--replicaset", "image"], {
+      answers: unknown,
+    });
+    assert.deepEqual([code, out, error], [1, "", `client: ${missing.message} (not_found)\n`]);
+  }
+  const refused = await runClient(["get", "endpoints", "--replicaset", "images"], { answers });
+  assert.equal(refused.code, 2);
+  assert.equal(refused.error, "client: --replicaset is for revisions and rollouts, not for endpoints\n");
+});
+
+Deno.test("`events` of a name that nobody has is an error; of one that has none it says so", async () => {
+  const overview = { agents: [agent], replicaSets: [set] };
+  const none = { events: [] };
+  const empty = {
+    "GET /v1/overview": overview,
+    "GET /v1/events?subject=image&limit=50": none,
+    "GET /v1/events?subject=image&limit=1": none,
+    "GET /v1/events?subject=images&limit=50": none,
+    "GET /v1/events?subject=images&limit=1": none,
+    "GET /v1/events?level=error&subject=old-pi&limit=50": none,
+    "GET /v1/events?subject=old-pi&limit=1": { events },
+  };
+  const unknown = await runClient(["events", "--subject", "image"], { answers: empty });
+  assert.equal(unknown.code, 1);
+  assert.match(
+    unknown.error,
+    /No event is about image, and no agent or .*, did you mean `images`\? \(not_found\)/,
+  );
+  const quiet = await runClient(["events", "--subject", "images"], { answers: empty });
+  assert.deepEqual([quiet.code, quiet.out], [0, "no event matches the filter\n"]);
+  const removed = await runClient(["events", "--subject", "old-pi", "--level", "error"], { answers: empty });
+  assert.deepEqual([removed.code, removed.out], [0, "no event matches the filter\n"]);
 });
 
 Deno.test("`describe rollout` prints the newest or that to a revision, with what it was judged by", async () => {

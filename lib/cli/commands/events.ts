@@ -6,6 +6,7 @@ import { follow, type Page } from "../follow.ts";
 import { formatMoment, formatTable, paint, printable } from "../tables.ts";
 import { eventKind, eventTone } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
+import { requireSubject } from "./filters.ts";
 
 interface Options {
   follow?: boolean;
@@ -48,9 +49,14 @@ async function events(context: CommandContext, options: Options): Promise<void> 
     };
     const first = await read({ limit: String(options.limit) });
     if (!options.follow) {
+      // Who follows may wait for an agent that is still to join.
+      const { subject } = options;
+      if (first.length === 0 && subject !== undefined) await requireSubject(sqwish, subject, signal);
+      const isFiltered = Object.keys(filtersOf(options)).length > 0;
+      const empty = isFiltered ? "no event matches the filter" : eventKind.empty;
       const text = options.json
         ? formatJson({ events: first }, terminal)
-        : formatTable(first, eventKind.columns, lookOf(terminal), eventKind.empty);
+        : formatTable(first, eventKind.columns, lookOf(terminal), empty);
       return terminal.writeOut(text);
     }
     const pageAfter = (items: EventView[], id: number): Page<EventView> => ({
