@@ -145,6 +145,24 @@ Deno.test("an error is one line with its code; a module's own stack follows it",
   );
 });
 
+Deno.test("a module's text and errors can't move a terminal, and a pipe gets them as they are", async () => {
+  const wild = "\x1b[2Jred\u009b31m\tand\r\nmore";
+  const fail = (frame: Frame, connection: ScriptedConnection) =>
+    connection.error(frame.id, new SqwishError("module_failed", "bad \x1b[2J"));
+  const shown = { isOutTerminal: true, isErrorTerminal: true };
+  const text = async (terminal: object, ...options: string[]) =>
+    (await runClient(["invoke", "a/b", JSON.stringify(wild), ...options], { onRequest: echo, terminal })).out;
+  assert.equal(await text(shown, "--raw"), "�[2Jred�31m\tand�\nmore\n");
+  assert.equal(await text({}, "--raw"), `${wild}\n`);
+  assert.equal(JSON.parse(await text(shown)), wild);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(await text(shown), /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+  const failed = async (terminal: object) =>
+    (await runClient(["invoke", "a/b"], { onRequest: fail, terminal })).error;
+  assert.match(await failed(shown), /^client: bad �\[2J; request/);
+  assert.match(await failed({}), /^client: bad \x1b\[2J; request/);
+});
+
 Deno.test("Ctrl-C cancels the request in the cluster and ends with `cancelled`", async () => {
   const { code, error, manager } = await runClient(["invoke", "a/b"], {
     async meanwhile({ terminal, manager }) {

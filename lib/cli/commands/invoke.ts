@@ -4,9 +4,9 @@ import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { addExamples, type Command, durationMs, keyValue } from "../arguments.ts";
 import { parseInput } from "../input.ts";
-import { formatMs } from "../tables.ts";
+import { formatMs, harmless } from "../tables.ts";
 import type { Terminal } from "../terminal.ts";
-import { type CommandContext, formatJson, withConnection } from "./context.ts";
+import { type CommandContext, formatJson, formatJsonLine, withConnection } from "./context.ts";
 import { counted } from "../../words.ts";
 
 interface Options {
@@ -104,7 +104,7 @@ async function printParts(
     if (part instanceof Uint8Array || (options.raw && typeof part === "string")) {
       printValue(terminal, part, options.raw ?? false);
     } else {
-      terminal.writeOut(JSON.stringify(part) + "\n");
+      terminal.writeOut(formatJsonLine(part, terminal));
     }
   }
   if (!options.verbose) return;
@@ -123,7 +123,9 @@ function printValue(terminal: Terminal, value: unknown, raw: boolean): void {
     }
     terminal.writeOutBytes(value);
   } else if (raw && typeof value === "string") {
-    terminal.writeOut(value.endsWith("\n") ? value : `${value}\n`);
+    // A pipe gets every byte; a terminal none that would move it.
+    const text = terminal.isOutTerminal ? harmless(value) : value;
+    terminal.writeOut(text.endsWith("\n") ? text : `${text}\n`);
   } else {
     terminal.writeOut(formatJson(value, terminal));
   }
