@@ -60,7 +60,7 @@ export async function checkConfiguration(
     return { errors, summary: names.length === 0 ? "no replicaSets" : names.join(", ") };
   } catch (thrown) {
     if (!(thrown instanceof SqwishError)) throw thrown;
-    return { errors: thrown.details.errors as string[] | undefined ?? [thrown.message], summary: "" };
+    return { errors: thrown.details.errors as string[] | undefined ?? [describeError(thrown)], summary: "" };
   }
 }
 

@@ -182,5 +182,9 @@ Deno.test("`checkConfiguration()` tells all errors with their place, or what the
     assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 2);
     await write("{");
     assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 1);
-    assert.match((await checkConfiguration(`${folder}/none`, buildInWorker)).errors[0], /can't be read/);
+    assert.match(
+      (await checkConfiguration(`${folder}/none`, buildInWorker)).errors[0],
+      /can't be read: .*No such file/,
+    );
+    assert.match((await checkConfiguration(folder, buildInWorker)).errors[0], /can't be read: .*directory/);
   }));

@@ -2,21 +2,16 @@ import assert from "node:assert/strict";
 import { main } from "../../lib/manager/command_line.ts";
 import { requireReadyFile, writeReadyFile } from "../../lib/manager/ready_file.ts";
 import { fileExists } from "../../lib/store/data_folder.ts";
+import { FakeTerminal } from "../cli/fake_terminal.ts";
 import { withFolder } from "../store/support.ts";
 
 Deno.test("a ready file that can't be written is refused by its option before a cluster is made", () =>
   withFolder(async (folder) => {
-    const lines: string[] = [];
-    const error = console.error;
-    console.error = (line: string) => lines.push(line);
-    try {
-      const argv = ["--data", `${folder}/data`, "--ready-file", `${folder}/none/ready.json`];
-      assert.equal(await main(argv, () => assert.fail("nothing is started")), 1);
-    } finally {
-      console.error = error;
-    }
+    const terminal = new FakeTerminal();
+    const argv = ["--data", `${folder}/data`, "--ready-file", `${folder}/none/ready.json`];
+    assert.equal(await main(argv, () => assert.fail("nothing is started"), terminal), 1);
     assert.match(
-      lines.join("\n"),
+      terminal.error,
       /^manager: The ready file .*none\/ready\.json can't be written; .*--ready-file/,
     );
     assert.equal(fileExists(`${folder}/data`), false);
