@@ -149,7 +149,7 @@ Deno.test("`login` says what is missing or too much", async () => {
     [[], 2, /--join TOKEN, or --manager URL/],
     [["--manager", "attic.local"], 2, /--user NAME/],
     [["--join", token, "--user", "ada"], 2, /not both/],
-    [["--join", "nonsense"], 1, /join token/],
+    [["--join", "nonsense"], 1, /join token must start .*`manager token client` prints one/],
     [["--join", token.slice(0, -4)], 1, /join token/],
     [["--join", agentToken], 1, /this one is for agents/],
     [["--manager", "http://attic.local", "--user", "ada"], 1, /https/],
