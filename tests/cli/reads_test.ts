@@ -328,6 +328,22 @@ Deno.test("`describe` of what isn't there fails in the manager's words", async (
   assert.match(error, /\(not_found\)/);
 });
 
+Deno.test("`events --kind` of what is no kind is wrong usage, and `describe revision` says how one is named", async () => {
+  const near = await runClient(["events", "--kind", "agent_lots"], { answers });
+  assert.equal(near.code, 2);
+  assert.match(near.error, /no kind of event, did you mean `agent_lost`/);
+  const far = await runClient(["events", "--kind", "agent_lost,foo"], { answers });
+  assert.equal(far.code, 2);
+  assert.match(far.error, /Kinds are agent_cordoned, .*, rolled_back/);
+  for (const name of ["images", "images/", "images/two"]) {
+    const { code, error } = await runClient(["describe", "revision", name], { answers });
+    assert.deepEqual([code, error], [
+      2,
+      "client: a revision is named by its replicaSet and number, images/3\n",
+    ]);
+  }
+});
+
 Deno.test("`events` prints the oldest first, and `-f` goes on with new ones only", async () => {
   const once = await runClient(["events"], { answers });
   assert.match(once.out, /event 1\n.*event 2\n$/);

@@ -1,5 +1,7 @@
 /** `client events`: what the cluster decided, and with `-f` what it decides from now on. */
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { didYouMean } from "../../near_miss.ts";
+import { eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type { EventView } from "../../protocol/views.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
 import { follow, type Page } from "../follow.ts";
@@ -26,7 +28,7 @@ export function addEvents(program: Command, context: CommandContext): void {
     .addOption(
       new Option("--level <level>", "only those at least so grave").choices(["info", "warn", "error"]),
     )
-    .option("--kind <kind>", "only of this kind, e.g. agent_lost")
+    .option("--kind <kind>", "only of this kind, e.g. agent_lost; several with commas", eventKindsText)
     .option("--subject <name>", "only of this agent, replicaSet or user")
     .option("-n, --limit <count>", "how many old ones", wholeNumber({ min: 1, max: 1000 }), 50)
     .option("--json", "JSON for machines; with --follow one line for each")
@@ -37,6 +39,18 @@ export function addEvents(program: Command, context: CommandContext): void {
     "client events --since 8h --level warn",
     "client events -n 500 --json",
   ]);
+}
+
+/** Checked while the command line is read, as `--level` is. */
+function eventKindsText(text: string): string {
+  for (const name of text.split(",")) {
+    if (eventKindOf(name) !== undefined) continue;
+    const near = didYouMean(name, eventNames);
+    throw new InvalidArgumentError(
+      near === "" ? `Kinds are ${eventNames.join(", ")}` : `It is no kind of event${near}`,
+    );
+  }
+  return text;
 }
 
 async function events(context: CommandContext, options: Options): Promise<void> {
