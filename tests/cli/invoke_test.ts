@@ -160,7 +160,7 @@ Deno.test("a module's text and errors can't move a terminal, and a pipe gets the
   const failed = async (terminal: object) =>
     (await runClient(["invoke", "a/b"], { onRequest: fail, terminal })).error;
   assert.match(await failed(shown), /^client: bad �\[2J; request/);
-  assert.match(await failed({}), /^client: bad \x1b\[2J; request/);
+  assert.ok((await failed({})).startsWith("client: bad \x1b[2J; request"));
 });
 
 Deno.test("Ctrl-C cancels the request in the cluster and ends with `cancelled`", async () => {
