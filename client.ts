@@ -3,7 +3,7 @@
  * Only wiring is here; the library is `lib/client/`, the commands are `lib/cli/`.
  */
 import { runProgram } from "./lib/cli/arguments.ts";
-import { adviceFor, createClientProgram, moreFor } from "./lib/cli/client_program.ts";
+import { clientRunOptions, createClientProgram } from "./lib/cli/client_program.ts";
 import { createTerminal } from "./lib/cli/terminal.ts";
 import { connect, connectTo } from "./lib/client/connect.ts";
 import { version } from "./lib/version.ts";
@@ -26,12 +26,7 @@ async function main(argv: string[]): Promise<number> {
     connectTo,
     discoverFingerprint,
   }, version);
-  return await runProgram(program, argv, {
-    writeError: (line) => terminal.writeError(`${line}\n`),
-    showCodes: true,
-    advice: adviceFor,
-    more: moreFor,
-  });
+  return await runProgram(program, argv, clientRunOptions(terminal));
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -22,6 +22,7 @@ import { createFront } from "./lib/manager/front.ts";
 import { keepCertificate, openIdentity } from "./lib/manager/identity.ts";
 import { type ListenerOptions, openListener } from "./lib/manager/listener.ts";
 import { createSignIn } from "./lib/manager/sign_in.ts";
+import { type StartSettings, waitingChanges, waitingInWords } from "./lib/manager/start_settings.ts";
 import type { Random } from "./lib/random.ts";
 import type { Store } from "./lib/store/store.ts";
 import { version } from "./lib/version.ts";
@@ -41,6 +42,8 @@ export interface ManagerDeps {
   cluster?: string;
   /** Its replicaSets are applied, now and after every change. */
   configurationFile?: string;
+  /** What the file is held against for changes that only the next start takes over. */
+  startSettings: StartSettings;
 }
 
 export interface Manager {
@@ -74,6 +77,7 @@ export async function createManager(deps: ManagerDeps): Promise<Manager> {
     deployments,
     record,
     applied: core.telling.configure,
+    waiting: (file) => waitingInWords(waitingChanges(deps.startSettings, file), addresses()),
   });
   const addresses = (): string[] => reachableAddresses(hosts(), listener.port);
   const createToken: Manager["createToken"] = (token) =>

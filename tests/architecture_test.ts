@@ -79,6 +79,7 @@ const allowedOutside: Record<string, (keyof typeof outsideWorld)[]> = {
   "lib/manager/listener.ts": ["Deno"],
   "lib/manager/sockets.ts": ["Deno"],
   "lib/manager/serve.ts": ["Deno"],
+  "lib/manager/ready_file.ts": ["Deno"],
   "lib/metrics/host_sampler.ts": ["Deno"],
   "lib/metrics/process_meter.ts": ["Deno"],
 };

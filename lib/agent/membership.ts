@@ -38,6 +38,10 @@ export interface Membership {
 /** Reasons to stay out that pass by themselves; about any other a person must do something. */
 const passing: ReadonlySet<ErrorCode> = new Set(["manager_lost", "queue_full", "internal"]);
 
+const unknownAdvice =
+  "this agent's account is gone or its password was changed; stop it and start it with --join TOKEN " +
+  "(`manager token agent` prints one)";
+
 /** Whoever leaves does not wait longer for a dial that is under way. */
 const leaveMsMax = 2000;
 
@@ -100,8 +104,10 @@ export function keepMembership(options: MembershipOptions): Membership {
       const passes = passing.has(error.code) || typeof error.details.retryAfterMs === "number";
       if (dialer.target.enroll && !passes) return refused.resolve(error);
       const delayMs = reconnectDelayMs(failures, random);
+      // Not for sure, so it keeps trying: the manager may have gone back to an older backup for a while.
+      const isUnknown = error.code === "unauthenticated" && !passes;
       log.warn(`not connected, trying again in ${(delayMs / 1000).toFixed(1)} s`, {
-        reason: describeError(error),
+        reason: describeError(error) + (isUnknown ? `; ${unknownAdvice}` : ""),
       });
       await new Promise<void>((resolve) => {
         const cancel = clock.after(delayMs, resolve);

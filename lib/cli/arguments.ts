@@ -64,6 +64,7 @@ export async function runProgram(
 ): Promise<number> {
   const writeError = options.writeError ?? ((line: string) => console.error(line));
   inheritVersion(program);
+  program.hook("preAction", (_program, command) => requirePaths(command));
   try {
     await program.parseAsync([...argv], { from: "user" });
     return 0;
@@ -102,6 +103,24 @@ function inheritVersion(program: Command): void {
     }
   };
   visit(program);
+}
+
+/** A path that is empty, as a script's unset variable makes it, would mean the root or the working folder. */
+function requirePaths(command: Command): void {
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    for (const option of at.options) {
+      const kind = /<(file|folder)>/.exec(option.flags)?.[1];
+      if (kind !== undefined && at.getOptionValue(option.attributeName()) === "") {
+        throw new UsageError(`${option.long} must name a ${kind}, is empty`);
+      }
+    }
+  }
+  command.registeredArguments.forEach((argument, index) => {
+    const values = [command.processedArgs[index]].flat();
+    if (["file", "path"].includes(argument.name()) && values.includes("")) {
+      throw new UsageError(`<${argument.name()}> must name a file, is empty`);
+    }
+  });
 }
 
 /** Commander's words in one line: no "error:" in front, its suggestion behind. */

@@ -1,6 +1,6 @@
 /** The whole command line of `client`: every command, and what goes with a failure. */
 import { SqwishError } from "../errors.ts";
-import { type Command, createProgram } from "./arguments.ts";
+import { type Command, createProgram, type RunOptions } from "./arguments.ts";
 import { addCordon, addDrain } from "./commands/agents.ts";
 import { addBench } from "./commands/bench.ts";
 import { addCompletions } from "./commands/completions.ts";
@@ -9,13 +9,14 @@ import { addDeploy } from "./commands/deploy.ts";
 import { addDescribe } from "./commands/describe.ts";
 import { addEvents } from "./commands/events.ts";
 import { addGet } from "./commands/get.ts";
-import { addInvoke } from "./commands/invoke.ts";
+import { addInvoke, requestIdOf } from "./commands/invoke.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addDelete, addRollout, addScale } from "./commands/rollout.ts";
 import { addTop } from "./commands/top.ts";
 import { addWhy } from "./commands/why.ts";
-import { printable } from "./tables.ts";
+import { harmless, printable } from "./tables.ts";
+import type { Terminal } from "./terminal.ts";
 
 export function createClientProgram(context: CommandContext, version: string): Command {
   const program = createProgram({
@@ -51,8 +52,19 @@ export function createClientProgram(context: CommandContext, version: string): C
   return program;
 }
 
+/** How the client ends: what it says of a failure. */
+export function clientRunOptions(terminal: Pick<Terminal, "isErrorTerminal" | "writeError">): RunOptions {
+  return {
+    // A module's words may be among them.
+    writeError: (line) => terminal.writeError(`${terminal.isErrorTerminal ? harmless(line) : line}\n`),
+    showCodes: true,
+    advice: adviceFor,
+    more: moreFor,
+  };
+}
+
 /** What to do about a failure of `command`. */
-export function adviceFor(thrown: unknown, command: string | undefined): string | undefined {
+function adviceFor(thrown: unknown, command: string | undefined): string | undefined {
   if (!(thrown instanceof SqwishError)) return undefined;
   const { operation, role } = thrown.details;
   const isSigningIn = command === "login";
@@ -65,11 +77,13 @@ export function adviceFor(thrown: unknown, command: string | undefined): string 
   if (thrown.code === "forbidden" && role === "client" && operation !== "invoke") {
     return "join with a token that may: `manager token client --role operator` prints one";
   }
-  return undefined;
+  // What may have run may have printed something: `client logs NAME --request ID`.
+  const requestId = command === "invoke" && thrown.mayHaveRun !== "no" ? requestIdOf(thrown) : undefined;
+  return requestId === undefined ? undefined : `request ${requestId}`;
 }
 
 /** What helps beyond the line: the user's own stack, the other errors of a file. */
-export function moreFor(thrown: unknown): string | undefined {
+function moreFor(thrown: unknown): string | undefined {
   if (!(thrown instanceof SqwishError)) return undefined;
   const { errors, stack } = thrown.details;
   if (Array.isArray(errors) && errors.length > 1) {

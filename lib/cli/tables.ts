@@ -97,6 +97,12 @@ export function printable(text: string): string {
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (control) => control === "\n" || control === "\t" ? " " : "�");
 }
 
+/** Like `printable`, for texts of several lines: line breaks and tabs stay. */
+export function harmless(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "�");
+}
+
 /** "1.5 GiB", "312 MiB", "17 B". */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

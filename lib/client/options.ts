@@ -90,7 +90,7 @@ export function isComplete(options: ConnectOptions): boolean {
 }
 
 function tokenTarget(text: string, options: ConnectOptions): Target {
-  const token = parseToken(text);
+  const token = parseToken(text, "client");
   if (token.role !== "client") {
     throw new SqwishError(
       "invalid_request",

@@ -2,7 +2,7 @@
  * The stored profile: which cluster, where, and the credentials `client login` was given. One JSON file that only
  * its owner may read, replaced whole. `SQWISH_PROFILE` names another file.
  */
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { SqwishError } from "../errors.ts";
@@ -48,14 +48,29 @@ export async function readProfile(path: string): Promise<Profile | undefined> {
 
 /** Replaces the file in one step; mode 0600 from its first byte on, its folder 0700 when it is made here. */
 export async function writeProfile(path: string, profile: Profile): Promise<void> {
+  await besideProfile(path, JSON.stringify(profile, null, 2) + "\n", (whole) => rename(whole, path));
+}
+
+/** Throws as `writeProfile` would; leaves the file as it is. */
+export async function requireWritableProfile(path: string): Promise<void> {
+  await besideProfile(path, "", async () => {
+    if (await stat(path).then((found) => found.isDirectory(), () => false)) throw new Error("It is a folder");
+  });
+}
+
+async function besideProfile(
+  path: string,
+  text: string,
+  action: (whole: string) => Promise<void>,
+): Promise<void> {
   let workshop: string | undefined;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     // A folder of its own beside the file: two programs may store the same profile at once.
     workshop = await mkdtemp(`${path}.new-`);
     const whole = join(workshop, "profile.json");
-    await writeFile(whole, JSON.stringify(profile, null, 2) + "\n", { mode: 0o600 });
-    await rename(whole, path);
+    await writeFile(whole, text, { mode: 0o600 });
+    await action(whole);
   } catch (cause) {
     throw new SqwishError("invalid_request", `The profile can't be written to ${path}`, { cause });
   } finally {

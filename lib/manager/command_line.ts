@@ -26,20 +26,19 @@ import { History } from "../metrics/history.ts";
 import { wasCalledBefore } from "./endpoint_guard.ts";
 import { checkpointArgument } from "./checkpoint_process.ts";
 import { readConfiguration } from "./configuration_file.ts";
-import {
-  type CreateManager,
-  dataFolderDefault,
-  requireGoodConfiguration,
-  serve,
-  type ServeOptions,
-} from "./serve.ts";
+import { dataFolderDefault, type StartSettings, waitingChanges, waitingLines } from "./start_settings.ts";
+import { type CreateManager, requireGoodConfiguration, serve, type ServeOptions } from "./serve.ts";
 
 interface DataOptions {
   data?: string;
   config?: string;
 }
 
-export async function main(argv: string[], createManager: CreateManager): Promise<number> {
+export async function main(
+  argv: string[],
+  createManager: CreateManager,
+  terminal: Terminal = createTerminal(),
+): Promise<number> {
   if (argv[0] === buildArgument) {
     await answerBuildTask();
     return 0;
@@ -52,7 +51,6 @@ export async function main(argv: string[], createManager: CreateManager): Promis
     checkpoint(argv[1]);
     return 0;
   }
-  const terminal = createTerminal();
   const program = createProgram({
     name: "manager",
     description: "Runs a Sqwish cluster: agents and clients connect to it.",
@@ -77,7 +75,10 @@ export async function main(argv: string[], createManager: CreateManager): Promis
   addToken(program, terminal);
   addUser(program, terminal);
   addBackup(program, terminal);
-  return await runProgram(program, argv, { showCodes: true });
+  return await runProgram(program, argv, {
+    writeError: (line) => terminal.writeError(`${line}\n`),
+    showCodes: true,
+  });
 }
 
 /** Checked while the command line is read: a mistake in it is wrong usage, one in a file is not. */
@@ -125,11 +126,21 @@ function addDiff(program: Command, terminal: Terminal): void {
           wasCalled,
         );
         terminal.writeOut(text);
+        terminal.writeOut(await waitingText(config, store));
         if (refusals.length > 0) {
           throw new SqwishError("conflict", `It would be refused: ${refusals.join("; ")}`);
         }
       });
     });
+}
+
+/** Lines for what the file changes that the manager takes over at its next start only. */
+async function waitingText(file: string, { settings }: Store): Promise<string> {
+  const started = settings.get<StartSettings>("startSettings");
+  if (started === undefined) return "";
+  const changes = waitingChanges(started, await readConfiguration(file));
+  const lines = waitingLines(changes, settings.get<string[]>("addresses") ?? []);
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 function addToken(program: Command, terminal: Terminal): void {
@@ -197,7 +208,7 @@ function addUser(program: Command, terminal: Terminal): void {
           endpoints: options.endpoint ?? [],
           password: given,
         });
-        terminal.writeOut(given === undefined ? `${password}\n` : "");
+        confirm(terminal, given === undefined ? password : undefined, `${name}: added as ${role}`);
       });
     },
   );
@@ -213,7 +224,10 @@ function addUser(program: Command, terminal: Terminal): void {
     );
   withData(user.command("remove").description("Removes a user; its sessions end at once.").argument("<name>"))
     .action((name: string, options: DataOptions) =>
-      withStore(options, (_store, accounts) => accounts.remove(name))
+      withStore(options, (_store, accounts) => {
+        accounts.remove(name);
+        confirm(terminal, undefined, `${name}: removed`);
+      })
     );
   withData(
     user.command("passwd").description(
@@ -225,9 +239,16 @@ function addUser(program: Command, terminal: Terminal): void {
     withStore(options, async (_store, accounts) => {
       const given = await readPassword(terminal, options.passwordStdin);
       const { password } = await accounts.setPassword(name, given);
-      terminal.writeOut(given === undefined ? `${password}\n` : "");
+      confirm(terminal, given === undefined ? password : undefined, `${name}: the password is changed`);
     })
   );
+}
+
+/** Says what was done. Where a password goes to standard output, a script's pipe gets it alone. */
+function confirm(terminal: Terminal, password: string | undefined, done: string): void {
+  if (password === undefined) return terminal.writeOut(`${done}\n`);
+  terminal.writeOut(`${password}\n`);
+  terminal.writeError(`${done}\n`);
 }
 
 function addBackup(program: Command, terminal: Terminal): void {

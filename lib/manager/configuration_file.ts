@@ -24,6 +24,8 @@ export interface ConfigurationFileOptions {
   record: RecordEvent;
   /** Everything but the replicaSets of a file that is now in force. */
   applied(configuration: Configuration): void;
+  /** What of such a file takes effect at the next start only, in words; "": nothing. */
+  waiting(configuration: Configuration): string;
 }
 
 /** Reads and validates the file. Throws `invalid_request` with every error in `details.errors`. */
@@ -58,13 +60,14 @@ export async function checkConfiguration(
     return { errors, summary: names.length === 0 ? "no replicaSets" : names.join(", ") };
   } catch (thrown) {
     if (!(thrown instanceof SqwishError)) throw thrown;
-    return { errors: thrown.details.errors as string[] | undefined ?? [thrown.message], summary: "" };
+    return { errors: thrown.details.errors as string[] | undefined ?? [describeError(thrown)], summary: "" };
   }
 }
 
 export class ConfigurationFile {
   readonly #options: ConfigurationFileOptions;
   #errors: string[] = [];
+  #waiting = "";
   #watched = new Set<string>();
   #watcher: ConfigurationWatch | null = null;
   /** Applying is slow (types are stripped); changes that come meanwhile make it run once more. */
@@ -135,7 +138,10 @@ export class ConfigurationFile {
       const { replicaSets } = configuration;
       const applied = await this.#options.deployments.applyFile(replicaSets, base);
       errors = applied.errors;
-      if (errors.length === 0 && !this.#closed) this.#options.applied(configuration);
+      if (errors.length === 0 && !this.#closed) {
+        this.#options.applied(configuration);
+        this.#tellWaiting(this.#options.waiting(configuration));
+      }
       watched.push(
         ...replicaSets.flatMap((set) => set.modules).map((path) => resolve(base, path)),
         ...applied.files,
@@ -150,6 +156,21 @@ export class ConfigurationFile {
     this.#watched = new Set(errors.length > 0 ? [...this.#watched, ...watched] : watched);
     this.#watcher?.watch([...this.#watched]);
     this.#tell(errors);
+  }
+
+  /** Told when it changes, so that nobody is surprised at the next start. */
+  #tellWaiting(waiting: string): void {
+    if (waiting === this.#waiting) return;
+    this.#waiting = waiting;
+    const { record } = this.#options;
+    if (waiting === "") {
+      record(
+        "info",
+        "configuration_waiting",
+        "",
+        "No change of the configuration file waits for a start any more",
+      );
+    } else record("warn", "configuration_waiting", "", waiting);
   }
 
   #tell(errors: string[]): void {

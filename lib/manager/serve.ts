@@ -1,5 +1,4 @@
 /** `manager` itself: opens the store and the port, prints what a newcomer needs, and runs until it is told to stop. */
-import { rm } from "node:fs/promises";
 import type { Terminal } from "../cli/terminal.ts";
 import { createSystemClock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
@@ -18,13 +17,13 @@ import { createProcessBuilder } from "./build_process.ts";
 import { createProcessCertifier } from "./certificate_process.ts";
 import { checkpointInProcess, keepLogShort } from "./checkpoint_process.ts";
 import { checkConfiguration, readConfiguration } from "./configuration_file.ts";
+import { type Greeting, greetingText } from "./greeting.ts";
+import { requireReadyFile, writeReadyFile } from "./ready_file.ts";
 import { SqwishError } from "../errors.ts";
+import { dataFolderDefault, type StartSettings, startSettings } from "./start_settings.ts";
 import { counted } from "../words.ts";
 
 export type CreateManager = typeof createManager;
-
-export const dataFolderDefault = "./sqwish-data";
-const listenDefault = "0.0.0.0:7443";
 
 export interface ServeOptions {
   config?: string;
@@ -46,10 +45,13 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
     level: options.verbose ? "debug" : "info",
     json: options.logJson,
   });
+  // Before there is a cluster, whose first password is told only once.
+  if (options.readyFile !== undefined) await requireReadyFile(options.readyFile);
   const configuration = options.config === undefined
     ? undefined
     : await readOrExplain(options.config, terminal);
-  const listen = parseListen(options.listen ?? configuration?.listen ?? listenDefault);
+  const settings = startSettings(options, configuration);
+  const listen = parseListen(settings.listen);
   const folder = options.data ?? configuration?.data ?? dataFolderDefault;
   // A new cluster starts whole or not at all. One that ran before comes up with its last good sets, whatever has
   // become of a module since: a machine that restarts at night has nobody to mend it.
@@ -75,10 +77,15 @@ export async function serve(options: ServeOptions, terminal: Terminal, create: C
       advertise: configuration?.advertise ?? [],
       cluster: configuration?.cluster,
       configurationFile: options.config,
+      startSettings: settings,
     });
     const started = manager;
     store.settings.set("addresses", started.addresses());
-    await greet(options, terminal, started, store);
+    // Without a file the name is the stored one.
+    const cluster = store.settings.get<string>("cluster");
+    store.settings.set("startSettings", { ...settings, cluster } satisfies StartSettings);
+    const dataOptions = { data: options.data, config: configuration?.data && options.config };
+    await greet({ ...options, dataOptions }, terminal, started, store);
     log.info("serving", {
       listen: `${listen.host}:${started.port}`,
       addresses: started.addresses().join(" "),
@@ -144,7 +151,7 @@ export async function requireGoodConfiguration(
 
 /** On the first start makes the admin and says everything once; a ready file gets the same for scripts. */
 async function greet(
-  options: ServeOptions,
+  options: Pick<ServeOptions, "readyFile"> & Pick<Greeting, "dataOptions">,
   terminal: Terminal,
   manager: Manager,
   store: Pick<Store, "synced">,
@@ -159,7 +166,14 @@ async function greet(
   const agentToken = await manager.createToken({ role: "agent", once: false });
   const clientToken = await manager.createToken({ role: "client", access: "operator", once: false });
   await store.synced();
-  if (admin) terminal.writeOut(welcome(manager, address, admin.password, agentToken, clientToken));
+  if (admin) {
+    const { fingerprint } = manager;
+    const { password } = admin;
+    const { dataOptions } = options;
+    terminal.writeOut(
+      greetingText({ address, password, fingerprint, agentToken, clientToken, dataOptions }),
+    );
+  }
   if (options.readyFile === undefined) return;
   const ready = {
     url: `https://${address}`,
@@ -169,42 +183,5 @@ async function greet(
     agentToken,
     clientToken,
   };
-  await writeSecret(options.readyFile, JSON.stringify(ready) + "\n");
-}
-
-/** Puts the file in place whole. Made anew: one that somebody else has left there would keep its owner and mode. */
-async function writeSecret(path: string, text: string): Promise<void> {
-  const partial = `${path}.partial`;
-  await rm(partial, { force: true });
-  await Deno.writeTextFile(partial, text, { mode: 0o600, createNew: true });
-  await Deno.rename(partial, path);
-}
-
-function welcome(
-  manager: Manager,
-  address: string,
-  password: string,
-  agentToken: string,
-  clientToken: string,
-): string {
-  return `
-  Your cluster is up.
-
-  Dashboard    https://${address}
-  Sign in as   admin
-  Password     ${password}
-  Fingerprint  ${manager.fingerprint}
-
-  On every machine that shall work, copy the agent there and run:
-
-    ./agent --join ${agentToken}
-
-  Where you deploy and invoke from:
-
-    ./client login --join ${clientToken}
-
-  This is shown once. More tokens: ./manager token agent, ./manager token client --role operator
-  New password: ./manager user passwd admin
-
-`;
+  await writeReadyFile(options.readyFile, JSON.stringify(ready) + "\n");
 }

@@ -17,6 +17,7 @@ export const eventKinds = [
   "configuration_accepted",
   "configuration_refused",
   "configuration_unwatched",
+  "configuration_waiting",
   "deployed",
   "password_changed",
   "queue_full",

@@ -62,9 +62,15 @@ export function isRole(value: unknown): value is Role {
   return roles.includes(value as Role);
 }
 
+/** Behind "may not", where the name of the operation is no verb. */
+const operationWords: Partial<Record<Operation, string>> = {
+  logs: "read logs",
+  rollout: "pause, resume or undo rollouts",
+};
+
 /** Throws `forbidden`, naming the role, the operation and who could. */
 export function requireAllowed(principal: Principal, operation: Operation): void {
-  const words = operation.replaceAll("_", " ");
+  const words = operationWords[operation] ?? operation.replaceAll("_", " ");
   if (principal.once && !operation.startsWith("join_")) {
     throw new SqwishError(
       "forbidden",

@@ -58,15 +58,15 @@ export function encodeToken(token: JoinToken): string {
 /**
  * Reads a token. White space is dropped wherever it is: terminals wrap long words.
  * Throws `invalid_request`, telling apart what is no token, what was cut or mistyped, and what is newer than
- * this program.
+ * this program. `wanted` is the kind that the manager is to be asked for instead.
  */
-export function parseToken(text: string): JoinToken {
+export function parseToken(text: string, wanted: JoinToken["role"] = "agent"): JoinToken {
   const word = text.replace(/\s+/g, "");
   const match = /^(sqwish(\d{1,4})_)(.*)$/.exec(word);
   if (!match) {
     throw new SqwishError(
       "invalid_request",
-      'A join token must start with "sqwish1_", this text does not; `manager token agent` prints one',
+      `A join token must start with "sqwish1_", this text does not; \`manager token ${wanted}\` prints one`,
     );
   }
   const [, prefix, version, encoded] = match;

@@ -49,6 +49,14 @@ export function makeFolder(folder: string): void {
 /** Makes an empty database file (0600) in `folder` where it is missing. Throws what `explain` says. */
 export function makeDatabaseFile(folder: string): void {
   try {
+    // To SQLite an empty file is a new database, and a new cluster would lock every agent out of what is lost.
+    if (fileExists(databasePath(folder)) && fileBytes(databasePath(folder)) === 0) {
+      throw new SqwishError(
+        "internal",
+        `The data in ${folder} must be an intact SQLite database, sqwish.db is empty; ` +
+          "remove it, then restore a backup or start to begin a new cluster",
+      );
+    }
     // SQLite gives its log files the mode of the database file, so this one decides for all.
     createPrivateFile(databasePath(folder));
     if (Deno.build.os !== "windows") Deno.chmodSync(databasePath(folder), 0o600);

@@ -50,11 +50,12 @@ function start(identity: AgentIdentity) {
   const clock = new ManualClock();
   const dials: Dial[] = [];
   const stored: AgentIdentity[] = [];
+  const warnings: string[] = [];
   const membership = keepMembership({
     identity,
     clock,
     random: createSeededRandom(1),
-    log: silentLog,
+    log: { ...silentLog, warn: (_message, fields) => void warnings.push(String(fields?.reason)) },
     store: (one) => Promise.resolve(void stored.push(one)),
     openSession: (channel, enroll, onWelcome) => sessionOn(clock, channel, enroll, onWelcome),
     network: {
@@ -76,7 +77,7 @@ function start(identity: AgentIdentity) {
     dials.at(-1)!.answer.reject(new SqwishError(code, "refused", { details }));
     await settle();
   };
-  return { clock, dials, stored, membership, accept, refuse };
+  return { clock, dials, stored, membership, accept, refuse, warnings };
 }
 
 async function isRefused(membership: ReturnType<typeof keepMembership>): Promise<boolean> {
@@ -253,4 +254,21 @@ Deno.test("leaving ends the wait for the next dial, and does not wait for one th
   assert.equal(manager.close!.code, 1006);
   assert.equal(hanging.membership.session, null);
   assert.deepEqual(manager.messages, []);
+});
+
+Deno.test("an agent that the cluster no longer knows keeps trying, and says what to do about it", async () => {
+  const { membership, refuse, clock, dials, warnings } = start(ownIdentity);
+  await refuse("unauthenticated");
+  clock.advance(limits.reconnectMsMax);
+  await settle();
+  await refuse("unauthenticated", { retryAfterMs: 1000 });
+  assert.equal(dials.length, 2);
+  assert.match(
+    warnings[0],
+    /^refused; this agent's account is gone .*; stop it and start it with --join TOKEN/,
+  );
+  assert.equal(warnings[1], "refused", "a lock of its address passes by itself");
+  const left = membership.leave("done");
+  clock.advance(limits.reconnectMsMax);
+  await left;
 });

@@ -64,6 +64,28 @@ Deno.test("`--help` and `--version` work on the program and on every command", a
   assert.equal((await run(["get", "--version"])).printed, "1.2.3\n");
 });
 
+Deno.test("an empty name of a file or folder is wrong usage, for options and arguments of every command", async () => {
+  const ran: string[] = [];
+  async function lineOf(argv: string[]): Promise<string> {
+    const program = createProgram({ name: "tool", description: "A tool.", version: "1.2.3" })
+      .option("--data <folder>").option("--text <text>").action(() => void ran.push("tool"));
+    program.command("save").argument("<file>").option("-o, --out <file>").action(() => void ran.push("save"));
+    program.command("load").argument("[path...]").action(() => void ran.push("load"));
+    const lines: string[] = [];
+    const code = await runProgram(program, argv, { writeError: (line) => lines.push(line) });
+    return `${code} ${lines.join("|")}`;
+  }
+  assert.equal(await lineOf(["--data", ""]), "2 tool: --data must name a folder, is empty");
+  assert.equal(await lineOf(["--data=", "load"]), "2 tool: --data must name a folder, is empty");
+  assert.equal(await lineOf(["save", "x", "-o", ""]), "2 tool: --out must name a file, is empty");
+  assert.equal(await lineOf(["save", ""]), "2 tool: <file> must name a file, is empty");
+  assert.equal(await lineOf(["load", "a", ""]), "2 tool: <path> must name a file, is empty");
+  assert.deepEqual(ran, []);
+  assert.equal(await lineOf(["--text", ""]), "0 ");
+  assert.equal(await lineOf(["load"]), "0 ");
+  assert.deepEqual(ran, ["tool", "load"]);
+});
+
 Deno.test("a command's own `--version` option is its own", async () => {
   const { code, printed } = await run(["rollout", "undo", "--version", "7"]);
   assert.equal(code, 0);

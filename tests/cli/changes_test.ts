@@ -246,6 +246,22 @@ Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () 
   assert.equal((await runClient(["scale", "images", "3"], { answers })).out, "images: 3 replicas wanted\n");
   assert.equal((await runClient(["scale", "images", "all"], { answers })).code, 0);
   assert.equal((await runClient(["delete", "images"], { answers })).out, "images: deleted\n");
+  const deletes = {
+    "DELETE /v1/replicasets/images": {},
+    "DELETE /v1/replicasets/agent": {},
+    "DELETE /v1/agents/pi-1": { accounts: ["pi-1-0a1b2c3d"] },
+    "DELETE /v1/agents/pi-2": { accounts: [] },
+  };
+  const deleted = async (...words: string[]) => {
+    const { code, out } = await runClient(["delete", ...words], { answers: deletes });
+    return [code, out];
+  };
+  assert.deepEqual(await deleted("images", "agent"), [0, "images: deleted\nagent: deleted\n"]);
+  assert.deepEqual(await deleted("replicaset", "images"), [0, "images: deleted\n"]);
+  assert.deepEqual(await deleted("agent"), [0, "agent: deleted\n"]);
+  const agents = "pi-1: deleted; it can't sign in again\npi-2: deleted\n";
+  assert.deepEqual(await deleted("agent", "pi-1", "pi-2"), [0, agents]);
+  assert.deepEqual(await deleted("agents", "pi-1", "images"), [1, ""], "no further after a mistake");
   assert.equal((await runClient(["rollout", "undo", "images", "--to", "1"], { answers })).code, 0);
   assert.equal((await runClient(["rollout", "undo", "images"], { answers })).code, 0);
   assert.deepEqual(bodies, [{ replicas: 3 }, { replicas: "all" }, { toRevision: 1 }, {}]);

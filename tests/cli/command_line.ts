@@ -1,6 +1,6 @@
 /** Runs whole command lines of `client` against a scripted manager, in memory and on real time. */
 import { runProgram } from "../../lib/cli/arguments.ts";
-import { adviceFor, createClientProgram, moreFor } from "../../lib/cli/client_program.ts";
+import { clientRunOptions, createClientProgram } from "../../lib/cli/client_program.ts";
 import type { CommandContext } from "../../lib/cli/commands/context.ts";
 import { Sqwish } from "../../lib/client/sqwish.ts";
 import { createSystemClock } from "../../lib/clock.ts";
@@ -66,12 +66,7 @@ export async function runClient(argv: string[], options: RunOptions = {}): Promi
   });
   // Commands were made before the streams were redirected.
   for (const command of program.commands) command.copyInheritedSettings(program);
-  const running = runProgram(program, argv, {
-    writeError: (line) => terminal.writeError(`${line}\n`),
-    showCodes: true,
-    advice: adviceFor,
-    more: moreFor,
-  });
+  const running = runProgram(program, argv, clientRunOptions(terminal));
   await options.meanwhile?.({ terminal, manager });
   const code = await running;
   return { code, out: terminal.out, error: terminal.error, terminal, manager };

@@ -100,6 +100,19 @@ Deno.test("`--verbose` says where the time went, on standard error", async () =>
   assert.match(error, /^queue 0\.5 ms · run 2 ms · network .+ · total .+ · request 00000001000000ff\n$/);
 });
 
+Deno.test("`--verbose` has the time and the request's id of a failure, too", async () => {
+  for (const how of [[], ["--stream"]]) {
+    const { code, error } = await runClient(["invoke", "a/b", "1", "--verbose", ...how], {
+      onRequest: (frame, connection) => connection.error(frame.id, new SqwishError("module_failed", "no")),
+    });
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /^failed after .+ · request 00000001000000ff\nclient: no; request 00000001000000ff \(module_failed\)\n$/,
+    );
+  }
+});
+
 Deno.test("`--stream` prints each part as a line", async () => {
   const { out, error, code } = await runClient(["invoke", "a/b", "--stream", "-v"], {
     onRequest(frame, connection) {
@@ -128,8 +141,26 @@ Deno.test("an error is one line with its code; a module's own stack follows it",
   assert.deepEqual([code, out], [1, ""]);
   assert.equal(
     error,
-    "client: Division by zero (module_failed)\n  at divide (modules/maths.ts:3:9)\n  at run (modules/maths.ts:9:1)\n",
+    "client: Division by zero; request 00000001000000ff (module_failed)\n  at divide (modules/maths.ts:3:9)\n  at run (modules/maths.ts:9:1)\n",
   );
+});
+
+Deno.test("a module's text and errors can't move a terminal, and a pipe gets them as they are", async () => {
+  const wild = "\x1b[2Jred\u009b31m\tand\r\nmore";
+  const fail = (frame: Frame, connection: ScriptedConnection) =>
+    connection.error(frame.id, new SqwishError("module_failed", "bad \x1b[2J"));
+  const shown = { isOutTerminal: true, isErrorTerminal: true };
+  const text = async (terminal: object, ...options: string[]) =>
+    (await runClient(["invoke", "a/b", JSON.stringify(wild), ...options], { onRequest: echo, terminal })).out;
+  assert.equal(await text(shown, "--raw"), "�[2Jred�31m\tand�\nmore\n");
+  assert.equal(await text({}, "--raw"), `${wild}\n`);
+  assert.equal(JSON.parse(await text(shown)), wild);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(await text(shown), /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+  const failed = async (terminal: object) =>
+    (await runClient(["invoke", "a/b"], { onRequest: fail, terminal })).error;
+  assert.match(await failed(shown), /^client: bad �\[2J; request/);
+  assert.ok((await failed({})).startsWith("client: bad \x1b[2J; request"));
 });
 
 Deno.test("Ctrl-C cancels the request in the cluster and ends with `cancelled`", async () => {

@@ -120,6 +120,23 @@ Deno.test("an authority known from an earlier login is not asked about again", a
   }
 });
 
+Deno.test("`login` asks nobody for an account that it could not store", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(folder, "file"), "");
+    for (const profile of [join(folder, "file", "profile.json"), folder]) {
+      const { code, error, target } = await login(["--join", token], {
+        environment: { SQWISH_PROFILE: profile },
+      });
+      assert.deepEqual([code, target], [1, undefined]);
+      assert.match(error, /^client: The profile can't be written to .* \(invalid_request\)\n$/);
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["file"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("`login` says what is missing or too much", async () => {
   const agentToken = encodeToken({
     addresses: ["a:1"],
@@ -132,7 +149,7 @@ Deno.test("`login` says what is missing or too much", async () => {
     [[], 2, /--join TOKEN, or --manager URL/],
     [["--manager", "attic.local"], 2, /--user NAME/],
     [["--join", token, "--user", "ada"], 2, /not both/],
-    [["--join", "nonsense"], 1, /join token/],
+    [["--join", "nonsense"], 1, /join token must start .*`manager token client` prints one/],
     [["--join", token.slice(0, -4)], 1, /join token/],
     [["--join", agentToken], 1, /this one is for agents/],
     [["--manager", "http://attic.local", "--user", "ada"], 1, /https/],

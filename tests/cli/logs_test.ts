@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { inTimeOrder } from "../../lib/cli/commands/logs.ts";
+import { SqwishError } from "../../lib/errors.ts";
 import type { LogLineView } from "../../lib/protocol/views.ts";
 import { eventually } from "../support/eventually.ts";
 import { runClient } from "./command_line.ts";
@@ -79,4 +80,29 @@ Deno.test("lines of several agents are merged by time, and each one's keep their
     line("pi-2", 30, "c"),
   ];
   assert.equal(inTimeOrder(lines).map(({ text }) => text[0]).join(""), "abcde");
+});
+
+Deno.test("`logs` of an agent or a revision that isn't there is an error, and a filter without a line says so", async () => {
+  const path = "GET /v1/logs/images?";
+  const none = { lines: [], lastId: 0 };
+  const refusal = (message: string) => new SqwishError("not_found", message);
+  const answers = {
+    [`${path}agent=nosuch&limit=200`]: none,
+    [`${path}agent=nosuch&limit=0`]: none,
+    "GET /v1/agents/nosuch": refusal("There is no agent nosuch"),
+    [`${path}revision=99&limit=200`]: none,
+    "GET /v1/revisions/images/99": refusal("There is no revision 99 of images; kept are 1"),
+    [`${path}level=error&limit=200`]: none,
+    [`${path}limit=200`]: none,
+  };
+  const logs = async (...options: string[]) => {
+    const { code, out, error } = await runClient(["logs", "images", ...options], { answers });
+    return [code, out, error];
+  };
+  const noAgent = "client: There is no agent nosuch (not_found)\n";
+  assert.deepEqual(await logs("--agent", "nosuch"), [1, "", noAgent]);
+  assert.deepEqual(await logs("--agent", "nosuch", "-f"), [1, "", noAgent]);
+  assert.match(String(await logs("--revision", "99")), /^1,,client: There is no revision 99 of images/);
+  assert.deepEqual(await logs("--level", "error"), [0, "", "no line matches the filter\n"]);
+  assert.deepEqual(await logs(), [0, "", ""]);
 });

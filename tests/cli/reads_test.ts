@@ -231,8 +231,9 @@ Deno.test("`describe` prints what is known of an agent, a replicaSet and an endp
 });
 
 Deno.test("`get rollouts --replicaset` asks for those of one set", async () => {
-  const { code, out } = await runClient(["get", "rollouts", "--replicaset", "texts"], { answers });
-  assert.deepEqual([code, out], [0, "no rollouts are kept\n"]);
+  const deployed = { ...answers, "GET /v1/replicasets/texts": { ...set, name: "texts" } };
+  const { code, out } = await runClient(["get", "rollouts", "--replicaset", "texts"], { answers: deployed });
+  assert.deepEqual([code, out], [0, "no rollouts of texts are kept\n"]);
 });
 
 Deno.test("`describe rollout` prints the newest or that to a revision, with what it was judged by", async () => {

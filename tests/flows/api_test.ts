@@ -174,7 +174,7 @@ async function reads(cluster: Cluster): Promise<void> {
     ["/v1/logs/prob", 404, /did you mean probe/],
     ["/v1/events?limit=many", 400, /^Query parameter limit must be a number from 0, is "many"$/],
     ["/v1/metrics?series=colour", 400, /colour/],
-    ["/v1/nothing", 404, /^There is nothing at GET \/v1\/nothing; see \/openapi\.json$/],
+    ["/v1/nothing", 404, /^There is nothing at GET \/v1\/nothing; docs\/http\.md lists the routes, /],
   ];
   for (const [path, status, says] of wrong) {
     const answer = await cluster.http(path);

@@ -225,12 +225,13 @@ async function moduleFailed(cluster: Cluster, sqwish: Sqwish): Promise<void> {
   assert.match(String(error.details.stack), new RegExp(`^at fails \\(probe\\.ts:${line}:9\\)`));
   const overHttp = await invoke(cluster, "probe/fails", "");
   assert.equal(overHttp.status, 502);
+  assert.match(overHttp.headers.get("sqwish-request-id")!, /^[0-9a-f]{16}$/);
   const onTerminal = await cluster.client(["invoke", "probe/fails"]);
   assert.equal(onTerminal.code, 1);
   assert.match(
     onTerminal.stderr,
     new RegExp(
-      `^client: there is no such picture \\(module_failed\\)\\n  at fails \\(probe\\.ts:${line}:9\\)\\n$`,
+      `^client: there is no such picture; request [0-9a-f]{16} \\(module_failed\\)\\n  at fails \\(probe\\.ts:${line}:9\\)\\n$`,
     ),
   );
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { buildInWorker as build } from "../../lib/deployment/module_builder.ts";
 import { diffConfiguration } from "../../lib/manager/configuration_diff.ts";
 import { readConfiguration } from "../../lib/manager/configuration_file.ts";
+import { startSettings, waitingChanges, waitingLines } from "../../lib/manager/start_settings.ts";
 import { openRig } from "./rig.ts";
 
 const both = "export function resize(width: number) { return width; }\nexport function crop() {}\n";
@@ -40,4 +41,20 @@ Deno.test("a file that drops an endpoint in use would be refused, and the diff s
     rig.close();
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("what a manager takes over at its next start only is told as a diff, with what follows from it", () => {
+  const started = startSettings({ listen: "0.0.0.0:7443" }, { advertise: [], data: "/srv/old" });
+  const file = { listen: "0.0.0.0:1", advertise: ["attic.local"], data: "/srv/new" };
+  const addresses = ["10.0.0.5:7443", "127.0.0.1:7443"];
+  assert.deepEqual(waitingLines(waitingChanges(started, file), addresses), [
+    "the manager: takes effect at its next start",
+    "- advertise: []",
+    '+ advertise: ["attic.local"]',
+    '- data: "/srv/old"',
+    '+ data: "/srv/new"',
+    "agents and clients that have joined know only 10.0.0.5:7443, 127.0.0.1:7443",
+    "the cluster does not move along; copy its folder while it is stopped",
+  ]);
+  assert.deepEqual(waitingLines(waitingChanges(started, { data: "/srv/old", advertise: [] }), addresses), []);
 });

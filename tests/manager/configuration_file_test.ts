@@ -3,6 +3,7 @@ import { createSystemClock } from "../../lib/clock.ts";
 import { checkConfiguration, ConfigurationFile } from "../../lib/manager/configuration_file.ts";
 import { buildInWorker } from "../../lib/deployment/module_builder.ts";
 import { Deployments } from "../../lib/manager/deployments.ts";
+import { startSettings, waitingChanges, waitingInWords } from "../../lib/manager/start_settings.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { withFolder } from "../store/support.ts";
@@ -13,6 +14,8 @@ interface FileRig {
   store: Store;
   /** Kinds of the events so far. */
   kinds: string[];
+  /** Of `configuration_waiting`. */
+  waiting: string[];
   write(sets: unknown[] | string): Promise<void>;
 }
 
@@ -21,7 +24,12 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
     const clock = createSystemClock();
     const store = openStore({ folder: null });
     const kinds: string[] = [];
-    const record = (_level: string, kind: string) => void kinds.push(kind);
+    const waiting: string[] = [];
+    const record = (level: string, kind: string, _subject: string, message: string) => {
+      kinds.push(kind);
+      if (kind === "configuration_waiting") waiting.push(`${level}: ${message}`);
+    };
+    const started = startSettings({ data: `${folder}/data` }, { cluster: "sqwish", advertise: [] });
     const deployments = new Deployments({
       clock,
       store,
@@ -30,14 +38,17 @@ async function withFile(work: (rig: FileRig) => Promise<void>): Promise<void> {
       changed() {},
     });
     const path = `${folder}/cluster.jsonc`;
-    const file = new ConfigurationFile({ file: path, clock, deployments, record, applied() {} });
+    const file = new ConfigurationFile({
+      ...{ file: path, clock, deployments, record, applied() {} },
+      waiting: (configuration) => waitingInWords(waitingChanges(started, configuration), ["10.0.0.5:7443"]),
+    });
     await Deno.writeTextFile(
       `${folder}/sums.ts`,
       "export function add(input: number): number { return input; }",
     );
     const write = (sets: unknown[] | string) =>
       Deno.writeTextFile(path, typeof sets === "string" ? sets : JSON.stringify({ replicaSets: sets }));
-    await work({ folder, file, store, kinds, write }).finally(async () => {
+    await work({ folder, file, store, kinds, waiting, write }).finally(async () => {
       await file.close();
       store.close();
     });
@@ -108,6 +119,25 @@ Deno.test("a store that takes nothing is a refusal, and the next try is told as 
     assert.deepEqual(kinds, ["configuration_refused", "deployed", "configuration_accepted"]);
   }));
 
+Deno.test("what only the next start takes over is told once, and when it waits no more", () =>
+  withFile(async ({ file, kinds, waiting, write }) => {
+    const text = (settings: unknown) => JSON.stringify(settings);
+    await write(text({ data: "./elsewhere" }));
+    await file.reload();
+    assert.deepEqual(kinds, [], "the command line's folder wins, at the next start too");
+    await write(text({ listen: "127.0.0.1:7555", cluster: "attic" }));
+    await file.reload();
+    await file.reload();
+    assert.deepEqual(waiting, [
+      'warn: The configuration file has changes that take effect at the next start: cluster "sqwish" → "attic", ' +
+      'listen "0.0.0.0:7443" → "127.0.0.1:7555"; agents and clients that have joined know only 10.0.0.5:7443',
+    ]);
+    await write("{}");
+    await file.reload();
+    assert.match(waiting[1], /^info: No change/);
+    assert.equal(kinds.length, 2);
+  }));
+
 Deno.test("a set that failed is tried again once the file allows what it failed for, and only then", () =>
   withFile(async ({ file, store, write }) => {
     await write([sums]);
@@ -152,5 +182,9 @@ Deno.test("`checkConfiguration()` tells all errors with their place, or what the
     assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 2);
     await write("{");
     assert.equal((await checkConfiguration(path, buildInWorker)).errors.length, 1);
-    assert.match((await checkConfiguration(`${folder}/none`, buildInWorker)).errors[0], /can't be read/);
+    assert.match(
+      (await checkConfiguration(`${folder}/none`, buildInWorker)).errors[0],
+      /can't be read: .*No such file/,
+    );
+    assert.match((await checkConfiguration(folder, buildInWorker)).errors[0], /can't be read: .*directory/);
   }));

@@ -281,6 +281,28 @@ Deno.test("errors are answered with their status and headers, and the connection
   assert.doesNotMatch(answers[5].body, /secret/);
 });
 
+Deno.test("a failed invoke's answer names its request, and nothing that a module says instead", async () => {
+  const fails = (requestId: string) =>
+    openHttp({
+      answer: ({ id }) => {
+        const meta = JSON.stringify({
+          code: "module_failed",
+          message: "no",
+          details: { requestId: "a\r\nb: c" },
+        });
+        return { op: Op.error, id, meta, requestId };
+      },
+    });
+  const peer = fails("000000010000002a");
+  await peer.send(requestText("1"));
+  const [answer] = peer.answers();
+  assert.deepEqual([answer.status, answer.headers.get("sqwish-request-id")], [502, "000000010000002a"]);
+  assert.equal(JSON.parse(answer.body).error.details.requestId, "000000010000002a");
+  const without = fails("");
+  await without.send(requestText("1"));
+  assert.deepEqual(without.answers().map(({ headers }) => headers.get("sqwish-request-id")), [undefined]);
+});
+
 Deno.test("who may not invoke is refused, and who no longer stands signs in anew", async () => {
   const viewer = openHttp({ signIn: () => Promise.resolve({ ...ada, role: "viewer" }) });
   await viewer.send(requestText("1"));

@@ -43,6 +43,8 @@ Deno.test("every role may do exactly what is its own", async () => {
 Deno.test("a refusal names the user, the role, the operation and who could", async () => {
   const error = await rejectsWith(() => requireAllowed(principal("viewer"), "manage_users"), "forbidden", "");
   assert.equal(error.message, "User ada has the role viewer, which may not manage users; admin may");
+  const logs = await rejectsWith(() => requireAllowed(principal("client"), "logs"), "forbidden", "");
+  assert.match(logs.message, /which may not read logs; admin or operator may$/);
   assert.deepEqual(error.details.rolesAllowed, ["admin"]);
 });
 

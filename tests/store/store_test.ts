@@ -120,6 +120,22 @@ Deno.test("a damaged database is one clear error and is left as it is", async ()
   });
 });
 
+Deno.test("a database cut down to nothing is no new cluster, until somebody removes it", async () => {
+  await withFolder((folder) => {
+    openStore({ folder }).close();
+    Deno.truncateSync(`${folder}/sqwish.db`, 0);
+    for (const shared of [false, true]) {
+      assert.throws(() => openStore({ folder, shared }), {
+        code: "internal",
+        message: /sqwish\.db is empty; remove it, then restore a backup or start to begin a new cluster/,
+      });
+    }
+    assert.equal(Deno.statSync(`${folder}/sqwish.db`).size, 0);
+    Deno.removeSync(`${folder}/sqwish.db`);
+    openStore({ folder }).close();
+  });
+});
+
 Deno.test("a folder that can't be written to is one clear error", async () => {
   await withFolder((parent) => {
     Deno.writeTextFileSync(`${parent}/file`, "");

@@ -61,7 +61,17 @@ export function lookOf(terminal: Terminal): Look {
 
 /** Indented for people, one line for machines. */
 export function formatJson(value: unknown, terminal: Terminal): string {
-  return JSON.stringify(value, null, terminal.isOutTerminal ? 2 : undefined) + "\n";
+  return formatJsonLine(value, terminal, terminal.isOutTerminal ? 2 : undefined);
+}
+
+/** One line everywhere, unless indented. JSON escapes all that moves a terminal but the controls of ISO 6429's second set. */
+export function formatJsonLine(value: unknown, terminal: Terminal, indent?: number): string {
+  const text = JSON.stringify(value, null, indent);
+  return (terminal.isOutTerminal ? text.replace(/[\x7f-\x9f]/g, escaped) : text) + "\n";
+}
+
+function escaped(control: string): string {
+  return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Waits, but not longer than until Ctrl-C. */

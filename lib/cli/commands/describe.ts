@@ -13,7 +13,7 @@ import type {
   RevisionDetailView,
   RevisionView,
 } from "../../protocol/views.ts";
-import { addExamples, type Command } from "../arguments.ts";
+import { addExamples, type Command, UsageError } from "../arguments.ts";
 import {
   type Column,
   formatBytes,
@@ -67,6 +67,11 @@ async function describe(
   options: { json?: boolean },
 ): Promise<void> {
   const { terminal } = context;
+  if (kind === "revision" && !/^[^/]+\/\d+$/.test(name)) {
+    throw new UsageError(
+      `a revision is named by its replicaSet and number, ${name.split("/")[0] || "images"}/3`,
+    );
+  }
   // An endpoint's slash is part of the path.
   const path = `/v1/${kind}s/${name.split("/").map(encodeURIComponent).join("/")}`;
   await withConnection(context, async (sqwish, signal) => {

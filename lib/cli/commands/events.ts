@@ -1,11 +1,14 @@
 /** `client events`: what the cluster decided, and with `-f` what it decides from now on. */
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { didYouMean } from "../../near_miss.ts";
+import { eventKindOf, eventNames } from "../../protocol/event_kinds.ts";
 import type { EventView } from "../../protocol/views.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
 import { follow, type Page } from "../follow.ts";
 import { formatMoment, formatTable, paint, printable } from "../tables.ts";
 import { eventKind, eventTone } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
+import { requireSubject } from "./filters.ts";
 
 interface Options {
   follow?: boolean;
@@ -25,7 +28,7 @@ export function addEvents(program: Command, context: CommandContext): void {
     .addOption(
       new Option("--level <level>", "only those at least so grave").choices(["info", "warn", "error"]),
     )
-    .option("--kind <kind>", "only of this kind, e.g. agent_lost")
+    .option("--kind <kind>", "only of this kind, e.g. agent_lost; several with commas", eventKindsText)
     .option("--subject <name>", "only of this agent, replicaSet or user")
     .option("-n, --limit <count>", "how many old ones", wholeNumber({ min: 1, max: 1000 }), 50)
     .option("--json", "JSON for machines; with --follow one line for each")
@@ -38,6 +41,18 @@ export function addEvents(program: Command, context: CommandContext): void {
   ]);
 }
 
+/** Checked while the command line is read, as `--level` is. */
+function eventKindsText(text: string): string {
+  for (const name of text.split(",")) {
+    if (eventKindOf(name) !== undefined) continue;
+    const near = didYouMean(name, eventNames);
+    throw new InvalidArgumentError(
+      near === "" ? `Kinds are ${eventNames.join(", ")}` : `It is no kind of event${near}`,
+    );
+  }
+  return text;
+}
+
 async function events(context: CommandContext, options: Options): Promise<void> {
   const { terminal, clock } = context;
   await withConnection(context, async (sqwish, signal) => {
@@ -48,9 +63,14 @@ async function events(context: CommandContext, options: Options): Promise<void> 
     };
     const first = await read({ limit: String(options.limit) });
     if (!options.follow) {
+      // Who follows may wait for an agent that is still to join.
+      const { subject } = options;
+      if (first.length === 0 && subject !== undefined) await requireSubject(sqwish, subject, signal);
+      const isFiltered = Object.keys(filtersOf(options)).length > 0;
+      const empty = isFiltered ? "no event matches the filter" : eventKind.empty;
       const text = options.json
         ? formatJson({ events: first }, terminal)
-        : formatTable(first, eventKind.columns, lookOf(terminal), eventKind.empty);
+        : formatTable(first, eventKind.columns, lookOf(terminal), empty);
       return terminal.writeOut(text);
     }
     const pageAfter = (items: EventView[], id: number): Page<EventView> => ({

@@ -2,7 +2,7 @@
 import { Argument, InvalidArgumentError } from "commander";
 import type { Sqwish } from "../../client/sqwish.ts";
 import { didYouMean } from "../../near_miss.ts";
-import { addExamples, type Command } from "../arguments.ts";
+import { addExamples, type Command, UsageError } from "../arguments.ts";
 import { formatTable } from "../tables.ts";
 import {
   agentKind,
@@ -15,6 +15,7 @@ import {
   userKind,
 } from "../views.ts";
 import { type CommandContext, formatJson, lookOf, pause, readJson, withConnection } from "./context.ts";
+import { requireReplicaSet } from "./filters.ts";
 
 const kinds = {
   agents: agentKind,
@@ -24,6 +25,11 @@ const kinds = {
   rollouts: rolloutKind,
   events: eventKind,
   users: userKind,
+};
+/** Those that `--replicaset` narrows, and what is said when a set has none. */
+const narrowed: Partial<Record<keyof typeof kinds, (replicaSet: string) => string>> = {
+  revisions: (replicaSet) => `no revisions of ${replicaSet} are stored`,
+  rollouts: (replicaSet) => `no rollouts of ${replicaSet} are kept`,
 };
 const watchMs = 1000;
 const clearScreen = "\x1b[H\x1b[2J";
@@ -61,19 +67,20 @@ function parseKind(text: string): string {
 
 async function get(context: CommandContext, name: keyof typeof kinds, options: Options): Promise<void> {
   const { terminal, clock } = context;
+  const emptyOf = narrowed[name];
+  if (options.replicaset !== undefined && emptyOf === undefined) {
+    throw new UsageError(`--replicaset is for ${Object.keys(narrowed).join(" and ")}, not for ${name}`);
+  }
   // Each column list fits its own rows; here only text is made of them.
   const kind = kinds[name] as unknown as Kind<unknown>;
-  const path = (name === "revisions" || name === "rollouts") && options.replicaset
-    ? `${kind.path}?replicaSet=${encodeURIComponent(options.replicaset)}`
-    : kind.path;
   await withConnection(context, async (sqwish, signal) => {
     if (!options.watch) {
-      terminal.writeOut(await page(context, sqwish, kind, path, options, signal));
+      terminal.writeOut(await page(context, sqwish, kind, options, emptyOf, signal));
       return;
     }
     let last = "";
     while (!signal.aborted) {
-      const text = await page(context, sqwish, kind, path, options, signal).catch((thrown) => {
+      const text = await page(context, sqwish, kind, options, emptyOf, signal).catch((thrown) => {
         if (signal.aborted) return last;
         throw thrown;
       });
@@ -89,11 +96,15 @@ async function page(
   context: CommandContext,
   sqwish: Sqwish,
   kind: Kind<unknown>,
-  path: string,
-  options: Options,
+  { json, replicaset }: Options,
+  emptyOf: ((replicaSet: string) => string) | undefined,
   signal: AbortSignal,
 ): Promise<string> {
-  const answer = await readJson<Record<string, unknown[]>>(sqwish, path, signal);
-  if (options.json) return formatJson(answer, context.terminal);
-  return formatTable(answer[kind.key] ?? [], kind.columns, lookOf(context.terminal), kind.empty);
+  const query = replicaset === undefined ? "" : `?replicaSet=${encodeURIComponent(replicaset)}`;
+  const answer = await readJson<Record<string, unknown[]>>(sqwish, kind.path + query, signal);
+  const rows = answer[kind.key] ?? [];
+  if (rows.length === 0 && replicaset !== undefined) await requireReplicaSet(sqwish, replicaset, signal);
+  if (json) return formatJson(answer, context.terminal);
+  const empty = replicaset === undefined ? kind.empty : emptyOf?.(replicaset);
+  return formatTable(rows, kind.columns, lookOf(context.terminal), empty);
 }

@@ -4,9 +4,9 @@ import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { addExamples, type Command, durationMs, keyValue } from "../arguments.ts";
 import { parseInput } from "../input.ts";
-import { formatMs } from "../tables.ts";
+import { formatMs, harmless } from "../tables.ts";
 import type { Terminal } from "../terminal.ts";
-import { type CommandContext, formatJson, withConnection } from "./context.ts";
+import { type CommandContext, formatJson, formatJsonLine, withConnection } from "./context.ts";
 import { counted } from "../../words.ts";
 
 interface Options {
@@ -58,11 +58,32 @@ async function invoke(
       headers: options.header,
       signal,
     };
-    if (options.stream) return await printParts(context, sqwish, endpoint, input, invokeOptions, options);
-    const { value, timing, requestId } = await sqwish.invokeDetailed(endpoint, input, invokeOptions);
+    const told = options.verbose ? tellFailure(context) : undefined;
+    if (options.stream) {
+      return await printParts(context, sqwish, endpoint, input, invokeOptions, options).catch(told);
+    }
+    const result = await sqwish.invokeDetailed(endpoint, input, invokeOptions).catch(told);
+    const { value, timing, requestId } = result;
     if (options.verbose) terminal.writeError(`${describeTiming(timing)} · request ${requestId}\n`);
     printValue(terminal, value, options.raw ?? false);
   });
+}
+
+/** Prints how long it took to fail, and of which request, before the failure itself. */
+function tellFailure({ terminal, clock }: CommandContext): (thrown: unknown) => never {
+  const startedMs = clock.monotonicMs();
+  return (thrown) => {
+    const requestId = requestIdOf(thrown);
+    const request = requestId === undefined ? "" : ` · request ${requestId}`;
+    terminal.writeError(`failed after ${formatMs(clock.monotonicMs() - startedMs)}${request}\n`);
+    throw thrown;
+  };
+}
+
+/** Of a failure of a request that the cluster let in. */
+export function requestIdOf(thrown: unknown): string | undefined {
+  const id = thrown instanceof SqwishError ? thrown.details.requestId : undefined;
+  return typeof id === "string" && /^[0-9a-f]{16}$/.test(id) ? id : undefined;
 }
 
 async function printParts(
@@ -83,7 +104,7 @@ async function printParts(
     if (part instanceof Uint8Array || (options.raw && typeof part === "string")) {
       printValue(terminal, part, options.raw ?? false);
     } else {
-      terminal.writeOut(JSON.stringify(part) + "\n");
+      terminal.writeOut(formatJsonLine(part, terminal));
     }
   }
   if (!options.verbose) return;
@@ -102,7 +123,9 @@ function printValue(terminal: Terminal, value: unknown, raw: boolean): void {
     }
     terminal.writeOutBytes(value);
   } else if (raw && typeof value === "string") {
-    terminal.writeOut(value.endsWith("\n") ? value : `${value}\n`);
+    // A pipe gets every byte; a terminal none that would move it.
+    const text = terminal.isOutTerminal ? harmless(value) : value;
+    terminal.writeOut(text.endsWith("\n") ? text : `${text}\n`);
   } else {
     terminal.writeOut(formatJson(value, terminal));
   }

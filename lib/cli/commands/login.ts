@@ -4,7 +4,13 @@
  */
 import { readFile } from "node:fs/promises";
 import { addressOf, canonicalFingerprint, resolveTarget, type Target } from "../../client/options.ts";
-import { type Profile, profilePath, readProfile, writeProfile } from "../../client/profile.ts";
+import {
+  type Profile,
+  profilePath,
+  readProfile,
+  requireWritableProfile,
+  writeProfile,
+} from "../../client/profile.ts";
 import { SqwishError } from "../../errors.ts";
 import { addExamples, type Command, UsageError } from "../arguments.ts";
 import type { CommandContext } from "./context.ts";
@@ -41,6 +47,8 @@ async function login(context: CommandContext, options: Options): Promise<void> {
   const target = options.join === undefined
     ? await personTarget(context, options, file)
     : tokenTarget(options);
+  // Before a join makes an account that nobody could use.
+  await requireWritableProfile(file);
   let stored: Profile | undefined;
   const sqwish = await context.connectTo(target, {
     connectTimeoutMs: 0,

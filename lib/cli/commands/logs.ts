@@ -5,6 +5,7 @@ import { addExamples, type Command, durationMs, wholeNumber } from "../arguments
 import { follow, type Page } from "../follow.ts";
 import { formatMoment, paint, printable, type Tone } from "../tables.ts";
 import { type CommandContext, formatJson, readJson, withConnection } from "./context.ts";
+import { requireAgent, requireRevision } from "./filters.ts";
 
 interface Options {
   follow?: boolean;
@@ -66,6 +67,11 @@ async function logs(context: CommandContext, name: string, options: Options): Pr
     const old: Record<string, string> = options.since === undefined ? {} : { lastMs: String(options.since) };
     const limit = options.limit ?? (options.follow && options.since === undefined ? 0 : oldLines);
     const first = await read({ ...old, limit: String(limit) });
+    if (first.items.length === 0) {
+      const { agent, revision } = options;
+      if (agent !== undefined) await requireAgent(sqwish, agent, signal);
+      if (revision !== undefined) await requireRevision(sqwish, name, revision, signal);
+    }
     const write = (line: LogLineView) =>
       terminal.writeOut(options.json ? JSON.stringify(line) + "\n" : logLine(line, terminal.colours));
     if (options.follow) {
@@ -75,6 +81,9 @@ async function logs(context: CommandContext, name: string, options: Options): Pr
     }
     if (options.json) return terminal.writeOut(formatJson({ lines: first.items }, terminal));
     for (const line of first.items) write(line);
+    // Beside the lines, for whoever counts them.
+    const isFiltered = Object.keys({ ...filters, ...old }).length > 0;
+    if (isFiltered && first.items.length === 0) terminal.writeError("no line matches the filter\n");
   });
 }
 

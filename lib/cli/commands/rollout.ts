@@ -1,7 +1,7 @@
 /** `client rollout`: where a rollout stands, held, let go on, or taken back. Also `scale` and `delete`. */
 import type { DeployView } from "../../protocol/views.ts";
 import { InvalidArgumentError } from "commander";
-import { addExamples, type Command, UsageError, wholeNumber } from "../arguments.ts";
+import { addExamples, type Command, wholeNumber } from "../arguments.ts";
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
 import { type CommandContext, withConnection } from "./context.ts";
@@ -95,21 +95,26 @@ export function addScale(program: Command, context: CommandContext): void {
 
 export function addDelete(program: Command, context: CommandContext): void {
   const command = program.command("delete")
-    .description("remove a replicaSet with all its revisions, or forget an agent that never returns")
-    .usage("<replicaset> | agent <name>")
-    .argument("<name...>", "a replicaSet, or: agent NAME")
-    .action((names: string[]) => {
-      const [kind, name] = names.length === 1 ? ["replicaset", names[0]] : names;
-      if (names.length > 2 || !deletable.has(kind)) {
-        throw new UsageError("delete takes a replicaSet's name, or `agent` and an agent's name");
-      }
-      const path = kind === "agent" ? agentPath(name) : setPath(name);
+    .description("remove replicaSets with all their revisions, or forget agents that never return")
+    .usage("<replicaset...> | agent <name...>")
+    .argument("<name...>", "replicaSets, or: agent and names of agents")
+    .action((words: string[]) => {
+      // A set may be called "agent", too: alone it is a name.
+      const hasKind = words.length > 1 && deletable.has(words[0]);
+      const path = hasKind && words[0] === "agent" ? agentPath : setPath;
       return withConnection(context, async (sqwish, signal) => {
-        const answer = await sqwish.call("DELETE", path, undefined, { signal });
-        const { accounts } = answer.json as { accounts?: string[] };
-        const note = accounts?.length ? "; it can't sign in again" : "";
-        context.terminal.writeOut(`${name}: deleted${note}\n`);
+        // One after the other, and no further after the first that fails.
+        for (const name of hasKind ? words.slice(1) : words) {
+          const answer = await sqwish.call("DELETE", path(name), undefined, { signal });
+          const { accounts } = answer.json as { accounts?: string[] };
+          const note = accounts?.length ? "; it can't sign in again" : "";
+          context.terminal.writeOut(`${name}: deleted${note}\n`);
+        }
       });
     });
-  addExamples(command, ["client delete images", "client delete agent attic-pi"]);
+  addExamples(command, [
+    "client delete images",
+    "client delete images texts",
+    "client delete agent attic-pi",
+  ]);
 }

@@ -40,7 +40,10 @@ export function createApi(options: ApiOptions): Hono<ApiEnv> {
   app.onError(answerError(options.log));
   app.notFound((c) => {
     return c.json(
-      new SqwishError("not_found", `There is nothing at ${c.req.method} ${c.req.path}; see /openapi.json`),
+      new SqwishError(
+        "not_found",
+        `There is nothing at ${c.req.method} ${c.req.path}; docs/http.md lists the routes, /openapi.json the endpoints`,
+      ),
       404,
     );
   });

@@ -9,9 +9,13 @@ export function isFromPage(mode: string | undefined): boolean {
 /** `fromPage`: see `isFromPage`. */
 export function errorHeaders(error: SqwishError, fromPage: boolean): Record<string, string> {
   const headers: Record<string, string> = { "content-type": "application/json" };
-  const { retryAfterMs } = error.details;
+  const { retryAfterMs, requestId } = error.details;
   if (typeof retryAfterMs === "number") {
     headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  }
+  // Details may be a module's own words; only an id goes into a header.
+  if (typeof requestId === "string" && /^[0-9a-f]{16}$/.test(requestId)) {
+    headers["sqwish-request-id"] = requestId;
   }
   // A page asks by itself; only then must the browser not open its own password box.
   if (error.code === "unauthenticated" && !fromPage) {

@@ -195,7 +195,11 @@ function eventOf(frame: Frame): string {
 export function errorOf(frame: Frame): SqwishError {
   try {
     const { code, message, details } = JSON.parse(frame.meta);
-    return new SqwishError(isErrorCode(code) ? code : "internal", String(message), { details });
+    // As the client library has it; what is refused before it counts as a request has none.
+    const requestId = /[1-9a-f]/.test(frame.requestId) ? { requestId: frame.requestId } : {};
+    return new SqwishError(isErrorCode(code) ? code : "internal", String(message), {
+      details: { ...details, ...requestId },
+    });
   } catch (cause) {
     return new SqwishError("internal", "The request failed with an error that can't be read", { cause });
   }

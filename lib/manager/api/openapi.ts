@@ -78,6 +78,9 @@ function operationOf(endpoint: EndpointView): Record<string, unknown> {
 function errorResponse(): Record<string, unknown> {
   return {
     description: "One error of the table",
+    headers: {
+      "Sqwish-Request-Id": { schema: { type: "string" }, description: "of a request that was let in" },
+    },
     content: {
       "application/json": {
         schema: {
