@@ -152,6 +152,7 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "REVISION", right: true, text: (row) => String(row.revision) },
     { title: "VERSION", text: (row) => row.version },
     { title: "CURRENT", text: (row) => row.current ? "yes" : "", tone: () => "good" },
+    { title: "ROLLOUT", text: (row) => row.failure === undefined ? "" : "failed", tone: () => "bad" },
     { title: "CREATED", text: (row) => formatMoment(row.createdAtMs) },
     { title: "BY", text: (row) => row.createdBy },
     { title: "REPLICAS", right: true, text: (row) => formatCount(row.replicas) },

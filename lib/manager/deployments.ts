@@ -18,7 +18,7 @@ import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
 import type { ReplicaCount, RevisionSpecification } from "../protocol/revision.ts";
-import type { DeployRequest, DeployView } from "../protocol/views.ts";
+import type { DeployRequest, DeployView } from "../protocol/deploy_views.ts";
 import { saysOtherReplicas, type StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
 import type { Store } from "../store/store.ts";
@@ -172,7 +172,7 @@ export class Deployments {
 
   /**
    * Goes back to `toRevision`; else to the last good revision, and when that is the current one, to the newest before
-   * it. Throws `not_found` or `conflict`.
+   * it that did not fail when it was rolled out. Throws `not_found` or `conflict`.
    */
   undo(name: string, toRevision: number | undefined, by: string): DeployView {
     const { store: { deployments: store }, record } = this.#options;
@@ -181,22 +181,23 @@ export class Deployments {
     const kept = store.revisions(name).map((revision) => revision.revision).sort((left, right) =>
       left - right
     );
-    const good = set.good?.revision === set.current.revision ? undefined : set.good?.revision;
-    const target = toRevision ?? good ?? kept.filter((revision) => revision < set.current.revision).at(-1);
-    if (target === undefined) {
-      throw new SqwishError("conflict", `${name} has no revision before ${set.current.revision}`);
-    }
+    const failures = store.rollouts.failures(name);
+    const target = toRevision ?? undoTarget(set, kept, failures);
     if (!kept.includes(target)) {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
     if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
+    const failure = failures.get(target);
+    const warnings = failure === undefined
+      ? {}
+      : { warnings: [`revision ${target} of ${name} failed when it was last rolled out: ${failure}`] };
     this.#options.store.transaction(() => {
       store.setCurrent(name, target);
       const message = `${by} set ${name} back to revision ${target} from ${set.current.revision}`;
       record("info", "rollout_undone", name, message);
     }, "durable");
     this.#options.changed();
-    return { replicaSet: name, revision: target, changed: true };
+    return { replicaSet: name, revision: target, changed: true, ...warnings };
   }
 
   /** Throws `not_found` or `conflict`. */
@@ -279,6 +280,28 @@ export class Deployments {
       `ReplicaSet ${name} belongs to the configuration file and can't be ${what}; change the file`,
     );
   }
+}
+
+/** What an undo that names no revision goes back to, of those `kept`, oldest first. Throws `conflict` when there is none. */
+function undoTarget(
+  { name, current, good }: StoredSet,
+  kept: readonly number[],
+  failures: ReadonlyMap<number, string>,
+): number {
+  if (good && good.revision !== current.revision) return good.revision;
+  const earlier = kept.filter((revision) => revision < current.revision);
+  const target = earlier.findLast((revision) => !failures.has(revision));
+  if (target !== undefined) return target;
+  if (earlier.length === 0) {
+    throw new SqwishError("conflict", `${name} has no revision before ${current.revision}`);
+  }
+  throw new SqwishError(
+    "conflict",
+    `Every revision of ${name} before ${current.revision} failed when it was rolled out: ${
+      earlier.join(", ")
+    }; ` +
+      "only one that is named is gone back to all the same (--to)",
+  );
 }
 
 /** How many the set goes on with, where that is not what the deployment `says`. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { judgeRollout } from "../../lib/cli/follow_rollout.ts";
 import { SqwishError } from "../../lib/errors.ts";
-import type { DeployRequest, ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
+import type { DeployRequest } from "../../lib/protocol/deploy_views.ts";
+import type { ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
 import { eventually } from "../support/eventually.ts";
 import { runClient } from "./command_line.ts";
 
@@ -239,14 +240,16 @@ Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () 
     "DELETE /v1/replicasets/images": {},
     "POST /v1/replicasets/images/rollback": (body: unknown) => {
       bodies.push(body);
-      return { replicaSet: "images", revision: 2, changed: true };
+      return { replicaSet: "images", revision: 2, changed: true, warnings: ["revision 2 failed"] };
     },
     "GET /v1/replicasets/images": viewOf({ state: "done", ready: 2 }),
   };
   assert.equal((await runClient(["scale", "images", "3"], { answers })).out, "images: 3 replicas wanted\n");
   assert.equal((await runClient(["scale", "images", "all"], { answers })).code, 0);
   assert.equal((await runClient(["delete", "images"], { answers })).out, "images: deleted\n");
-  assert.equal((await runClient(["rollout", "undo", "images", "--to", "1"], { answers })).code, 0);
+  const undone = await runClient(["rollout", "undo", "images", "--to", "1"], { answers });
+  assert.equal(undone.code, 0);
+  assert.match(undone.error, /^warning: revision 2 failed\n/);
   assert.equal((await runClient(["rollout", "undo", "images"], { answers })).code, 0);
   assert.deepEqual(bodies, [{ replicas: 3 }, { replicas: "all" }, { toRevision: 1 }, {}]);
   assert.equal((await runClient(["scale", "images", "many"], { answers })).code, 2);

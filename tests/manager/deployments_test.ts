@@ -66,6 +66,60 @@ Deno.test("`undo()` of a good revision goes to the newest before it, or to the o
   rig.close();
 });
 
+Deno.test("`undo()` skips revisions that failed, and says so of one that is named", async () => {
+  const rig = await openRig();
+  await rig.signUp("ada", "operator");
+  for (let revision = 1; revision <= 4; revision++) {
+    rig.deploy("images", `export const a = ${revision};`);
+    const state = revision === 2 || revision === 3 ? "failed" as const : "done" as const;
+    const record = { replicaSet: "images", fromRevision: revision - 1, toRevision: revision, state };
+    const reason = state === "failed" ? { reason: "pi-1: no camera" } : {};
+    rig.store.deployments.saveRollout({ ...record, ...reason, startedAtMs: rig.clock.nowMs() + revision });
+  }
+  rig.store.deployments.setGood("images", 4);
+  const { revisions } = await (await rig.http("GET", "/v1/revisions", { user: "ada" })).json();
+  assert.deepEqual(
+    revisions.map(({ failure }: { failure?: string }) => failure),
+    [undefined, "pi-1: no camera", "pi-1: no camera", undefined],
+  );
+  assert.deepEqual(rig.deployments.undo("images", undefined, "ada"), {
+    replicaSet: "images",
+    revision: 1,
+    changed: true,
+  });
+  const named = rig.deployments.undo("images", 2, "ada");
+  assert.deepEqual([named.changed, named.warnings?.length], [true, 1]);
+  assert.match(
+    named.warnings![0],
+    /revision 2 of images failed when it was last rolled out: pi-1: no camera/,
+  );
+  rig.close();
+});
+
+Deno.test("`undo()` with only failed revisions before it is refused, and one that worked since has not failed", async () => {
+  const rig = await openRig();
+  for (const revision of [1, 2, 3]) rig.deploy("images", `export const a = ${revision};`);
+  const base = { replicaSet: "images", fromRevision: 0, reason: "no camera" };
+  for (const toRevision of [1, 2]) {
+    rig.store.deployments.saveRollout({
+      ...base,
+      toRevision,
+      state: "failed",
+      startedAtMs: rig.clock.nowMs() + toRevision,
+    });
+  }
+  const undo = () => rig.deployments.undo("images", undefined, "ada");
+  await rejectsWith(undo, "conflict", "before 3 failed when it was rolled out: 1, 2;");
+  rig.store.deployments.saveRollout({
+    ...base,
+    toRevision: 1,
+    state: "done",
+    startedAtMs: rig.clock.nowMs() + 3,
+  });
+  assert.equal(undo().revision, 1);
+  rig.close();
+});
+
 Deno.test("`undo()` of the first revision is refused", async () => {
   const rig = await openRig();
   rig.deploy("images", "export const a = 1;");

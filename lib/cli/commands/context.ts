@@ -5,7 +5,7 @@ import type { ConnectToOptions } from "../../client/connect.ts";
 import type { ConnectOptions, Environment, Target } from "../../client/options.ts";
 import type { Sqwish } from "../../client/sqwish.ts";
 import type { Terminal } from "../terminal.ts";
-import type { Look } from "../tables.ts";
+import { type Look, printable } from "../tables.ts";
 
 export interface CommandContext {
   terminal: Terminal;
@@ -53,6 +53,11 @@ function unlessAborted(connecting: Promise<Sqwish>, signal: AbortSignal): Promis
 /** A read of the API; every list answers `{ [key]: [...] }`. */
 export async function readJson<T>(sqwish: Sqwish, path: string, signal?: AbortSignal): Promise<T> {
   return (await sqwish.call("GET", path, undefined, { signal })).json as T;
+}
+
+/** What the manager's answer to a change warns of, on standard error. */
+export function tellWarnings({ terminal }: CommandContext, { warnings = [] }: { warnings?: string[] }): void {
+  for (const warning of warnings) terminal.writeError(`warning: ${printable(warning)}\n`);
 }
 
 export function lookOf(terminal: Terminal): Look {

@@ -14,7 +14,7 @@ import {
 } from "../../deployment/specification.ts";
 import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { DeployRequest, DeployView } from "../../protocol/views.ts";
+import type { DeployRequest, DeployView } from "../../protocol/deploy_views.ts";
 import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts";
 import { printable } from "../tables.ts";
 import { describeCount } from "../views.ts";

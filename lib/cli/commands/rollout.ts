@@ -1,10 +1,10 @@
 /** `client rollout`: where a rollout stands, held, let go on, or taken back. Also `scale` and `delete`. */
-import type { DeployView } from "../../protocol/views.ts";
+import type { DeployView } from "../../protocol/deploy_views.ts";
 import { InvalidArgumentError } from "commander";
 import { addExamples, type Command, UsageError, wholeNumber } from "../arguments.ts";
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
-import { type CommandContext, withConnection } from "./context.ts";
+import { type CommandContext, tellWarnings, withConnection } from "./context.ts";
 import { describeCount } from "../views.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
@@ -50,7 +50,7 @@ export function addRollout(program: Command, context: CommandContext): void {
   );
   addHold(rollout, context, "resume", "let a paused rollout go on");
   const undo = rollout.command("undo")
-    .description("roll back to the revision before, or to a given one")
+    .description("roll back to the newest revision before that did not fail, or to a given one")
     .argument("<name>", "replicaSet")
     .option("--to <revision>", "the revision to go back to", wholeNumber({ min: 1 }))
     .action((name: string, options: { to?: number }) =>
@@ -58,7 +58,9 @@ export function addRollout(program: Command, context: CommandContext): void {
         const answer = await sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, {
           signal,
         });
-        const { revision } = answer.json as DeployView;
+        const undone = answer.json as DeployView;
+        tellWarnings(context, undone);
+        const { revision } = undone;
         await followRollout(context, sqwish, { name, revision }, signal);
       })
     );

@@ -2,7 +2,8 @@
 import { Hono } from "hono";
 import * as v from "valibot";
 import { limits } from "../../limits.ts";
-import type { DeployRequest, DeployView, UserView } from "../../protocol/views.ts";
+import type { DeployRequest, DeployView } from "../../protocol/deploy_views.ts";
+import type { UserView } from "../../protocol/views.ts";
 import { guard, type Principal, type Role, roles } from "../../security/access.ts";
 import type { TokenWish } from "../accounts.ts";
 import { type ApiEnv, readJson } from "./context.ts";
