@@ -5,7 +5,7 @@ import { SqwishError } from "../../lib/errors.ts";
 import type { DeployRequest } from "../../lib/protocol/deploy_views.ts";
 import type { ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
 import { eventually } from "../support/eventually.ts";
-import { runClient } from "./command_line.ts";
+import { runClient, unanswered } from "./command_line.ts";
 
 function viewOf(
   rollout: Partial<RolloutView> | undefined,
@@ -275,5 +275,37 @@ Deno.test("Ctrl-C stops following; the rollout goes on and the message says so",
     },
   });
   assert.equal(code, 1);
-  assert.match(error, /(the rollout itself goes on|cancelled)/);
+  assert.match(error, /the rollout itself goes on/);
+});
+
+Deno.test("Ctrl-C during a look at a rollout says the same as between two", async () => {
+  let looks = 0;
+  const { code, error } = await runClient(["rollout", "status", "images"], {
+    answers: { "GET /v1/replicasets/images": () => ++looks && unanswered },
+    async meanwhile({ terminal }) {
+      await eventually("the first look", () => looks > 0);
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 1);
+  assert.match(error, /^client: No longer following images; the rollout itself goes on \(cancelled\)\n$/);
+});
+
+Deno.test("Ctrl-C once a deployment has gone out says that it may be done, and how to see", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    let sent = false;
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
+    const { code, error } = await runClient(argv, {
+      answers: { "POST /v1/replicasets": () => (sent = true) && unanswered },
+      async meanwhile({ terminal }) {
+        await eventually("the request", () => sent);
+        terminal.interrupt();
+      },
+    });
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /images may have been deployed all the same; `client get revisions --replicaset images` shows it \(cancelled\)/,
+    );
+  });
 });

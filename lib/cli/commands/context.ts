@@ -55,6 +55,22 @@ export async function readJson<T>(sqwish: Sqwish, path: string, signal?: AbortSi
   return (await sqwish.call("GET", path, undefined, { signal })).json as T;
 }
 
+/** Says in these `words` that Ctrl-C ended only the wait for something that had gone out. */
+export async function saysWhenCancelled<T>(
+  asked: Promise<T>,
+  signal: AbortSignal,
+  words: string,
+): Promise<T> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    const isGivenUp = signal.aborted && thrown instanceof SqwishError && thrown.code === "cancelled";
+    if (!isGivenUp || thrown.mayHaveRun === "no") throw thrown;
+    // Without its cause, which would only say once more that it was cancelled.
+    throw new SqwishError("cancelled", words);
+  }
+}
+
 /** What the manager's answer to a change warns of, on standard error. */
 export function tellWarnings({ terminal }: CommandContext, { warnings = [] }: { warnings?: string[] }): void {
   for (const warning of warnings) terminal.writeError(`warning: ${printable(warning)}\n`);

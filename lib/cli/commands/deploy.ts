@@ -19,7 +19,7 @@ import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts
 import { printable } from "../tables.ts";
 import { describeCount } from "../views.ts";
 import { followRollout } from "../follow_rollout.ts";
-import { type CommandContext, withConnection } from "./context.ts";
+import { type CommandContext, saysWhenCancelled, withConnection } from "./context.ts";
 import { replicaCount } from "./rollout.ts";
 
 interface Options {
@@ -69,7 +69,13 @@ async function deploy(context: CommandContext, paths: string[], options: Options
   };
   const { name } = request.replicaSet;
   await withConnection(context, async (sqwish, signal) => {
-    const answer = await sqwish.call("POST", "/v1/replicasets", request, { signal });
+    const asked = sqwish.call("POST", "/v1/replicasets", request, { signal });
+    const answer = options.dryRun ? await asked : await saysWhenCancelled(
+      asked,
+      signal,
+      `No longer waiting for the answer: ${name} may have been deployed all the same; ` +
+        `\`client get revisions --replicaset ${name}\` shows it`,
+    );
     const deployed = answer.json as DeployView;
     const { revision, changed } = deployed;
     if (options.dryRun && changed) return tellDryRun(context, deployed);
