@@ -2,27 +2,21 @@
  * Changes to what shall run: deployments by clients and by the configuration file, scale, undo, delete. Each is
  * checked whole before anything is stored, stored in one transaction, and then left to the controller.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import { differences } from "../deployment/difference.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
-import {
-  configurationRefused,
-  type ConfiguredReplicaSet,
-  parseReplicaSet,
-  type ReplicaSetSettings,
-} from "../deployment/specification.ts";
+import type { ConfiguredReplicaSet } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
-import type { ReplicaCount, RevisionSpecification } from "../protocol/revision.ts";
 import type { DeployRequest, DeployView } from "../protocol/deploy_views.ts";
-import { saysOtherReplicas, type StoredSet } from "../store/deployments.ts";
+import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
+import { keepsOf, wishOf } from "./kept_settings.ts";
 
 export interface DeploymentsOptions {
   clock: Clock;
@@ -48,18 +42,10 @@ export class Deployments {
   /** A client's deployment. Throws `invalid_request` with every error in `details.errors`, or `conflict`. */
   async deploy(request: DeployRequest, by: string): Promise<DeployView> {
     const store = this.#options.store.deployments;
-    const parsed = parseReplicaSet(request.replicaSet);
-    if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
-    const { name } = parsed.replicaSet;
+    const { name } = request.replicaSet;
     const known = store.find(name);
+    const { settings, says, keptSettings } = wishOf(request, known);
     this.#requireNotOfFile(known, name, "deployed by a client");
-    const says = parsed.replicaSet.replicas;
-    // A deployment that does not say how many goes on with what the set's specification says now.
-    const kept = request.replicaSet.replicas === undefined
-      ? known?.current.specification.replicas
-      : undefined;
-    const wanted = { ...parsed.replicaSet, replicas: kept ?? says };
-    const settings = request.force ? withConsent(wanted) : wanted;
     const built = await this.#inTurn(() =>
       buildSet(this.#options.build, settings, request.modules.map(sourceOf))
     );
@@ -72,7 +58,7 @@ export class Deployments {
         `A cluster holds at most ${limits.replicaSetsMax} replicaSets; delete some first`,
       );
     }
-    const keeps = request.rescale ? {} : keepsOf(says, specification, before);
+    const keeps = { ...(request.rescale ? {} : keepsOf(says, specification, before)), ...keptSettings };
     if (
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
@@ -302,22 +288,6 @@ function undoTarget(
     }; ` +
       "only one that is named is gone back to all the same (--to)",
   );
-}
-
-/** How many the set goes on with, where that is not what the deployment `says`. */
-function keepsOf(
-  says: ReplicaCount,
-  specification: RevisionSpecification,
-  before: StoredSet | undefined,
-): Pick<DeployView, "keeps"> {
-  if (!before) return {};
-  const isRescaled = saysOtherReplicas(before.current.specification, specification);
-  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? specification.replicas;
-  return isDeepStrictEqual(keeps, says) ? {} : { keeps };
-}
-
-function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {
-  return { ...settings, rollout: { ...settings.rollout, breaking: "allow" } };
 }
 
 function sourceOf(module: DeployRequest["modules"][number]): ModuleSource {

@@ -15,6 +15,8 @@ export interface DeployRequest {
   }[];
   /** Endpoints that were called in the last hour may go or take less. */
   force?: boolean;
+  /** What `replicaSet` does not name stays as the set's current revision has it. */
+  keepSettings?: boolean;
   /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
   rescale?: boolean;
   /** Nothing is done; the answer says what would be. */
@@ -29,6 +31,8 @@ export interface DeployView {
   changed: boolean;
   /** How many the set goes on with, where the deployment itself says something else or nothing. */
   keeps?: ReplicaCount;
+  /** What stays as the current revision has it, by the configuration's keys, where a new set would have something else. */
+  keptSettings?: { names: string[]; revision: number };
   /** Nothing but a `scale` ends: how many are wanted then. */
   rescaled?: ReplicaCount;
   /** Of a dry run: what would change, and why it would be refused, if it would. */

@@ -119,18 +119,23 @@ Deno.test("`deploy` without `--replicas` says what a set keeps, and with it that
           replicaSet: "images",
           revision: 2,
           changed: true,
-          ...(requests.length === 1 ? { keeps: 5 } : {}),
+          ...(requests.length === 1
+            ? { keeps: 5, keptSettings: { names: ["env", "timeoutMs"], revision: 1 } }
+            : {}),
         };
       },
     };
     const { out } = await runClient(argv, { answers });
     assert.equal(
       out,
-      "images: revision 2\nimages: keeps 5 replicas; --replicas or `client scale images` changes that\n",
+      "images: revision 2\n" +
+        "images: keeps env, timeoutMs of revision 1; deploy a file with -f to change them\n" +
+        "images: keeps 5 replicas; --replicas or `client scale images` changes that\n",
     );
     const said = await runClient([...argv, "--replicas", "3"], { answers });
     assert.equal(said.out, "images: revision 2\n");
     assert.deepEqual(requests.map(({ rescale }) => rescale), [undefined, true]);
+    assert.deepEqual(requests.map(({ keepSettings }) => keepSettings), [true, true]);
   });
 });
 
@@ -175,6 +180,7 @@ Deno.test("`deploy -f` reads everything from a file, relative to it, and options
       memoryMb: 64,
     });
     assert.equal(request?.replicaSet.modules, undefined);
+    assert.equal(request?.keepSettings, undefined, "a file says everything");
     assert.equal(request?.modules.length, 1);
   });
 });

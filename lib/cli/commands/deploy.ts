@@ -64,6 +64,8 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     ...await readDeployment(paths, options),
     ...(options.force ? { force: true } : {}),
     ...(options.dryRun ? { dryRun: true } : {}),
+    // A file says all there is to say; modules alone say nothing of the rest.
+    ...(options.file === undefined ? { keepSettings: true } : {}),
     // What a person says now overrules what a person said before.
     ...(options.replicas === undefined ? {} : { rescale: true }),
   };
@@ -92,7 +94,15 @@ async function deploy(context: CommandContext, paths: string[], options: Options
   });
 }
 
-function tellKept({ terminal }: CommandContext, { replicaSet, keeps }: DeployView): void {
+function tellKept({ terminal }: CommandContext, { replicaSet, keeps, keptSettings }: DeployView): void {
+  if (keptSettings !== undefined) {
+    const { names, revision } = keptSettings;
+    terminal.writeOut(
+      `${replicaSet}: keeps ${
+        names.join(", ")
+      } of revision ${revision}; deploy a file with -f to change them\n`,
+    );
+  }
   if (keeps === undefined) return;
   terminal.writeOut(
     `${replicaSet}: keeps ${

@@ -42,6 +42,7 @@ const deploySchema = v.strictObject({
   force: v.optional(v.boolean()),
   dryRun: v.optional(v.boolean()),
   rescale: v.optional(v.boolean()),
+  keepSettings: v.optional(v.boolean()),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
 const replicasMessage = 'must be a whole number from 0 to 1000, "all" or "auto"';
