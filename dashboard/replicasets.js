@@ -147,7 +147,9 @@ function createSetCard(app, set, shownMax) {
     update(now) {
       current = now;
       const isPast = app.feed.isPast();
-      const complete = now.ready >= now.wanted;
+      // On every agent that fits, of which there is none: nothing is as it should be.
+      const nowhere = now.replicas === "all" && now.wanted === 0;
+      const complete = now.ready >= now.wanted && !nowhere;
       setText(version, now.revision > 0 ? `${now.version} · r${now.revision}` : now.version);
       actions.update(now);
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");

@@ -158,6 +158,14 @@ Deno.test("`get` prints a table of every kind", async () => {
   }
 });
 
+Deno.test('a set for "all" that no agent takes is not shown as complete', async () => {
+  const nowhere = { ...set, replicas: "all", ready: 0, wanted: 0 };
+  const { out } = await runClient(["get", "replicasets"], {
+    answers: { "GET /v1/replicasets": { replicaSets: [nowhere] } },
+  });
+  assert.match(out, /\nimages +1\.2\.0 +2 +0\/all /);
+});
+
 Deno.test("`get --json` prints the API's answer on one line", async () => {
   const { out } = await runClient(["get", "agents", "--json"], { answers });
   assert.deepEqual(JSON.parse(out), { agents: [agent] });
