@@ -37,8 +37,10 @@ export async function diffConfiguration(
     const before = store.find(name);
     if (!before) return [`${name}: new`, ...diffLines(differences(undefined, specification))];
     if (sameSpecification(before.current.specification, specification)) return [`${name}: unchanged`];
-    const changes = differences(before.current.specification, specification);
-    return [`${name}: after revision ${before.current.revision}`, ...diffLines(changes)];
+    const inForce = revisionInForce(before);
+    const changes = differences(inForce.specification, specification);
+    if (changes.length === 0) return [`${name}: a new revision, the same as revision ${inForce.revision}`];
+    return [`${name}: after revision ${inForce.revision}`, ...diffLines(changes)];
   });
   const named = new Set(built.map(({ specification }) => specification.name));
   const gone = store.loadAll().filter(({ owner, name }) => owner === "file" && !named.has(name));

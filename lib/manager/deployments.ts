@@ -7,6 +7,7 @@ import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import { differences } from "../deployment/difference.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
 import type { ConfiguredReplicaSet } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -76,12 +77,14 @@ export class Deployments {
     }
     const refusal = this.#refusalOf(built);
     if (request.dryRun) {
+      // What a rollback left behind is not what would change.
+      const inForce = before && revisionInForce(before);
       return {
         replicaSet: name,
-        revision: before?.current.revision ?? 0,
+        revision: inForce?.revision ?? 0,
         changed: true,
         ...keeps,
-        changes: differences(before?.current.specification, specification),
+        changes: differences(inForce?.specification, specification),
         ...(refusal === undefined ? {} : { refusal }),
       };
     }

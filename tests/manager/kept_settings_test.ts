@@ -50,6 +50,21 @@ Deno.test("what a deployment of bare modules names wins; without the wish to kee
   rig.close();
 });
 
+Deno.test("a dry run after a rollback tells what differs from the revision in force, not from the one that failed", async () => {
+  const { rig, deploy } = await rigWithSet();
+  rig.store.deployments.setGood("images", 1);
+  await deploy({ ...settings, version: "2", memoryMb: 128 });
+  const rollout = { replicaSet: "images", fromRevision: 1, toRevision: 2, startedAtMs: rig.clock.nowMs() };
+  rig.store.deployments.saveRollout({ ...rollout, state: "failed", fallback: 1 });
+  const { revision, changes } = await deploy({ ...settings, version: "3", memoryMb: 128 }, { dryRun: true });
+  assert.deepEqual([revision, changes], [1, [
+    { path: "version", before: '"1"', after: '"3"' },
+    { path: "memoryMb", before: "64", after: "128" },
+  ]]);
+  assert.deepEqual((await deploy(settings, { dryRun: true })).changes, [], "as before the rollback");
+  rig.close();
+});
+
 Deno.test("a new set has nothing to keep, and what is kept must go with what is named", async () => {
   const { rig, deploy } = await rigWithSet();
   const first = await deploy({ name: "sums" }, { keepSettings: true });

@@ -116,9 +116,12 @@ function tellDryRun(context: CommandContext, deployed: DeployView): void {
   const { terminal } = context;
   const { replicaSet, revision, changes, refusal } = deployed;
   const lines = diffLines(changes ?? []).map((line) => `${printable(line)}\n`);
-  terminal.writeOut(
-    `${replicaSet}: ${revision === 0 ? "new" : `after revision ${revision}`}\n${lines.join("")}`,
-  );
+  const what = revision === 0
+    ? "new"
+    : lines.length === 0
+    ? `a new revision, the same as revision ${revision}`
+    : `after revision ${revision}`;
+  terminal.writeOut(`${replicaSet}: ${what}\n${lines.join("")}`);
   tellKept(context, deployed);
   if (refusal !== undefined) throw new SqwishError("conflict", `It would be refused: ${refusal}`);
 }
