@@ -130,6 +130,7 @@ export function getMetrics({ series, subject, fromMs, toMs, signal }) {
 /**
  * @param {string} replicaSet
  * @param {number | "all" | "auto"} replicas
+ * @returns {Promise<{ warnings: string[] }>}
  */
 export function scale(replicaSet, replicas) {
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/replicas`, {

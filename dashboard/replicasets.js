@@ -238,13 +238,13 @@ function askScale(set) {
     async act() {
       const text = input.value.trim();
       const replicas = text === "all" || text === "auto" ? text : Number(text);
-      await scale(set.name, replicas);
+      const { warnings } = await scale(set.name, replicas);
       const words = replicas === "all"
         ? "all agents"
         : replicas === "auto"
         ? "what its specification says"
         : plural(replicas, "replica");
-      return `${set.name} is scaled to ${words}`;
+      return [`${set.name} is scaled to ${words}`, ...warnings].join(". ");
     },
   });
 }

@@ -242,7 +242,10 @@ Deno.test("`deploy` finds what is wrong before anything is sent, all of it", asy
 Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () => {
   const bodies: unknown[] = [];
   const answers = {
-    "PUT /v1/replicasets/images/replicas": (body: unknown) => bodies.push(body),
+    "PUT /v1/replicasets/images/replicas": (body: unknown) => {
+      bodies.push(body);
+      return { warnings: bodies.length === 1 ? ["images runs on 2 agents only"] : [] };
+    },
     "DELETE /v1/replicasets/images": {},
     "POST /v1/replicasets/images/rollback": (body: unknown) => {
       bodies.push(body);
@@ -250,7 +253,9 @@ Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () 
     },
     "GET /v1/replicasets/images": viewOf({ state: "done", ready: 2 }),
   };
-  assert.equal((await runClient(["scale", "images", "3"], { answers })).out, "images: 3 replicas wanted\n");
+  const scaled = await runClient(["scale", "images", "3"], { answers });
+  assert.equal(scaled.out, "images: 3 replicas wanted\n");
+  assert.deepEqual([scaled.code, scaled.error], [0, "warning: images runs on 2 agents only\n"]);
   assert.equal((await runClient(["scale", "images", "all"], { answers })).code, 0);
   assert.equal((await runClient(["delete", "images"], { answers })).out, "images: deleted\n");
   const undone = await runClient(["rollout", "undo", "images", "--to", "1"], { answers });

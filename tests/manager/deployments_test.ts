@@ -5,7 +5,7 @@ import { parseReplicaSetFile } from "../../lib/deployment/specification.ts";
 import type { ReplicaCount } from "../../lib/protocol/revision.ts";
 import { specificationOf } from "../store/support.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
-import { addresses, agentHello, type ManagerRig, openRig, settle } from "./rig.ts";
+import { addresses, agentHello, joined, type ManagerRig, openRig, settle } from "./rig.ts";
 
 /** Stores a failed rollout of a set's current revision. */
 function fail(rig: ManagerRig, revision: number): void {
@@ -215,6 +215,27 @@ Deno.test("a set that the file takes over has as many replicas as the file says,
     rig.close();
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("scaling to more than can run is warned of, with what stands in the way", async () => {
+  const rig = await openRig();
+  await rig.signUp("ada", "operator");
+  rig.deploy("images", "export const a = 1;");
+  for (const name of ["pi-1", "pi-2"]) await joined(rig, { name, identity: `${name} 0123456789abcdef` });
+  const scale = async (replicas: number | string) => {
+    const response = await rig.http("PUT", "/v1/replicasets/images/replicas", {
+      user: "ada",
+      body: { replicas },
+    });
+    assert.equal(response.status, 200);
+    return (await response.json()).warnings;
+  };
+  assert.deepEqual(await scale(2), []);
+  assert.deepEqual(await scale(5), [
+    "images runs on 2 agents only: 3 of 5 replicas have no agent: every agent runs one already",
+  ]);
+  for (const replicas of ["all", 1, 0, "auto"]) assert.deepEqual(await scale(replicas), [], `${replicas}`);
+  rig.close();
 });
 
 Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {

@@ -85,11 +85,12 @@ export function addScale(program: Command, context: CommandContext): void {
     .argument("<replicas>", 'a number, "all", or "auto" for what the specification says', scaleCount)
     .action((name: string, replicas: number | "all" | "auto") =>
       withConnection(context, async (sqwish, signal) => {
-        await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
+        const answer = await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
         const many = replicas === "auto"
           ? "as many replicas as its specification says"
           : describeCount(replicas);
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
+        tellWarnings(context, answer.json as { warnings?: string[] });
       })
     );
   addExamples(command, ["client scale images 3", "client scale images all", "client scale images auto"]);

@@ -10,8 +10,8 @@ import { type ApiEnv, readJson } from "./context.ts";
 
 export interface Changes {
   deploy(request: DeployRequest, by: Principal): Promise<DeployView>;
-  /** "auto": as its specification says. */
-  scale(name: string, replicas: number | "all" | "auto", by: Principal): void;
+  /** "auto": as its specification says. What has no place for now, in words. */
+  scale(name: string, replicas: number | "all" | "auto", by: Principal): Promise<{ warnings: string[] }>;
   /** Holds a rollout, or lets it go on. */
   pause(name: string, paused: boolean, by: Principal): void;
   undo(name: string, toRevision: number | undefined, by: Principal): DeployView;
@@ -78,8 +78,7 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
   });
   app.put("/replicasets/:name/replicas", guard("scale"), async (c) => {
     const { replicas } = await readJson(c, v.strictObject({ replicas: replicasSchema }));
-    changes.scale(c.req.param("name"), replicas, c.get("principal"));
-    return c.json({});
+    return c.json(await changes.scale(c.req.param("name"), replicas, c.get("principal")));
   });
   app.post("/replicasets/:name/pause", guard("rollout"), (c) => {
     changes.pause(c.req.param("name"), true, c.get("principal"));
