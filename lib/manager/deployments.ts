@@ -207,10 +207,26 @@ export class Deployments {
     const store = this.#options.store.deployments;
     const name = built.specification.name;
     if (this.#isStored(built)) {
-      if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
+      if (store.find(name)?.owner === "file") return;
+      this.#options.store.transaction(() => {
+        this.#tellTaken(name);
+        store.setOwner(name, "file");
+      }, "durable");
       return;
     }
     this.#add(built, "file", "configuration file");
+  }
+
+  /** What a client deployed becomes the file's, which is then the only one to change it. To be called before it does. */
+  #tellTaken(name: string): void {
+    if (this.#options.store.deployments.find(name)?.owner !== "api") return;
+    this.#options.record(
+      "warn",
+      "owner_changed",
+      name,
+      `ReplicaSet ${name} was deployed by a client and belongs to the configuration file from now on: ` +
+        "only the file changes it, and it is deleted when the file no longer names it",
+    );
   }
 
   #isStored({ specification }: BuiltSet): boolean {
@@ -231,6 +247,7 @@ export class Deployments {
     const { store: { deployments: store }, clock, record } = this.#options;
     const { name, version } = specification;
     const { revision } = this.#options.store.transaction(() => {
+      if (owner === "file") this.#tellTaken(name);
       const added = store.addRevision(specification, blobs, {
         owner,
         createdBy,

@@ -18,6 +18,7 @@ export const eventKinds = [
   "configuration_refused",
   "configuration_unwatched",
   "deployed",
+  "owner_changed",
   "password_changed",
   "queue_full",
   "replica_moved",

@@ -37,6 +37,12 @@ Deno.test("a file that drops an endpoint in use would be refused, and the diff s
     await write("2", one, { breaking: "allow" });
     assert.deepEqual((await diff("images/crop")).refusals, []);
 
+    await write("1", both);
+    rig.store.deployments.setOwner("images", "api");
+    assert.match((await diff()).text, /^images: unchanged\nimages: its owner changes from "api" to "file": /);
+    rig.store.deployments.setOwner("images", "file");
+    await write("2", one, { breaking: "allow" });
+
     rig.store.deployments.setGood("images", 1);
     const second = await readConfiguration(file);
     assert.deepEqual((await rig.deployments.applyFile(second.replicaSets, folder)).errors, []);

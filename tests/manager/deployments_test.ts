@@ -210,6 +210,9 @@ Deno.test("a set that the file takes over has as many replicas as the file says,
       await readFile(version);
       assert.deepEqual([stored().owner, stored().replicasOverride], ["file", undefined]);
       assert.equal(stored().current.revision, revisions);
+      const told = rig.store.events.list({ kinds: ["owner_changed"] });
+      assert.equal(told.length, revisions, "once for each time it is taken over");
+      assert.match(told[0].message, /images was deployed by a client and belongs to the configuration file/);
     }
   } finally {
     rig.close();
