@@ -276,7 +276,9 @@ function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointVie
 
 function clusterView(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSetView[]): ClusterView {
   const problems = findProblems(facts, agents, sets);
-  const down = sets.some((set) => set.wanted > 0 && set.ready === 0);
+  // What sleeps or is scaled to none is not expected to serve; a set for all agents is, though there be none.
+  const expected = sets.filter(({ wanted, replicas }) => wanted > 0 || replicas === "all");
+  const down = expected.length > 0 && expected.every(({ ready }) => ready === 0);
   return {
     cluster: facts.cluster,
     version: facts.version,
