@@ -140,9 +140,10 @@ export function scale(replicaSet, replicas) {
 }
 
 /**
- * Back to the revision before, or to a named one.
+ * Back to the newest revision before that did not fail, or to a named one.
  * @param {string} replicaSet
  * @param {number} [toRevision]
+ * @returns {Promise<import("../lib/protocol/deploy_views.ts").DeployView>}
  */
 export function undo(replicaSet, toRevision) {
   const body = toRevision === undefined ? {} : { toRevision };

@@ -251,7 +251,7 @@ function askScale(set) {
 
 /**
  * @param {ReplicaSetView} set
- * @param {RevisionView} [target] the revision before when left out
+ * @param {RevisionView} [target] the newest before that did not fail when left out
  */
 function askUndo(set, target) {
   const where = target ? `revision ${target.revision} (${target.version})` : "the revision before";
@@ -261,8 +261,8 @@ function askUndo(set, target) {
       `${set.name} runs revision ${set.revision} (${set.version}). Its replicas are replaced one at a time.`,
     confirm: "Go back",
     async act() {
-      await undo(set.name, target?.revision);
-      return `${set.name} goes back to ${where}`;
+      const { revision, warnings = [] } = await undo(set.name, target?.revision);
+      return [`${set.name} goes back to revision ${revision}`, ...warnings].join(". ");
     },
   });
 }

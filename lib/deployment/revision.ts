@@ -28,8 +28,8 @@ export function createSpecification(set: ReplicaSetSettings, modules: ModuleFile
 }
 
 /**
- * The other way round: what a deployment would say to have these settings again, but for name, version, modules and
- * replicas. Consent to break endpoints is given anew each time, and not handed on.
+ * The other way round: what a deployment would say to have these settings again, but for name, version,
+ * modules and replicas. Consent to break endpoints is given anew each time, and not handed on.
  */
 export function settingsOf(specification: RevisionSpecification): Partial<ReplicaSetSettings> {
   const { name: _name, version: _version, modules: _modules, replicas: _replicas, ...rest } = specification;

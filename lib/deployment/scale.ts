@@ -40,8 +40,8 @@ export function wantedNow(set: ScaledSet): number | "all" {
 }
 
 /**
- * Sets that somebody wants no replica of, each with the words for who asks for it. A set that sleeps between bounds is
- * none of them: a request wakes it.
+ * Sets that somebody wants no replica of, each with the words for who asks for it. A set that sleeps between
+ * bounds is none of them: a request wakes it.
  */
 export function closedSets(
   sets: Iterable<ScaledSet & { name: string; owner: "file" | "api" }>,

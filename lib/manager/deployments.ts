@@ -217,7 +217,7 @@ export class Deployments {
     this.#add(built, "file", "configuration file");
   }
 
-  /** What a client deployed becomes the file's, which is then the only one to change it. To be called before it does. */
+  /** What a client deployed becomes the file's, which alone changes it then. To be called before that. */
   #tellTaken(name: string): void {
     if (this.#options.store.deployments.find(name)?.owner !== "api") return;
     this.#options.record(
@@ -288,7 +288,7 @@ export class Deployments {
   }
 }
 
-/** What an undo that names no revision goes back to, of those `kept`, oldest first. Throws `conflict` when there is none. */
+/** What an undo that names no revision goes back to, of those `kept`, oldest first. Throws `conflict`. */
 function undoTarget(
   { name, current, good }: StoredSet,
   kept: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * What a deployment by a client leaves as it is: how many replicas where it does not say, and with `keepSettings` all that
- * it does not name. From the request and the stored set → here → `deployments.ts`, which builds and stores. Pure.
+ * What a deployment by a client leaves as it is: how many replicas where it does not say, and with `keepSettings`
+ * all that it does not name. Request and stored set → here → `deployments.ts`, which builds and stores. Pure.
  */
 import { isDeepStrictEqual } from "node:util";
 import { settingsOf } from "../deployment/revision.ts";

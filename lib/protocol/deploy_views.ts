@@ -1,8 +1,8 @@
-/** What is asked of the manager to deploy, and what it answers to that and to an undo. Plain shapes, as in `views.ts`. */
+/** What is asked of the manager to deploy, and what it answers to that and to an undo. Plain, as `views.ts`. */
 import type { ReplicaCount } from "./revision.ts";
 import type { ChangeView } from "./views.ts";
 
-/** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */
+/** Body of `POST /v1/replicasets`: what `client deploy` sends. The manager strips and checks the modules. */
 export interface DeployRequest {
   /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */
   replicaSet: Record<string, unknown> & { name: string; version: string };
@@ -17,7 +17,7 @@ export interface DeployRequest {
   force?: boolean;
   /** What `replicaSet` does not name stays as the set's current revision has it. */
   keepSettings?: boolean;
-  /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
+  /** A `scale` since ends: the specification's number counts. Without `replicas` the set keeps what it has. */
   rescale?: boolean;
   /** Nothing is done; the answer says what would be. */
   dryRun?: boolean;
@@ -31,7 +31,7 @@ export interface DeployView {
   changed: boolean;
   /** How many the set goes on with, where the deployment itself says something else or nothing. */
   keeps?: ReplicaCount;
-  /** What stays as the current revision has it, by the configuration's keys, where a new set would have something else. */
+  /** The configuration's keys that stay as the current revision has them, where a new set has something else. */
   keptSettings?: { names: string[]; revision: number };
   /** Nothing but a `scale` ends: how many are wanted then. */
   rescaled?: ReplicaCount;

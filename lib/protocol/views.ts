@@ -260,7 +260,7 @@ export interface ClusterView {
   version: string;
   atMs: number;
   startedAtMs: number;
-  /** In one word, and why. "down": nothing serves that should; "degraded": something is not as it should be. */
+  /** In one word, and why. "down": nothing serves that should; "degraded": something is not well. */
   health: "ok" | "degraded" | "down";
   problems: string[];
   requestsPerSecond: number;

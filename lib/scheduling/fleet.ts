@@ -185,7 +185,7 @@ export class Fleet {
   }
 }
 
-/** Takes out of a set's queue what waits for endpoints that don't exist any more, or for what is to have no replica. */
+/** Takes out of a set's queue what waits for endpoints that are gone, or for what is to have no replica. */
 function orphansOf({ queue, routed }: SetState, table: RoutingTable): Pending[] {
   const isGone = (endpoint: string) => routed.closed !== undefined || lookup(table, endpoint).kind === "none";
   const gone = queue.endpoints().filter(isGone);
