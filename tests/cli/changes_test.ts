@@ -302,6 +302,22 @@ Deno.test("Ctrl-C during a look at a rollout says the same as between two", asyn
   assert.match(error, /^client: No longer following images; the rollout itself goes on \(cancelled\)\n$/);
 });
 
+Deno.test("Ctrl-C once an undo has gone out says that it may be done", async () => {
+  let sent = false;
+  const { code, error } = await runClient(["rollout", "undo", "images"], {
+    answers: { "POST /v1/replicasets/images/rollback": () => (sent = true) && unanswered },
+    async meanwhile({ terminal }) {
+      await eventually("the request", () => sent);
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 1);
+  assert.match(
+    error,
+    /images may go back all the same; `client rollout status images` shows it \(cancelled\)/,
+  );
+});
+
 Deno.test("Ctrl-C once a deployment has gone out says that it may be done, and how to see", async () => {
   await inFolder({ "resize.ts": module }, async (folder) => {
     let sent = false;

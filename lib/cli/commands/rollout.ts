@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "commander";
 import { addExamples, type Command, UsageError, wholeNumber } from "../arguments.ts";
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
-import { type CommandContext, tellWarnings, withConnection } from "./context.ts";
+import { type CommandContext, saysWhenCancelled, tellWarnings, withConnection } from "./context.ts";
 import { describeCount } from "../views.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
@@ -55,9 +55,10 @@ export function addRollout(program: Command, context: CommandContext): void {
     .option("--to <revision>", "the revision to go back to", wholeNumber({ min: 1 }))
     .action((name: string, options: { to?: number }) =>
       withConnection(context, async (sqwish, signal) => {
-        const answer = await sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, {
-          signal,
-        });
+        const asked = sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, { signal });
+        const words = `No longer waiting for the answer: ${name} may go back all the same; ` +
+          `\`client rollout status ${name}\` shows it`;
+        const answer = await saysWhenCancelled(asked, signal, words);
         const undone = answer.json as DeployView;
         tellWarnings(context, undone);
         const { revision } = undone;
