@@ -130,6 +130,7 @@ export function getMetrics({ series, subject, fromMs, toMs, signal }) {
 /**
  * @param {string} replicaSet
  * @param {number | "all" | "auto"} replicas
+ * @returns {Promise<{ warnings: string[] }>}
  */
 export function scale(replicaSet, replicas) {
   return call(`/v1/replicasets/${encodeURIComponent(replicaSet)}/replicas`, {
@@ -139,9 +140,10 @@ export function scale(replicaSet, replicas) {
 }
 
 /**
- * Back to the revision before, or to a named one.
+ * Back to the newest revision before that did not fail, or to a named one.
  * @param {string} replicaSet
  * @param {number} [toRevision]
+ * @returns {Promise<import("../lib/protocol/deploy_views.ts").DeployView>}
  */
 export function undo(replicaSet, toRevision) {
   const body = toRevision === undefined ? {} : { toRevision };

@@ -62,7 +62,8 @@ export function describePast(now, facts, atMs) {
     values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
   const away = agents.filter(({ health }) => health !== "ready");
   const short = replicaSets.filter(({ ready, wanted }) => ready < wanted);
-  const isDown = short.some(({ ready }) => ready === 0);
+  const expected = replicaSets.filter(({ wanted }) => wanted > 0);
+  const isDown = expected.length > 0 && expected.every(({ ready }) => ready === 0);
   return {
     cluster: {
       ...now.cluster,

@@ -147,7 +147,9 @@ function createSetCard(app, set, shownMax) {
     update(now) {
       current = now;
       const isPast = app.feed.isPast();
-      const complete = now.ready >= now.wanted;
+      // On every agent that fits, of which there is none: nothing is as it should be.
+      const nowhere = now.replicas === "all" && now.wanted === 0;
+      const complete = now.ready >= now.wanted && !nowhere;
       setText(version, now.revision > 0 ? `${now.version} · r${now.revision}` : now.version);
       actions.update(now);
       setText(owner, now.owner === "file" ? "configuration file" : "deployed by client");
@@ -236,20 +238,20 @@ function askScale(set) {
     async act() {
       const text = input.value.trim();
       const replicas = text === "all" || text === "auto" ? text : Number(text);
-      await scale(set.name, replicas);
+      const { warnings } = await scale(set.name, replicas);
       const words = replicas === "all"
         ? "all agents"
         : replicas === "auto"
         ? "what its specification says"
         : plural(replicas, "replica");
-      return `${set.name} is scaled to ${words}`;
+      return [`${set.name} is scaled to ${words}`, ...warnings].join(". ");
     },
   });
 }
 
 /**
  * @param {ReplicaSetView} set
- * @param {RevisionView} [target] the revision before when left out
+ * @param {RevisionView} [target] the newest before that did not fail when left out
  */
 function askUndo(set, target) {
   const where = target ? `revision ${target.revision} (${target.version})` : "the revision before";
@@ -259,8 +261,8 @@ function askUndo(set, target) {
       `${set.name} runs revision ${set.revision} (${set.version}). Its replicas are replaced one at a time.`,
     confirm: "Go back",
     async act() {
-      await undo(set.name, target?.revision);
-      return `${set.name} goes back to ${where}`;
+      const { revision, warnings = [] } = await undo(set.name, target?.revision);
+      return [`${set.name} goes back to revision ${revision}`, ...warnings].join(". ");
     },
   });
 }

@@ -57,6 +57,7 @@ function createRow(app, revision, { whyNot, goBack }) {
   const about = { type: "button", "aria-label": label, disabled: reason !== undefined, title: reason };
   const button = h("button", { ...about, on: { click: () => goBack(revision) } }, "Go back");
   const badge = h("span", { class: "badge" }, "current");
+  const failed = h("span", { class: "badge", title: revision.failure }, "failed");
   const [made, action] = [h("td"), h("td", { class: "action" })];
   return {
     element: h(
@@ -72,7 +73,10 @@ function createRow(app, revision, { whyNot, goBack }) {
     /** @param {RevisionView} now */
     update(now) {
       setText(made, formatAge(now.createdAtMs, app.feed.nowMs()));
-      action.replaceChildren(...(now.current ? [badge] : app.may.operate ? [button] : []));
+      action.replaceChildren(
+        ...(now.failure === undefined ? [] : [failed]),
+        ...(now.current ? [badge] : app.may.operate ? [button] : []),
+      );
     },
   };
 }

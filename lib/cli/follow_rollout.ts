@@ -2,7 +2,7 @@
 import type { Sqwish } from "../client/sqwish.ts";
 import { SqwishError } from "../errors.ts";
 import type { ReplicaSetView } from "../protocol/views.ts";
-import { type CommandContext, pause, readJson } from "./commands/context.ts";
+import { type CommandContext, pause, readJson, saysWhenCancelled } from "./commands/context.ts";
 import { createProgress } from "./progress.ts";
 import { formatMoment, formatMs } from "./tables.ts";
 
@@ -61,10 +61,12 @@ export async function followRollout(
   let isFollowed = false;
   const progress = createProgress(terminal, clock);
   const what = target.revision === undefined ? target.name : `${target.name} revision ${target.revision}`;
+  const givenUp = `No longer following ${what}; the rollout itself goes on`;
   try {
     for (;;) {
       const path = `/v1/replicasets/${encodeURIComponent(target.name)}`;
-      const verdict = judgeRollout(await readJson<ReplicaSetView>(sqwish, path, signal), target.revision);
+      const asked = readJson<ReplicaSetView>(sqwish, path, signal);
+      const verdict = judgeRollout(await saysWhenCancelled(asked, signal, givenUp), target.revision);
       if (verdict.state === "failed") {
         throw new SqwishError("conflict", `The rollout of ${what} failed: ${verdict.text}`);
       }
@@ -76,7 +78,7 @@ export async function followRollout(
       progress.update(`${what}: ${verdict.text}`, verdict.share);
       await pause(clock, pollMs, signal);
       if (signal.aborted) {
-        throw new SqwishError("cancelled", `No longer following ${what}; the rollout itself goes on`);
+        throw new SqwishError("cancelled", givenUp);
       }
     }
   } finally {

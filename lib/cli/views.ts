@@ -84,8 +84,8 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
     {
       title: "READY",
       right: true,
-      text: (row) => `${row.ready}/${row.wanted}`,
-      tone: (row) => row.ready >= row.wanted ? "good" : row.ready > 0 ? "warn" : "bad",
+      text: (row) => `${row.ready}/${runsNowhere(row) ? "all" : row.wanted}`,
+      tone: (row) => row.ready >= row.wanted && !runsNowhere(row) ? "good" : row.ready > 0 ? "warn" : "bad",
     },
     { title: "QUEUED", right: true, text: (row) => String(row.queued) },
     { title: "RUNNING", right: true, text: (row) => String(row.outstanding) },
@@ -98,6 +98,11 @@ export const replicaSetKind: Kind<ReplicaSetView> = {
     },
   ],
 };
+
+/** On every agent that fits, of which there is none now: 0 of 0 would look like all is well. */
+function runsNowhere({ replicas, wanted }: ReplicaSetView): boolean {
+  return replicas === "all" && wanted === 0;
+}
 
 function rolloutWord(rollout: RolloutView | undefined): string {
   if (!rollout) return "-";
@@ -152,6 +157,7 @@ export const revisionKind: Kind<RevisionView> = {
     { title: "REVISION", right: true, text: (row) => String(row.revision) },
     { title: "VERSION", text: (row) => row.version },
     { title: "CURRENT", text: (row) => row.current ? "yes" : "", tone: () => "good" },
+    { title: "ROLLOUT", text: (row) => row.failure === undefined ? "" : "failed", tone: () => "bad" },
     { title: "CREATED", text: (row) => formatMoment(row.createdAtMs) },
     { title: "BY", text: (row) => row.createdBy },
     { title: "REPLICAS", right: true, text: (row) => formatCount(row.replicas) },

@@ -63,6 +63,8 @@ export interface RoutedSet {
   readonly replicas: readonly RoutedReplica[];
   /** Which revision gets which share of the requests, 0 to 1: a canary's stage, or 0 for one that failed. */
   readonly split?: RoutedSplit;
+  /** Nobody is to wait for it, and why, in words: it is to have no replica, and no request changes that. */
+  readonly closed?: string;
   /** False: no replica has shown its functions since the manager started, so any name may turn out to exist. */
   readonly known: boolean;
 }
@@ -95,6 +97,7 @@ export function buildRoutes(
   agents: Iterable<RoutingAgent>,
   previous: RoutingTable = emptyRoutes,
   splits: ReadonlyMap<string, RoutedSplit> = new Map(),
+  closed: ReadonlyMap<string, string> = new Map(),
 ): RoutingTable {
   const reports = reportsBySet(agents);
   const routed = new Map<string, RoutedSet>();
@@ -102,7 +105,8 @@ export function buildRoutes(
   for (const set of sets) {
     const split = splits.get(set.replicaSet);
     const built = buildSet(set, reports.get(set.replicaSet) ?? [], previous.sets.get(set.replicaSet));
-    const entry = split ? { ...built, split } : built;
+    const why = closed.get(set.replicaSet);
+    const entry = { ...built, ...(split ? { split } : {}), ...(why === undefined ? {} : { closed: why }) };
     routed.set(entry.name, entry);
     for (const [name, endpoint] of entry.endpoints) endpoints.set(name, endpoint);
   }

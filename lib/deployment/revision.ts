@@ -27,6 +27,16 @@ export function createSpecification(set: ReplicaSetSettings, modules: ModuleFile
   };
 }
 
+/**
+ * The other way round: what a deployment would say to have these settings again, but for name, version,
+ * modules and replicas. Consent to break endpoints is given anew each time, and not handed on.
+ */
+export function settingsOf(specification: RevisionSpecification): Partial<ReplicaSetSettings> {
+  const { name: _name, version: _version, modules: _modules, replicas: _replicas, ...rest } = specification;
+  const { queueMax, rollout: { breaking: _breaking, ...rollout }, ...settings } = rest;
+  return { ...settings, queue: { max: queueMax }, rollout };
+}
+
 /** True when both describe the same, whatever the order of their keys. Which endpoints may go is said of a change, not of a state. */
 export function sameSpecification(left: RevisionSpecification, right: RevisionSpecification): boolean {
   return canonicalText(withoutConsent(left)) === canonicalText(withoutConsent(right));

@@ -39,6 +39,24 @@ export function wantedNow(set: ScaledSet): number | "all" {
   return Math.min(asked.max, Math.max(least, set.scaledTo ?? 1));
 }
 
+/**
+ * Sets that somebody wants no replica of, each with the words for who asks for it. A set that sleeps between
+ * bounds is none of them: a request wakes it.
+ */
+export function closedSets(
+  sets: Iterable<ScaledSet & { name: string; owner: "file" | "api" }>,
+): Map<string, string> {
+  const closed = new Map<string, string>();
+  for (const set of sets) {
+    if (askedReplicas(set) !== 0) continue;
+    const change = set.owner === "file"
+      ? "`replicas` in the configuration file"
+      : `\`client scale ${set.name} 1\``;
+    closed.set(set.name, `${set.name} is scaled to 0 replicas; ${change} changes that`);
+  }
+  return closed;
+}
+
 /** Also between a deployment and the first step of its rollout. */
 function isRollingOut({ rollout, current, good }: ScaledSet): boolean {
   if (!rollout) return good?.revision !== current.revision;

@@ -10,6 +10,7 @@ import type { Accounts } from "./accounts.ts";
 import type { Changes } from "./api/changes.ts";
 import type { Deployments } from "./deployments.ts";
 import type { RecordEvent } from "./events.ts";
+import { counted } from "../words.ts";
 
 export interface ChangesOptions {
   deployments: Deployments;
@@ -24,6 +25,8 @@ export interface ChangesOptions {
   record: RecordEvent;
   /** What shall run on an agent now. */
   runningOn(agent: string): Revision[];
+  /** Why replicas of a set wait for a place, in words. */
+  pendingReason(replicaSet: string): string | undefined;
   /** The registry changed. */
   changed(): void;
   /** Someone was removed or has another password. */
@@ -40,7 +43,12 @@ export function createChanges(options: ChangesOptions): Changes {
   }
   return {
     deploy: (request, by) => deployments.deploy(request, by.name),
-    scale: (name, replicas, by) => deployments.scale(name, replicas, by.name),
+    async scale(name, replicas, by) {
+      deployments.scale(name, replicas, by.name);
+      // The controller plans in this turn's microtasks, and knows then what has no place.
+      await Promise.resolve();
+      return { warnings: scaleWarnings(options, name, replicas) };
+    },
     pause: (name, paused, by) => deployments.pause(name, paused, by.name),
     undo: (name, toRevision, by) => deployments.undo(name, toRevision, by.name),
     remove: (name, by) => deployments.remove(name, by.name),
@@ -90,6 +98,21 @@ export function createChanges(options: ChangesOptions): Changes {
       return created;
     },
   };
+}
+
+/** Why a set that was just scaled does not get all that was asked for, unless it will yet. */
+function scaleWarnings(
+  { agents, runningOn, pendingReason }: ChangesOptions,
+  name: string,
+  replicas: number | "all" | "auto",
+): string[] {
+  const pending = pendingReason(name);
+  if (pending === undefined) return [];
+  const running =
+    agents.list().filter((agent) => runningOn(agent.name).some(({ replicaSet }) => replicaSet === name))
+      .length;
+  if (typeof replicas === "number" && running >= replicas) return [];
+  return [`${name} runs on ${running === 0 ? "no agent" : `${counted(running, "agent")} only`}: ${pending}`];
 }
 
 /** Forgets an agent that is gone, with the accounts that it was given, which are returned. All of it or nothing. */

@@ -36,9 +36,17 @@ export async function diffConfiguration(
     const { name } = specification;
     const before = store.find(name);
     if (!before) return [`${name}: new`, ...diffLines(differences(undefined, specification))];
-    if (sameSpecification(before.current.specification, specification)) return [`${name}: unchanged`];
-    const changes = differences(before.current.specification, specification);
-    return [`${name}: after revision ${before.current.revision}`, ...diffLines(changes)];
+    const taken = before.owner === "file" ? [] : [
+      `${name}: its owner changes from "api" to "file": clients can't change it any more, and it is deleted ` +
+      "when the file no longer names it",
+    ];
+    if (sameSpecification(before.current.specification, specification)) {
+      return [`${name}: unchanged`, ...taken];
+    }
+    const inForce = revisionInForce(before);
+    const changes = differences(inForce.specification, specification);
+    const what = changes.length === 0 ? "a new revision, the same as" : "after";
+    return [`${name}: ${what} revision ${inForce.revision}`, ...diffLines(changes), ...taken];
   });
   const named = new Set(built.map(({ specification }) => specification.name));
   const gone = store.loadAll().filter(({ owner, name }) => owner === "file" && !named.has(name));

@@ -18,7 +18,7 @@ import {
   type SetFacts,
   stepDeployments,
 } from "../deployment/plan.ts";
-import { wantedNow } from "../deployment/scale.ts";
+import { closedSets, wantedNow } from "../deployment/scale.ts";
 import { limits } from "../limits.ts";
 import { encodeMessage, type ReplicaSpecification } from "../protocol/messages.ts";
 import type { Revision } from "../protocol/revision.ts";
@@ -331,6 +331,7 @@ export class Controller {
       agents,
       this.#routes,
       routedSplits(this.#sets.values(), this.#rollouts),
+      closedSets(this.#sets.values()),
     );
     this.#options.publish(this.#routes);
   }

@@ -2,27 +2,22 @@
  * Changes to what shall run: deployments by clients and by the configuration file, scale, undo, delete. Each is
  * checked whole before anything is stored, stored in one transaction, and then left to the controller.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { BuildModuleSets } from "../deployment/module_builder.ts";
 import { differences } from "../deployment/difference.ts";
 import type { ModuleSource } from "../deployment/modules.ts";
 import { sameSpecification } from "../deployment/revision.ts";
-import {
-  configurationRefused,
-  type ConfiguredReplicaSet,
-  parseReplicaSet,
-  type ReplicaSetSettings,
-} from "../deployment/specification.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
+import type { ConfiguredReplicaSet } from "../deployment/specification.ts";
 import { SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { notFound } from "../near_miss.ts";
-import type { ReplicaCount, RevisionSpecification } from "../protocol/revision.ts";
-import type { DeployRequest, DeployView } from "../protocol/views.ts";
-import { saysOtherReplicas, type StoredSet } from "../store/deployments.ts";
+import type { DeployRequest, DeployView } from "../protocol/deploy_views.ts";
+import type { StoredSet } from "../store/deployments.ts";
 import { buildSet, buildSets, type BuiltSet } from "./build_sets.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordEvent } from "./events.ts";
+import { keepsOf, wishOf } from "./kept_settings.ts";
 
 export interface DeploymentsOptions {
   clock: Clock;
@@ -48,18 +43,10 @@ export class Deployments {
   /** A client's deployment. Throws `invalid_request` with every error in `details.errors`, or `conflict`. */
   async deploy(request: DeployRequest, by: string): Promise<DeployView> {
     const store = this.#options.store.deployments;
-    const parsed = parseReplicaSet(request.replicaSet);
-    if (!parsed.ok) throw configurationRefused(`The replicaSet ${request.replicaSet.name}`, parsed.errors);
-    const { name } = parsed.replicaSet;
+    const { name } = request.replicaSet;
     const known = store.find(name);
+    const { settings, says, keptSettings } = wishOf(request, known);
     this.#requireNotOfFile(known, name, "deployed by a client");
-    const says = parsed.replicaSet.replicas;
-    // A deployment that does not say how many goes on with what the set's specification says now.
-    const kept = request.replicaSet.replicas === undefined
-      ? known?.current.specification.replicas
-      : undefined;
-    const wanted = { ...parsed.replicaSet, replicas: kept ?? says };
-    const settings = request.force ? withConsent(wanted) : wanted;
     const built = await this.#inTurn(() =>
       buildSet(this.#options.build, settings, request.modules.map(sourceOf))
     );
@@ -72,7 +59,7 @@ export class Deployments {
         `A cluster holds at most ${limits.replicaSetsMax} replicaSets; delete some first`,
       );
     }
-    const keeps = request.rescale ? {} : keepsOf(says, specification, before);
+    const keeps = { ...(request.rescale ? {} : keepsOf(says, specification, before)), ...keptSettings };
     if (
       before && before.rollout?.state !== "failed" &&
       sameSpecification(before.current.specification, specification)
@@ -90,12 +77,14 @@ export class Deployments {
     }
     const refusal = this.#refusalOf(built);
     if (request.dryRun) {
+      // What a rollback left behind is not what would change.
+      const inForce = before && revisionInForce(before);
       return {
         replicaSet: name,
-        revision: before?.current.revision ?? 0,
+        revision: inForce?.revision ?? 0,
         changed: true,
         ...keeps,
-        changes: differences(before?.current.specification, specification),
+        changes: differences(inForce?.specification, specification),
         ...(refusal === undefined ? {} : { refusal }),
       };
     }
@@ -172,7 +161,7 @@ export class Deployments {
 
   /**
    * Goes back to `toRevision`; else to the last good revision, and when that is the current one, to the newest before
-   * it. Throws `not_found` or `conflict`.
+   * it that did not fail when it was rolled out. Throws `not_found` or `conflict`.
    */
   undo(name: string, toRevision: number | undefined, by: string): DeployView {
     const { store: { deployments: store }, record } = this.#options;
@@ -181,22 +170,23 @@ export class Deployments {
     const kept = store.revisions(name).map((revision) => revision.revision).sort((left, right) =>
       left - right
     );
-    const good = set.good?.revision === set.current.revision ? undefined : set.good?.revision;
-    const target = toRevision ?? good ?? kept.filter((revision) => revision < set.current.revision).at(-1);
-    if (target === undefined) {
-      throw new SqwishError("conflict", `${name} has no revision before ${set.current.revision}`);
-    }
+    const failures = store.rollouts.failures(name);
+    const target = toRevision ?? undoTarget(set, kept, failures);
     if (!kept.includes(target)) {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
     if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
+    const failure = failures.get(target);
+    const warnings = failure === undefined
+      ? {}
+      : { warnings: [`revision ${target} of ${name} failed when it was last rolled out: ${failure}`] };
     this.#options.store.transaction(() => {
       store.setCurrent(name, target);
       const message = `${by} set ${name} back to revision ${target} from ${set.current.revision}`;
       record("info", "rollout_undone", name, message);
     }, "durable");
     this.#options.changed();
-    return { replicaSet: name, revision: target, changed: true };
+    return { replicaSet: name, revision: target, changed: true, ...warnings };
   }
 
   /** Throws `not_found` or `conflict`. */
@@ -217,10 +207,26 @@ export class Deployments {
     const store = this.#options.store.deployments;
     const name = built.specification.name;
     if (this.#isStored(built)) {
-      if (store.find(name)?.owner !== "file") store.setOwner(name, "file");
+      if (store.find(name)?.owner === "file") return;
+      this.#options.store.transaction(() => {
+        this.#tellTaken(name);
+        store.setOwner(name, "file");
+      }, "durable");
       return;
     }
     this.#add(built, "file", "configuration file");
+  }
+
+  /** What a client deployed becomes the file's, which alone changes it then. To be called before that. */
+  #tellTaken(name: string): void {
+    if (this.#options.store.deployments.find(name)?.owner !== "api") return;
+    this.#options.record(
+      "warn",
+      "owner_changed",
+      name,
+      `ReplicaSet ${name} was deployed by a client and belongs to the configuration file from now on: ` +
+        "only the file changes it, and it is deleted when the file no longer names it",
+    );
   }
 
   #isStored({ specification }: BuiltSet): boolean {
@@ -241,6 +247,7 @@ export class Deployments {
     const { store: { deployments: store }, clock, record } = this.#options;
     const { name, version } = specification;
     const { revision } = this.#options.store.transaction(() => {
+      if (owner === "file") this.#tellTaken(name);
       const added = store.addRevision(specification, blobs, {
         owner,
         createdBy,
@@ -281,20 +288,26 @@ export class Deployments {
   }
 }
 
-/** How many the set goes on with, where that is not what the deployment `says`. */
-function keepsOf(
-  says: ReplicaCount,
-  specification: RevisionSpecification,
-  before: StoredSet | undefined,
-): Pick<DeployView, "keeps"> {
-  if (!before) return {};
-  const isRescaled = saysOtherReplicas(before.current.specification, specification);
-  const keeps = (isRescaled ? undefined : before.replicasOverride) ?? specification.replicas;
-  return isDeepStrictEqual(keeps, says) ? {} : { keeps };
-}
-
-function withConsent<Settings extends ReplicaSetSettings>(settings: Settings): Settings {
-  return { ...settings, rollout: { ...settings.rollout, breaking: "allow" } };
+/** What an undo that names no revision goes back to, of those `kept`, oldest first. Throws `conflict`. */
+function undoTarget(
+  { name, current, good }: StoredSet,
+  kept: readonly number[],
+  failures: ReadonlyMap<number, string>,
+): number {
+  if (good && good.revision !== current.revision) return good.revision;
+  const earlier = kept.filter((revision) => revision < current.revision);
+  const target = earlier.findLast((revision) => !failures.has(revision));
+  if (target !== undefined) return target;
+  if (earlier.length === 0) {
+    throw new SqwishError("conflict", `${name} has no revision before ${current.revision}`);
+  }
+  throw new SqwishError(
+    "conflict",
+    `Every revision of ${name} before ${current.revision} failed when it was rolled out: ${
+      earlier.join(", ")
+    }; ` +
+      "only one that is named is gone back to all the same (--to)",
+  );
 }
 
 function sourceOf(module: DeployRequest["modules"][number]): ModuleSource {

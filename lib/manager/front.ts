@@ -148,6 +148,7 @@ function createSurface(options: FrontOptions, facts: () => OverviewFacts, peers:
     createToken: async (token) => ({ token: await options.createToken(token) }),
     record: core.events.record,
     runningOn: (agent) => core.controller.revisionsOn(agent),
+    pendingReason: (name) => core.controller.pendingReason(name),
     changed: () => core.controller.changed(),
     usersChanged: () => peers.check(),
   });

@@ -276,7 +276,9 @@ function endpointView(facts: OverviewFacts, routed: RoutedEndpoint): EndpointVie
 
 function clusterView(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSetView[]): ClusterView {
   const problems = findProblems(facts, agents, sets);
-  const down = sets.some((set) => set.wanted > 0 && set.ready === 0);
+  // What sleeps or is scaled to none is not expected to serve; a set for all agents is, though there be none.
+  const expected = sets.filter(({ wanted, replicas }) => wanted > 0 || replicas === "all");
+  const down = expected.length > 0 && expected.every(({ ready }) => ready === 0);
   return {
     cluster: facts.cluster,
     version: facts.version,
@@ -328,7 +330,13 @@ function findProblems(facts: OverviewFacts, agents: AgentView[], sets: ReplicaSe
   return problems;
 }
 
-export function revisionView(revision: Revision, current: number): RevisionView {
+/** What is told of a revision beyond itself: which one is in force, and which failed, with the reasons. */
+export interface RevisionsKnown {
+  current: number;
+  failures: ReadonlyMap<number, string>;
+}
+
+export function revisionView(revision: Revision, { current, failures }: RevisionsKnown): RevisionView {
   const { specification } = revision;
   return {
     replicaSet: revision.replicaSet,
@@ -343,6 +351,7 @@ export function revisionView(revision: Revision, current: number): RevisionView 
     memoryMb: specification.memoryMb,
     timeoutMs: specification.timeoutMs,
     modules: specification.modules.map(({ docs: _docs, ...module }) => module),
+    ...optional("failure", failures.get(revision.revision)),
   };
 }
 
@@ -350,10 +359,10 @@ export function revisionView(revision: Revision, current: number): RevisionView 
 export function revisionDetail(
   revision: Revision,
   before: Revision | undefined,
-  current: number,
+  known: RevisionsKnown,
 ): RevisionDetailView {
   return {
-    ...revisionView(revision, current),
+    ...revisionView(revision, known),
     specification: differences(undefined, revision.specification),
     ...(before ? { before: before.revision } : {}),
     changes: before ? differences(before.specification, revision.specification) : [],

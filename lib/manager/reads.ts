@@ -1,9 +1,10 @@
 /** The API's reads: the overview of this moment, and what the store remembers. */
-import type { OverviewFacts } from "./overview.ts";
+import type { OverviewFacts, RevisionsKnown } from "./overview.ts";
 import { revisionInForce } from "../deployment/rollout.ts";
 import { describeOverview, revisionDetail, revisionView } from "./overview.ts";
 import type { RecentRequests } from "../metrics/recent_requests.ts";
 import type { ComparisonView, PastRolloutView } from "../protocol/views.ts";
+import type { StoredSet } from "../store/deployments.ts";
 import type { Store } from "../store/store.ts";
 import type { Reads, RolloutQuery } from "./api/reads.ts";
 import type { Accounts } from "./accounts.ts";
@@ -31,17 +32,15 @@ export function createReads(options: ReadsOptions): Reads {
       const one = replicaSet === undefined ? undefined : deployments.find(replicaSet);
       const sets = replicaSet === undefined ? deployments.loadAll() : one ? [one] : [];
       return sets.flatMap((set) => {
-        const { revision: current } = revisionInForce(set);
-        return deployments.revisions(set.name).map((revision) => revisionView(revision, current));
+        const known = knownOf(store, set);
+        return deployments.revisions(set.name).map((revision) => revisionView(revision, known));
       });
     },
     revision(replicaSet, revision) {
       const kept = store.deployments.revisions(replicaSet);
       const at = kept.findIndex((each) => each.revision === revision);
       const set = store.deployments.find(replicaSet);
-      return at < 0 || !set
-        ? undefined
-        : revisionDetail(kept[at], kept[at + 1], revisionInForce(set).revision);
+      return at < 0 || !set ? undefined : revisionDetail(kept[at], kept[at + 1], knownOf(store, set));
     },
     rollouts: (query) => readRollouts(options, query),
     events: (query) => store.events.list(query),
@@ -52,6 +51,11 @@ export function createReads(options: ReadsOptions): Reads {
     requests: (filter) => options.requests.list(filter),
     nowMs: options.nowMs,
   };
+}
+
+function knownOf({ deployments }: Store, set: StoredSet): RevisionsKnown {
+  const failures = deployments.rollouts.failures(set.name);
+  return { current: revisionInForce(set).revision, failures };
 }
 
 /** Each with what began it, and with what it is or was judged by. */

@@ -19,6 +19,7 @@ export const eventKinds = [
   "configuration_unwatched",
   "configuration_waiting",
   "deployed",
+  "owner_changed",
   "password_changed",
   "queue_full",
   "replica_moved",

@@ -183,6 +183,8 @@ export interface RevisionView {
   memoryMb: number;
   timeoutMs: number;
   modules: ModuleView[];
+  /** Why it failed when it was last rolled out to an end; missing when it did not, or that is not kept. */
+  failure?: string;
 }
 
 export interface EventView {
@@ -258,7 +260,7 @@ export interface ClusterView {
   version: string;
   atMs: number;
   startedAtMs: number;
-  /** In one word, and why. */
+  /** In one word, and why. "down": nothing serves that should; "degraded": something is not well. */
   health: "ok" | "degraded" | "down";
   problems: string[];
   requestsPerSecond: number;
@@ -341,25 +343,6 @@ export interface EndpointPastView {
   p99Ms?: number;
 }
 
-/** Body of `POST /v1/replicasets`: what `client deploy` sends. Modules are sources; the manager strips and checks them. */
-export interface DeployRequest {
-  /** The configuration of one replicaSet (docs/configuration.md) without `modules`. */
-  replicaSet: Record<string, unknown> & { name: string; version: string };
-  modules: {
-    path: string;
-    /** The name the user gave it, for messages; `path` when left out. */
-    source?: string;
-    entry: boolean;
-    base64: string;
-  }[];
-  /** Endpoints that were called in the last hour may go or take less. */
-  force?: boolean;
-  /** A `scale` since ends: the specification's own number counts. Without `replicas` in it the set keeps what it has. */
-  rescale?: boolean;
-  /** Nothing is done; the answer says what would be. */
-  dryRun?: boolean;
-}
-
 /** One key that differs between two specifications, as text. */
 export interface ChangeView {
   path: string;
@@ -376,19 +359,4 @@ export interface RevisionDetailView extends RevisionView {
   /** The kept revision before it, and what differs from that. */
   before?: number;
   changes: ChangeView[];
-}
-
-/** Answer to a deployment. */
-export interface DeployView {
-  replicaSet: string;
-  revision: number;
-  /** False: the same as the current revision, nothing was done. */
-  changed: boolean;
-  /** How many the set goes on with, where the deployment itself says something else or nothing. */
-  keeps?: ReplicaCount;
-  /** Nothing but a `scale` ends: how many are wanted then. */
-  rescaled?: ReplicaCount;
-  /** Of a dry run: what would change, and why it would be refused, if it would. */
-  changes?: ChangeView[];
-  refusal?: string;
 }

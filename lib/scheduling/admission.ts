@@ -72,7 +72,8 @@ export function refuseShare(inFlight: number): SqwishError | null {
 
 /** Asked only when no replica is free for it. */
 export function refuseQueue(set: SetState): SqwishError | null {
-  const { name, queueMax } = set.routed;
+  const { name, queueMax, closed } = set.routed;
+  if (closed !== undefined) return new SqwishError("no_ready_replica", closed);
   const { size: queued, bytes } = set.queue;
   const full = queued >= queueMax
     ? `${counted(queueMax, "request")}, it has ${queued}`

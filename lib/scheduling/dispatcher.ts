@@ -226,7 +226,8 @@ export class Dispatcher {
   /** Back to the front of the queue; what it is for may have gone while it was at the agent. */
   #enqueueAgain(pending: Pending, nowMs: number): void {
     const found = lookup(this.#table, pending.endpoint);
-    if (found.kind === "none") return this.#fail(pending, outcomes.removedMeanwhile(pending), true);
+    const isGone = found.kind === "none" || found.set.closed !== undefined;
+    if (isGone) return this.#fail(pending, outcomes.removedMeanwhile(pending), true);
     pending.set = this.#fleet.sets.get(found.set.name)!;
     pending.wait(nowMs);
     pending.node = pending.set.queue.pushFront(pending.requester.id, pending.endpoint, pending);

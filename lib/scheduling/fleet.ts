@@ -185,9 +185,10 @@ export class Fleet {
   }
 }
 
-/** Takes out of a set's queue what waits for endpoints that don't exist any more. */
-function orphansOf({ queue }: SetState, table: RoutingTable): Pending[] {
-  const gone = queue.endpoints().filter((endpoint) => lookup(table, endpoint).kind === "none");
+/** Takes out of a set's queue what waits for endpoints that are gone, or for what is to have no replica. */
+function orphansOf({ queue, routed }: SetState, table: RoutingTable): Pending[] {
+  const isGone = (endpoint: string) => routed.closed !== undefined || lookup(table, endpoint).kind === "none";
+  const gone = queue.endpoints().filter(isGone);
   const orphans = gone.flatMap((endpoint) => queue.drain(endpoint));
   for (const pending of orphans) pending.node = null;
   return orphans;

@@ -144,9 +144,16 @@ export function agentLost(pending: Pending, agent: string, reason: string): Sqwi
   );
 }
 
-/** Its endpoint or its whole set went away while it waited. */
+/** Its endpoint or its whole set went away while it waited, or all of the set's replicas by somebody's wish. */
 export function removedMeanwhile(pending: Pending): SqwishError {
   const mayHaveRun = pending.attempt > 1 ? "maybe" : "no";
+  const { closed } = pending.set.routed;
+  if (closed !== undefined) {
+    const code = pending.attempt > 1 ? "agent_lost" : "no_ready_replica";
+    return new SqwishError(code, `${pending.endpoint} has nowhere to run: ${closed}`, {
+      details: { mayHaveRun },
+    });
+  }
   return new SqwishError("not_found", `${pending.endpoint} was removed while the request waited for it`, {
     details: { mayHaveRun },
   });

@@ -75,6 +75,16 @@ export class RolloutHistory {
       }));
   }
 
+  /** The revisions of a set whose last rollout that came to an end of its own failed, each with the reason. */
+  failures(replicaSet: string): ReadonlyMap<number, string> {
+    const failures = new Map<number, string>();
+    for (const { toRevision, state, reason } of this.#queries.ended.all({ replicaSet })) {
+      if (state === "failed") failures.set(toRevision, reason ?? "no reason is recorded");
+      else failures.delete(toRevision);
+    }
+    return failures;
+  }
+
   /** Notes what a rollout was judged by; one that is not kept is left alone. */
   saveJudged(replicaSet: string, startedAtMs: number, judged: readonly ComparisonView[]): void {
     this.#database.orm.update(rolloutHistory).set({ judged: [...judged] })
@@ -124,6 +134,9 @@ function prepareQueries({ orm }: Database, keptMax: number) {
       .where(and(eq(revisions.replicaSet, columns.replicaSet), isRevision)).prepare(),
     save: orm.insert(rolloutHistory).values(columns)
       .onConflictDoUpdate({ target: [replicaSet, startedAtMs], set: asInserted(rest) }).prepare(),
+    ended: orm.select().from(rolloutHistory)
+      .where(and(isOfSet, inArray(rolloutHistory.state, ["done", "failed"])))
+      .orderBy(startedAtMs).prepare(),
     endOthers: orm.update(rolloutHistory)
       .set({ ...replaced, reason: sql`${columns.reason}`, endedAtMs: sql`${columns.startedAtMs}` })
       .where(and(isOpenOf(columns.replicaSet), ne(startedAtMs, columns.startedAtMs))).prepare(),

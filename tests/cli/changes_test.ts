@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { judgeRollout } from "../../lib/cli/follow_rollout.ts";
 import { SqwishError } from "../../lib/errors.ts";
-import type { DeployRequest, ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
+import type { DeployRequest } from "../../lib/protocol/deploy_views.ts";
+import type { ReplicaSetView, RolloutView } from "../../lib/protocol/views.ts";
 import { eventually } from "../support/eventually.ts";
-import { runClient } from "./command_line.ts";
+import { runClient, unanswered } from "./command_line.ts";
 
 function viewOf(
   rollout: Partial<RolloutView> | undefined,
@@ -118,18 +119,23 @@ Deno.test("`deploy` without `--replicas` says what a set keeps, and with it that
           replicaSet: "images",
           revision: 2,
           changed: true,
-          ...(requests.length === 1 ? { keeps: 5 } : {}),
+          ...(requests.length === 1
+            ? { keeps: 5, keptSettings: { names: ["env", "timeoutMs"], revision: 1 } }
+            : {}),
         };
       },
     };
     const { out } = await runClient(argv, { answers });
     assert.equal(
       out,
-      "images: revision 2\nimages: keeps 5 replicas; --replicas or `client scale images` changes that\n",
+      "images: revision 2\n" +
+        "images: keeps env, timeoutMs of revision 1; deploy a file with -f to change them\n" +
+        "images: keeps 5 replicas; --replicas or `client scale images` changes that\n",
     );
     const said = await runClient([...argv, "--replicas", "3"], { answers });
     assert.equal(said.out, "images: revision 2\n");
     assert.deepEqual(requests.map(({ rescale }) => rescale), [undefined, true]);
+    assert.deepEqual(requests.map(({ keepSettings }) => keepSettings), [true, true]);
   });
 });
 
@@ -174,6 +180,7 @@ Deno.test("`deploy -f` reads everything from a file, relative to it, and options
       memoryMb: 64,
     });
     assert.equal(request?.replicaSet.modules, undefined);
+    assert.equal(request?.keepSettings, undefined, "a file says everything");
     assert.equal(request?.modules.length, 1);
   });
 });
@@ -235,15 +242,20 @@ Deno.test("`deploy` finds what is wrong before anything is sent, all of it", asy
 Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () => {
   const bodies: unknown[] = [];
   const answers = {
-    "PUT /v1/replicasets/images/replicas": (body: unknown) => bodies.push(body),
+    "PUT /v1/replicasets/images/replicas": (body: unknown) => {
+      bodies.push(body);
+      return { warnings: bodies.length === 1 ? ["images runs on 2 agents only"] : [] };
+    },
     "DELETE /v1/replicasets/images": {},
     "POST /v1/replicasets/images/rollback": (body: unknown) => {
       bodies.push(body);
-      return { replicaSet: "images", revision: 2, changed: true };
+      return { replicaSet: "images", revision: 2, changed: true, warnings: ["revision 2 failed"] };
     },
     "GET /v1/replicasets/images": viewOf({ state: "done", ready: 2 }),
   };
-  assert.equal((await runClient(["scale", "images", "3"], { answers })).out, "images: 3 replicas wanted\n");
+  const scaled = await runClient(["scale", "images", "3"], { answers });
+  assert.equal(scaled.out, "images: 3 replicas wanted\n");
+  assert.deepEqual([scaled.code, scaled.error], [0, "warning: images runs on 2 agents only\n"]);
   assert.equal((await runClient(["scale", "images", "all"], { answers })).code, 0);
   assert.equal((await runClient(["delete", "images"], { answers })).out, "images: deleted\n");
   const deletes = {
@@ -262,7 +274,9 @@ Deno.test("`scale`, `delete` and `rollout undo` change what they say", async () 
   const agents = "pi-1: deleted; it can't sign in again\npi-2: deleted\n";
   assert.deepEqual(await deleted("agent", "pi-1", "pi-2"), [0, agents]);
   assert.deepEqual(await deleted("agents", "pi-1", "images"), [1, ""], "no further after a mistake");
-  assert.equal((await runClient(["rollout", "undo", "images", "--to", "1"], { answers })).code, 0);
+  const undone = await runClient(["rollout", "undo", "images", "--to", "1"], { answers });
+  assert.equal(undone.code, 0);
+  assert.match(undone.error, /^warning: revision 2 failed\n/);
   assert.equal((await runClient(["rollout", "undo", "images"], { answers })).code, 0);
   assert.deepEqual(bodies, [{ replicas: 3 }, { replicas: "all" }, { toRevision: 1 }, {}]);
   assert.equal((await runClient(["scale", "images", "many"], { answers })).code, 2);
@@ -288,5 +302,53 @@ Deno.test("Ctrl-C stops following; the rollout goes on and the message says so",
     },
   });
   assert.equal(code, 1);
-  assert.match(error, /(the rollout itself goes on|cancelled)/);
+  assert.match(error, /the rollout itself goes on/);
+});
+
+Deno.test("Ctrl-C during a look at a rollout says the same as between two", async () => {
+  let looks = 0;
+  const { code, error } = await runClient(["rollout", "status", "images"], {
+    answers: { "GET /v1/replicasets/images": () => ++looks && unanswered },
+    async meanwhile({ terminal }) {
+      await eventually("the first look", () => looks > 0);
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 1);
+  assert.match(error, /^client: No longer following images; the rollout itself goes on \(cancelled\)\n$/);
+});
+
+Deno.test("Ctrl-C once an undo has gone out says that it may be done", async () => {
+  let sent = false;
+  const { code, error } = await runClient(["rollout", "undo", "images"], {
+    answers: { "POST /v1/replicasets/images/rollback": () => (sent = true) && unanswered },
+    async meanwhile({ terminal }) {
+      await eventually("the request", () => sent);
+      terminal.interrupt();
+    },
+  });
+  assert.equal(code, 1);
+  assert.match(
+    error,
+    /images may go back all the same; `client rollout status images` shows it \(cancelled\)/,
+  );
+});
+
+Deno.test("Ctrl-C once a deployment has gone out says that it may be done, and how to see", async () => {
+  await inFolder({ "resize.ts": module }, async (folder) => {
+    let sent = false;
+    const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
+    const { code, error } = await runClient(argv, {
+      answers: { "POST /v1/replicasets": () => (sent = true) && unanswered },
+      async meanwhile({ terminal }) {
+        await eventually("the request", () => sent);
+        terminal.interrupt();
+      },
+    });
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /images may have been deployed all the same; `client get revisions --replicaset images` shows it \(cancelled\)/,
+    );
+  });
 });

@@ -13,6 +13,9 @@ import { FakeTerminal } from "./fake_terminal.ts";
 /** "GET /v1/agents" → what is answered; a function gets the body. A `SqwishError` is answered as one. */
 export type Answers = Record<string, unknown | ((body: unknown) => unknown)>;
 
+/** An answer that never comes. */
+export const unanswered = Symbol("unanswered");
+
 export interface Run {
   code: number;
   out: string;
@@ -76,6 +79,7 @@ function answerCall(frame: Frame, connection: ScriptedConnection, answers: Answe
   const found = answers[frame.name];
   const body = frame.body.length > 0 ? JSON.parse(new TextDecoder().decode(frame.body)) : undefined;
   const answer = typeof found === "function" ? found(body) : found;
+  if (answer === unanswered) return;
   if (answer === undefined) {
     const error = new SqwishError("not_found", `No ${frame.name}`);
     connection.reply(frame.id, error.toJSON(), { b: 404 });

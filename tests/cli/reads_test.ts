@@ -85,6 +85,7 @@ const revision: RevisionView = {
   revision: 2,
   version: "1.2.0",
   current: true,
+  failure: "no camera",
   createdAtMs: 0,
   createdBy: "ada",
   replicas: 2,
@@ -144,7 +145,7 @@ Deno.test("`get` prints a table of every kind", async () => {
       /^NAME +HEALTH .*\nattic-pi +ready,cordoned +37 % +1\.0 GiB of 4\.0 GiB +61 °C +1\/4 +1 +0\.1\.0 +arch=aarch64\n$/,
     replicasets: /^NAME .*\nimages +1\.2\.0 +2 +1\/2 +3 +1 +api +- +resize\n$/,
     endpoints: /^ENDPOINT .*\nimages\/resize +1 +2\.5 +0 +12 ms +- +- +100 +Makes it smaller\n$/,
-    revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +1970-01-01 00:00:00 +ada +2\n$/,
+    revisions: /^REPLICASET .*\nimages +2 +1\.2\.0 +yes +failed +1970-01-01 00:00:00 +ada +2\n$/,
     rollouts:
       /^REPLICASET .*\nimages +2 → 3 +1\.3\.0 +failed +1970-01-01 00:01:00 +12\.5 s +images\/resize failed 30 of 30 requests\nimages +1 → 2 +1\.2\.0 +paused +1970-01-01 00:00:30 +- +-\nimages +1 +- +replaced +1970-01-01 00:00:00 +- +-\n$/,
     events: /^TIME .*\n.* info +agent_joined +attic-pi +event 2\n/,
@@ -155,6 +156,14 @@ Deno.test("`get` prints a table of every kind", async () => {
     assert.deepEqual([code, error], [0, ""], kind);
     assert.match(out, pattern);
   }
+});
+
+Deno.test('a set for "all" that no agent takes is not shown as complete', async () => {
+  const nowhere = { ...set, replicas: "all", ready: 0, wanted: 0 };
+  const { out } = await runClient(["get", "replicasets"], {
+    answers: { "GET /v1/replicasets": { replicaSets: [nowhere] } },
+  });
+  assert.match(out, /\nimages +1\.2\.0 +2 +0\/all /);
 });
 
 Deno.test("`get --json` prints the API's answer on one line", async () => {

@@ -139,6 +139,10 @@ Deno.test("a set has the replicas that were counted then; none at all is an outa
     return [set.ready, set.wanted, cluster.health, cluster.problems.length];
   };
   assert.deepEqual(of(0, 2), [0, 2, "down", 2]);
+  const other = { name: "text", ready: 1, wanted: 1, queued: 0 };
+  const some = { ...facts.past, replicaSets: [{ name: "images", ready: 0, wanted: 2, queued: 0 }, other] };
+  const both = { ...now, replicaSets: [now.replicaSets[0], { ...now.replicaSets[0], name: "text" }] };
+  assert.equal(describePast(both, { ...facts, past: some }, atMs).cluster.health, "degraded", "text serves");
   assert.deepEqual(of(2, 2), [2, 2, "degraded", 1], "an agent is away all the same");
   assert.deepEqual(of(0, 0), [0, 0, "degraded", 1], "it sleeps");
 });

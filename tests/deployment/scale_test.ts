@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   type Bounds,
+  closedSets,
   type ScaledSet,
   type ScaleMemory,
   startScaling,
@@ -93,4 +94,24 @@ Deno.test("`wantedNow()` is the load's number within bounds, none too, but one w
   assert.equal(wantedNow(set(5, { scaledTo: 2 })), 5);
   assert.equal(wantedNow(set("all")), "all");
   assert.equal(wantedNow(set(bounds, { replicasOverride: 2, scaledTo: 0 })), 2, "a person said so");
+});
+
+Deno.test("`closedSets()` names sets that somebody wants none of, not those that sleep or have no agent", () => {
+  const set = (name: string, replicas: ReplicaCount, more: Partial<ScaledSet> = {}) => ({
+    ...{ name, owner: "api" as const, current: { revision: 1, specification: { replicas } } },
+    ...more,
+  });
+  const closed = closedSets([
+    set("scaled", 3, { replicasOverride: 0 }),
+    { ...set("written", 0), owner: "file" as const },
+    set("asleep", { min: 0, max: 2 }, { scaledTo: 0 }),
+    set("silenced", { min: 0, max: 2 }, { replicasOverride: 0 }),
+    set("everywhere", "all"),
+    set("woken", 0, { replicasOverride: 1 }),
+  ]);
+  assert.deepEqual([...closed], [
+    ["scaled", "scaled is scaled to 0 replicas; `client scale scaled 1` changes that"],
+    ["written", "written is scaled to 0 replicas; `replicas` in the configuration file changes that"],
+    ["silenced", "silenced is scaled to 0 replicas; `client scale silenced 1` changes that"],
+  ]);
 });

@@ -37,6 +37,23 @@ Deno.test("a file that drops an endpoint in use would be refused, and the diff s
     assert.deepEqual((await diff("images/resize", "other/crop")).refusals, []);
     await write("2", one, { breaking: "allow" });
     assert.deepEqual((await diff("images/crop")).refusals, []);
+
+    await write("1", both);
+    rig.store.deployments.setOwner("images", "api");
+    assert.match((await diff()).text, /^images: unchanged\nimages: its owner changes from "api" to "file": /);
+    rig.store.deployments.setOwner("images", "file");
+    await write("2", one, { breaking: "allow" });
+
+    rig.store.deployments.setGood("images", 1);
+    const second = await readConfiguration(file);
+    assert.deepEqual((await rig.deployments.applyFile(second.replicaSets, folder)).errors, []);
+    const rollout = { replicaSet: "images", fromRevision: 1, toRevision: 2, startedAtMs: rig.clock.nowMs() };
+    rig.store.deployments.saveRollout({ ...rollout, state: "failed", fallback: 1 });
+    assert.equal((await diff()).text, "images: unchanged\n", "what failed is not stored again");
+    await write("3", both);
+    assert.equal((await diff()).text, 'images: after revision 1\n- version: "1"\n+ version: "3"\n');
+    await write("1", both);
+    assert.equal((await diff()).text, "images: a new revision, the same as revision 1\n");
   } finally {
     rig.close();
     await Deno.remove(folder, { recursive: true });

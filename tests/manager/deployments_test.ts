@@ -5,7 +5,7 @@ import { parseReplicaSetFile } from "../../lib/deployment/specification.ts";
 import type { ReplicaCount } from "../../lib/protocol/revision.ts";
 import { specificationOf } from "../store/support.ts";
 import { rejectsWith } from "../security/rejects_with.ts";
-import { addresses, agentHello, type ManagerRig, openRig, settle } from "./rig.ts";
+import { addresses, agentHello, joined, type ManagerRig, openRig, settle } from "./rig.ts";
 
 /** Stores a failed rollout of a set's current revision. */
 function fail(rig: ManagerRig, revision: number): void {
@@ -63,6 +63,60 @@ Deno.test("`undo()` of a good revision goes to the newest before it, or to the o
     "not_found",
     "did you mean images",
   );
+  rig.close();
+});
+
+Deno.test("`undo()` skips revisions that failed, and says so of one that is named", async () => {
+  const rig = await openRig();
+  await rig.signUp("ada", "operator");
+  for (let revision = 1; revision <= 4; revision++) {
+    rig.deploy("images", `export const a = ${revision};`);
+    const state = revision === 2 || revision === 3 ? "failed" as const : "done" as const;
+    const record = { replicaSet: "images", fromRevision: revision - 1, toRevision: revision, state };
+    const reason = state === "failed" ? { reason: "pi-1: no camera" } : {};
+    rig.store.deployments.saveRollout({ ...record, ...reason, startedAtMs: rig.clock.nowMs() + revision });
+  }
+  rig.store.deployments.setGood("images", 4);
+  const { revisions } = await (await rig.http("GET", "/v1/revisions", { user: "ada" })).json();
+  assert.deepEqual(
+    revisions.map(({ failure }: { failure?: string }) => failure),
+    [undefined, "pi-1: no camera", "pi-1: no camera", undefined],
+  );
+  assert.deepEqual(rig.deployments.undo("images", undefined, "ada"), {
+    replicaSet: "images",
+    revision: 1,
+    changed: true,
+  });
+  const named = rig.deployments.undo("images", 2, "ada");
+  assert.deepEqual([named.changed, named.warnings?.length], [true, 1]);
+  assert.match(
+    named.warnings![0],
+    /revision 2 of images failed when it was last rolled out: pi-1: no camera/,
+  );
+  rig.close();
+});
+
+Deno.test("`undo()` with only failed revisions before it is refused, and one that worked since has not failed", async () => {
+  const rig = await openRig();
+  for (const revision of [1, 2, 3]) rig.deploy("images", `export const a = ${revision};`);
+  const base = { replicaSet: "images", fromRevision: 0, reason: "no camera" };
+  for (const toRevision of [1, 2]) {
+    rig.store.deployments.saveRollout({
+      ...base,
+      toRevision,
+      state: "failed",
+      startedAtMs: rig.clock.nowMs() + toRevision,
+    });
+  }
+  const undo = () => rig.deployments.undo("images", undefined, "ada");
+  await rejectsWith(undo, "conflict", "before 3 failed when it was rolled out: 1, 2;");
+  rig.store.deployments.saveRollout({
+    ...base,
+    toRevision: 1,
+    state: "done",
+    startedAtMs: rig.clock.nowMs() + 3,
+  });
+  assert.equal(undo().revision, 1);
   rig.close();
 });
 
@@ -156,11 +210,35 @@ Deno.test("a set that the file takes over has as many replicas as the file says,
       await readFile(version);
       assert.deepEqual([stored().owner, stored().replicasOverride], ["file", undefined]);
       assert.equal(stored().current.revision, revisions);
+      const told = rig.store.events.list({ kinds: ["owner_changed"] });
+      assert.equal(told.length, revisions, "once for each time it is taken over");
+      assert.match(told[0].message, /images was deployed by a client and belongs to the configuration file/);
     }
   } finally {
     rig.close();
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("scaling to more than can run is warned of, with what stands in the way", async () => {
+  const rig = await openRig();
+  await rig.signUp("ada", "operator");
+  rig.deploy("images", "export const a = 1;");
+  for (const name of ["pi-1", "pi-2"]) await joined(rig, { name, identity: `${name} 0123456789abcdef` });
+  const scale = async (replicas: number | string) => {
+    const response = await rig.http("PUT", "/v1/replicasets/images/replicas", {
+      user: "ada",
+      body: { replicas },
+    });
+    assert.equal(response.status, 200);
+    return (await response.json()).warnings;
+  };
+  assert.deepEqual(await scale(2), []);
+  assert.deepEqual(await scale(5), [
+    "images runs on 2 agents only: 3 of 5 replicas have no agent: every agent runs one already",
+  ]);
+  for (const replicas of ["all", 1, 0, "auto"]) assert.deepEqual(await scale(replicas), [], `${replicas}`);
+  rig.close();
 });
 
 Deno.test("an agent that is gone for good can be removed, one that is connected can't", async () => {

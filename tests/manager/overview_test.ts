@@ -76,6 +76,29 @@ Deno.test("a replica goes from pending over loading to ready, and the cluster's 
   rig.close();
 });
 
+Deno.test("a cluster is down only while nothing serves that should: one new set that fails does not make it so", async () => {
+  const { rig, peer } = await rigWithAgent();
+  await report(peer, {});
+  const health = async () => (await read<OverviewView>(rig, "/v1/overview")).cluster.health;
+  assert.equal(await health(), "ok");
+  rig.deploy("sums", "throw 1;");
+  await settle();
+  assert.equal(await health(), "degraded");
+  rig.deployments.scale("images", 0, "ada");
+  await settle();
+  assert.equal(await health(), "down", "what is scaled to none is not asked to serve");
+  rig.deployments.scale("sums", 0, "ada");
+  await settle();
+  assert.equal(await health(), "ok");
+  rig.deployments.scale("images", "all", "ada");
+  await rig.signUp("bea", "operator");
+  const drained = await rig.http("POST", "/v1/agents/pi-1/drain", { user: "bea" });
+  await drained.body?.cancel();
+  await settle();
+  assert.equal(await health(), "down", "nobody is left to run it");
+  rig.close();
+});
+
 Deno.test("of a past time it is told how many replicas there were, and what each endpoint did", async () => {
   const { rig, peer } = await rigWithAgent();
   const startMs = rig.clock.nowMs();

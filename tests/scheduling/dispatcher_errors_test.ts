@@ -124,6 +124,41 @@ Deno.test("no_ready_replica: nothing was ready during its whole wait", () => {
   rig.dispatcher.close();
 });
 
+Deno.test("no_ready_replica: at once where somebody wants no replica, also for what waits, until that changes", () => {
+  const rig = new Rig([revisionOf("images", { timeoutMs: 250 })]);
+  const client = requesterNamed("c1");
+  rig.request(client, "images/resize", { id: 1 });
+  rig.closed.set("images", "images is scaled to 0 replicas; `client scale images 1` changes that");
+  rig.reroute();
+  rig.request(client, "images/resize", { id: 2 });
+  const errors = client.sink.of(Op.error).map(({ id, meta }) => ({ id, ...JSON.parse(meta) }));
+  assert.deepEqual(errors.map(({ id, code }) => [id, code]), [[1, "no_ready_replica"], [
+    2,
+    "no_ready_replica",
+  ]]);
+  for (const { message } of errors) {
+    assert.match(message, /images is scaled to 0 replicas; `client scale images 1`/);
+  }
+  assert.equal(rig.dispatcher.snapshot().queued, 0);
+  rig.closed.clear();
+  rig.reroute();
+  rig.request(client, "images/resize", { id: 3 });
+  assert.equal(rig.dispatcher.snapshot().queued, 1, "it waits for the first replica again");
+  rig.dispatcher.close();
+});
+
+Deno.test("no_ready_replica: what an agent gives back has nowhere to wait once nobody wants a replica", () => {
+  const { rig, agent, client } = oneReplica();
+  rig.request(client, "images/resize", { id: 1 });
+  const [{ id }] = agent.sink.of(Op.request);
+  rig.closed.set("images", "images is scaled to 0 replicas");
+  rig.agents.get("pi-1")!.reports = [];
+  rig.reroute();
+  rig.error("pi-1", id, "no_ready_replica", { mayHaveRun: "no" });
+  assert.equal(onlyError(client).code, "no_ready_replica");
+  rig.dispatcher.close();
+});
+
 Deno.test("deadline_exceeded: waited while replicas were busy, certainly not run", () => {
   const { rig, client } = oneReplica();
   rig.request(client, "images/resize", { id: 1, a: 60_000 });

@@ -98,6 +98,8 @@ export class Rig {
   outcomes: RequestOutcome[] = [];
   sets: Revision[] = [];
   agents = new Map<string, RigAgent>();
+  /** Sets that are to have no replica. */
+  closed = new Map<string, string>();
   table: RoutingTable = emptyRoutes;
   dispatcher: Dispatcher;
 
@@ -130,7 +132,7 @@ export class Rig {
   }
 
   reroute(): void {
-    this.table = buildRoutes(this.sets, this.agents.values(), this.table);
+    this.table = buildRoutes(this.sets, this.agents.values(), this.table, new Map(), this.closed);
     this.dispatcher.routesChanged();
   }
 

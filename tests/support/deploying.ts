@@ -3,7 +3,8 @@
  * connection, so that looking often costs the busy machine little.
  */
 import type { Sqwish } from "../../client.ts";
-import type { DeployRequest, DeployView, OverviewView, ReplicaSetView } from "../../lib/protocol/views.ts";
+import type { DeployRequest, DeployView } from "../../lib/protocol/deploy_views.ts";
+import type { OverviewView, ReplicaSetView } from "../../lib/protocol/views.ts";
 import { eventually } from "./eventually.ts";
 
 /** Bounds are for a busy machine: what takes long here is a bug only when it takes for ever. */

@@ -4,8 +4,7 @@ import { SqwishError } from "../../errors.ts";
 import type { AgentView } from "../../protocol/views.ts";
 import { addExamples, type Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
-import { printable } from "../tables.ts";
-import { type CommandContext, pause, readJson, withConnection } from "./context.ts";
+import { type CommandContext, pause, readJson, tellWarnings, withConnection } from "./context.ts";
 import { counted } from "../../words.ts";
 
 const pollMs = 200;
@@ -22,9 +21,7 @@ export function addDrain(program: Command, context: CommandContext): void {
     .action((name: string, { wait }: { wait: boolean }) =>
       withConnection(context, async (sqwish, signal) => {
         const { json } = await sqwish.call("POST", agentPath(name, "/drain"), {}, { signal });
-        for (const warning of (json as { warnings: string[] }).warnings) {
-          context.terminal.writeError(`warning: ${printable(warning)}\n`);
-        }
+        tellWarnings(context, json as { warnings: string[] });
         if (wait) await followDrain(context, sqwish, name, signal);
         else context.terminal.writeOut(`${name}: its replicas move away\n`);
       })

@@ -5,7 +5,7 @@ import type { ConnectToOptions } from "../../client/connect.ts";
 import type { ConnectOptions, Environment, Target } from "../../client/options.ts";
 import type { Sqwish } from "../../client/sqwish.ts";
 import type { Terminal } from "../terminal.ts";
-import type { Look } from "../tables.ts";
+import { type Look, printable } from "../tables.ts";
 
 export interface CommandContext {
   terminal: Terminal;
@@ -53,6 +53,27 @@ function unlessAborted(connecting: Promise<Sqwish>, signal: AbortSignal): Promis
 /** A read of the API; every list answers `{ [key]: [...] }`. */
 export async function readJson<T>(sqwish: Sqwish, path: string, signal?: AbortSignal): Promise<T> {
   return (await sqwish.call("GET", path, undefined, { signal })).json as T;
+}
+
+/** Says in these `words` that Ctrl-C ended only the wait for something that had gone out. */
+export async function saysWhenCancelled<T>(
+  asked: Promise<T>,
+  signal: AbortSignal,
+  words: string,
+): Promise<T> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    const isGivenUp = signal.aborted && thrown instanceof SqwishError && thrown.code === "cancelled";
+    if (!isGivenUp || thrown.mayHaveRun === "no") throw thrown;
+    // Without its cause, which would only say once more that it was cancelled.
+    throw new SqwishError("cancelled", words);
+  }
+}
+
+/** What the manager's answer to a change warns of, on standard error. */
+export function tellWarnings({ terminal }: CommandContext, { warnings = [] }: { warnings?: string[] }): void {
+  for (const warning of warnings) terminal.writeError(`warning: ${printable(warning)}\n`);
 }
 
 export function lookOf(terminal: Terminal): Look {

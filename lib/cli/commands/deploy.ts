@@ -14,12 +14,12 @@ import {
 } from "../../deployment/specification.ts";
 import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { DeployRequest, DeployView } from "../../protocol/views.ts";
+import type { DeployRequest, DeployView } from "../../protocol/deploy_views.ts";
 import { addExamples, type Command, keyValue, UsageError } from "../arguments.ts";
 import { printable } from "../tables.ts";
 import { describeCount } from "../views.ts";
 import { followRollout } from "../follow_rollout.ts";
-import { type CommandContext, withConnection } from "./context.ts";
+import { type CommandContext, saysWhenCancelled, withConnection } from "./context.ts";
 import { replicaCount } from "./rollout.ts";
 
 interface Options {
@@ -64,12 +64,20 @@ async function deploy(context: CommandContext, paths: string[], options: Options
     ...await readDeployment(paths, options),
     ...(options.force ? { force: true } : {}),
     ...(options.dryRun ? { dryRun: true } : {}),
+    // A file says all there is to say; modules alone say nothing of the rest.
+    ...(options.file === undefined ? { keepSettings: true } : {}),
     // What a person says now overrules what a person said before.
     ...(options.replicas === undefined ? {} : { rescale: true }),
   };
   const { name } = request.replicaSet;
   await withConnection(context, async (sqwish, signal) => {
-    const answer = await sqwish.call("POST", "/v1/replicasets", request, { signal });
+    const asked = sqwish.call("POST", "/v1/replicasets", request, { signal });
+    const answer = options.dryRun ? await asked : await saysWhenCancelled(
+      asked,
+      signal,
+      `No longer waiting for the answer: ${name} may have been deployed all the same; ` +
+        `\`client get revisions --replicaset ${name}\` shows it`,
+    );
     const deployed = answer.json as DeployView;
     const { revision, changed } = deployed;
     if (options.dryRun && changed) return tellDryRun(context, deployed);
@@ -86,7 +94,15 @@ async function deploy(context: CommandContext, paths: string[], options: Options
   });
 }
 
-function tellKept({ terminal }: CommandContext, { replicaSet, keeps }: DeployView): void {
+function tellKept({ terminal }: CommandContext, { replicaSet, keeps, keptSettings }: DeployView): void {
+  if (keptSettings !== undefined) {
+    const { names, revision } = keptSettings;
+    terminal.writeOut(
+      `${replicaSet}: keeps ${
+        names.join(", ")
+      } of revision ${revision}; deploy a file with -f to change them\n`,
+    );
+  }
   if (keeps === undefined) return;
   terminal.writeOut(
     `${replicaSet}: keeps ${
@@ -100,9 +116,12 @@ function tellDryRun(context: CommandContext, deployed: DeployView): void {
   const { terminal } = context;
   const { replicaSet, revision, changes, refusal } = deployed;
   const lines = diffLines(changes ?? []).map((line) => `${printable(line)}\n`);
-  terminal.writeOut(
-    `${replicaSet}: ${revision === 0 ? "new" : `after revision ${revision}`}\n${lines.join("")}`,
-  );
+  const what = revision === 0
+    ? "new"
+    : lines.length === 0
+    ? `a new revision, the same as revision ${revision}`
+    : `after revision ${revision}`;
+  terminal.writeOut(`${replicaSet}: ${what}\n${lines.join("")}`);
   tellKept(context, deployed);
   if (refusal !== undefined) throw new SqwishError("conflict", `It would be refused: ${refusal}`);
 }

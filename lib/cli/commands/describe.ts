@@ -209,6 +209,7 @@ function describeRevision(detail: RevisionDetailView, look: Look): string {
     ["ReplicaSet", detail.replicaSet],
     ["Revision", `${detail.revision}${detail.current ? ", the current one" : ""}`],
     ["Created", `${formatMoment(detail.createdAtMs)} by ${detail.createdBy}`],
+    ...(detail.failure === undefined ? [] : [["Failed", detail.failure] satisfies [string, string]]),
     ...detail.specification.map(({ path, after }): [string, string] => [path, after ?? ""]),
   ];
   const lines = diffLines(detail.changes);

@@ -1,10 +1,10 @@
 /** `client rollout`: where a rollout stands, held, let go on, or taken back. Also `scale` and `delete`. */
-import type { DeployView } from "../../protocol/views.ts";
+import type { DeployView } from "../../protocol/deploy_views.ts";
 import { InvalidArgumentError } from "commander";
 import { addExamples, type Command, wholeNumber } from "../arguments.ts";
 import { agentPath } from "./agents.ts";
 import { followRollout } from "../follow_rollout.ts";
-import { type CommandContext, withConnection } from "./context.ts";
+import { type CommandContext, saysWhenCancelled, tellWarnings, withConnection } from "./context.ts";
 import { describeCount } from "../views.ts";
 
 const deletable = new Set(["replicaset", "agent"]);
@@ -50,15 +50,18 @@ export function addRollout(program: Command, context: CommandContext): void {
   );
   addHold(rollout, context, "resume", "let a paused rollout go on");
   const undo = rollout.command("undo")
-    .description("roll back to the revision before, or to a given one")
+    .description("roll back to the newest revision before that did not fail, or to a given one")
     .argument("<name>", "replicaSet")
     .option("--to <revision>", "the revision to go back to", wholeNumber({ min: 1 }))
     .action((name: string, options: { to?: number }) =>
       withConnection(context, async (sqwish, signal) => {
-        const answer = await sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, {
-          signal,
-        });
-        const { revision } = answer.json as DeployView;
+        const asked = sqwish.call("POST", setPath(name, "/rollback"), { toRevision: options.to }, { signal });
+        const words = `No longer waiting for the answer: ${name} may go back all the same; ` +
+          `\`client rollout status ${name}\` shows it`;
+        const answer = await saysWhenCancelled(asked, signal, words);
+        const undone = answer.json as DeployView;
+        tellWarnings(context, undone);
+        const { revision } = undone;
         await followRollout(context, sqwish, { name, revision }, signal);
       })
     );
@@ -83,11 +86,12 @@ export function addScale(program: Command, context: CommandContext): void {
     .argument("<replicas>", 'a number, "all", or "auto" for what the specification says', scaleCount)
     .action((name: string, replicas: number | "all" | "auto") =>
       withConnection(context, async (sqwish, signal) => {
-        await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
+        const answer = await sqwish.call("PUT", setPath(name, "/replicas"), { replicas }, { signal });
         const many = replicas === "auto"
           ? "as many replicas as its specification says"
           : describeCount(replicas);
         context.terminal.writeOut(`${name}: ${many} wanted\n`);
+        tellWarnings(context, answer.json as { warnings?: string[] });
       })
     );
   addExamples(command, ["client scale images 3", "client scale images all", "client scale images auto"]);

@@ -88,6 +88,8 @@ export function explainAgent(agent: AgentView, events: readonly EventView[]): st
 function stateOf({ ready, wanted, replicas, revision, version }: ReplicaSetView): string {
   const runs = `runs revision ${revision} (${version})`;
   if (wanted === 0) {
+    // What stands against each agent follows.
+    if (replicas === "all") return "runs nowhere: it is to run on every agent that fits, and none takes it";
     return typeof replicas === "object"
       ? "sleeps: nobody has called it for a while"
       : "is scaled to no replicas";

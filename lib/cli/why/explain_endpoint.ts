@@ -44,7 +44,7 @@ export function explainEndpoint(facts: EndpointFacts): string[] {
 
 function explainUnready({ endpoint, set }: EndpointFacts): string[] {
   if (endpoint.readyReplicas > 0) return [];
-  if (set.wanted === 0) {
+  if (set.wanted === 0 && set.replicas !== "all") {
     return typeof set.replicas === "object"
       ? [`${endpoint.endpoint} sleeps with ${set.name}: the next request wakes it, and waits for that`]
       : [`${endpoint.endpoint} is refused: ${set.name} is scaled to no replicas`];
@@ -52,7 +52,9 @@ function explainUnready({ endpoint, set }: EndpointFacts): string[] {
   const why = set.pendingReason ?? reasonsOf(set.placements) ?? "no agent has reported it ready";
   return [
     `${endpoint.endpoint} is refused: ${
-      set.wanted === 1
+      set.wanted === 0
+        ? `no agent takes ${set.name}`
+        : set.wanted === 1
         ? `the one replica of ${set.name} is not ready`
         : `none of ${set.wanted} replicas of ${set.name} is ready`
     }`,

@@ -2,15 +2,16 @@
 import { Hono } from "hono";
 import * as v from "valibot";
 import { limits } from "../../limits.ts";
-import type { DeployRequest, DeployView, UserView } from "../../protocol/views.ts";
+import type { DeployRequest, DeployView } from "../../protocol/deploy_views.ts";
+import type { UserView } from "../../protocol/views.ts";
 import { guard, type Principal, type Role, roles } from "../../security/access.ts";
 import type { TokenWish } from "../accounts.ts";
 import { type ApiEnv, readJson } from "./context.ts";
 
 export interface Changes {
   deploy(request: DeployRequest, by: Principal): Promise<DeployView>;
-  /** "auto": as its specification says. */
-  scale(name: string, replicas: number | "all" | "auto", by: Principal): void;
+  /** "auto": as its specification says. What has no place for now, in words. */
+  scale(name: string, replicas: number | "all" | "auto", by: Principal): Promise<{ warnings: string[] }>;
   /** Holds a rollout, or lets it go on. */
   pause(name: string, paused: boolean, by: Principal): void;
   undo(name: string, toRevision: number | undefined, by: Principal): DeployView;
@@ -41,6 +42,7 @@ const deploySchema = v.strictObject({
   force: v.optional(v.boolean()),
   dryRun: v.optional(v.boolean()),
   rescale: v.optional(v.boolean()),
+  keepSettings: v.optional(v.boolean()),
 });
 const deployBytesMax = Math.ceil(limits.setBytesMax * 4 / 3) + limits.controlBytesMax;
 const replicasMessage = 'must be a whole number from 0 to 1000, "all" or "auto"';
@@ -76,8 +78,7 @@ export function changeRoutes(changes: Changes): Hono<ApiEnv> {
   });
   app.put("/replicasets/:name/replicas", guard("scale"), async (c) => {
     const { replicas } = await readJson(c, v.strictObject({ replicas: replicasSchema }));
-    changes.scale(c.req.param("name"), replicas, c.get("principal"));
-    return c.json({});
+    return c.json(await changes.scale(c.req.param("name"), replicas, c.get("principal")));
   });
   app.post("/replicasets/:name/pause", guard("rollout"), (c) => {
     changes.pause(c.req.param("name"), true, c.get("principal"));

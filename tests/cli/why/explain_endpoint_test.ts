@@ -136,6 +136,16 @@ Deno.test("what sleeps is woken by the next request, and what is scaled to none 
   assert.match(explainEndpoint(asleep)[0], /is refused: images is scaled to no replicas/);
 });
 
+Deno.test('refused because no agent takes a set for "all"', () => {
+  const pendingReason = "No agent can run it: pi-1 is drained";
+  const nowhere = facts([], { ready: 0, wanted: 0, replicas: "all", pendingReason });
+  nowhere.endpoint.readyReplicas = 0;
+  assert.deepEqual(explainEndpoint(nowhere).slice(0, 2), [
+    "images/resize is refused: no agent takes images",
+    "  because No agent can run it: pi-1 is drained",
+  ]);
+});
+
 Deno.test("of the time before the manager's start nothing is said", () => {
   const fresh = facts([]);
   fresh.endpoint.totalsSinceMs = nowMs - 40_000;

@@ -44,6 +44,17 @@ Deno.test("a set tells how far it is, what stands in its way, and how many wait,
   assert.match(waiting, /^2 requests wait:/);
 });
 
+Deno.test('a set for "all" that no agent takes is not called scaled to none', () => {
+  const pendingReason = "No agent can run it: pi-1 is drained";
+  const nowhere = { ...set, replicas: "all", wanted: 0, queued: 0, placements: [], pendingReason } as const;
+  assert.deepEqual(explainReplicaSet({ ...nowhere, placements: [] }, []), [
+    "images runs nowhere: it is to run on every agent that fits, and none takes it",
+    "Pending: No agent can run it: pi-1 is drained",
+  ]);
+  const none = { ...nowhere, placements: [], replicas: 0, pendingReason: undefined };
+  assert.deepEqual(explainReplicaSet(none, []), ["images is scaled to no replicas"]);
+});
+
 Deno.test("an agent that is lost runs nothing that anybody knows of", () => {
   assert.equal(explainAgent(agent, [])[0], "pi-1 is ready and runs 1 replica");
   const lost = { ...agent, health: "lost", connectedAtMs: undefined } as const;
