@@ -160,7 +160,8 @@ function startNew(situation: Situation): AgentFacts[] {
   for (const agent of asked) {
     const total = situation.available.length + situation.rising.length + situation.others.length +
       started.length;
-    if (total >= reachable + surge && !(surge === 0 && makeRoom(situation, agent))) break;
+    // Where the old one has to go on serving, another agent's may not.
+    if (total >= reachable + surge && !(surge === 0 && makeRoom(situation, agent))) continue;
     started.push(agent);
   }
   return started;

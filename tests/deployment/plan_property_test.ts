@@ -160,6 +160,24 @@ Deno.test("`stepDeployments()` keeps its promises in every history, and comes to
   );
 });
 
+Deno.test("without surge, an agent whose old replica must go on serving holds up no other", () => {
+  const world = createWorld(4);
+  world.step();
+  const wish: Wish = { zone: null, spread: false, memoryMb: 64, surge: 0, gone: 0, canary: false };
+  const deploy = { kind: "deploy" as const, set: "images" as const, broken: false, specification: wish };
+  // Revision 2 is taken for good without having run; then one agent serves 3, and another has 2, which never will.
+  run(world, { ...deploy, replicas: 0, broken: true });
+  world.step();
+  run(world, { ...deploy, replicas: "all", specification: { ...wish, canary: true } });
+  world.step();
+  run(world, { kind: "load", agent: 1 });
+  world.step();
+  run(world, { ...deploy, replicas: 2 });
+  world.step();
+  assert.equal(world.layout, "pi-0: maths@1; pi-1: images@3; pi-3: images@4");
+  checkRest(world);
+});
+
 /** With every agent back and nothing going on, each set runs what it should on as many agents as there are. */
 function checkRest(world: World): void {
   for (const machine of world.machines.values()) {
