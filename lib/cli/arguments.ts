@@ -64,7 +64,10 @@ export async function runProgram(
 ): Promise<number> {
   const writeError = options.writeError ?? ((line: string) => console.error(line));
   inheritVersion(program);
-  program.hook("preAction", (_program, command) => requirePaths(command));
+  program.hook("preAction", (_program, command) => {
+    requirePlaces(command);
+    requirePaths(command);
+  });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return 0;
@@ -103,6 +106,18 @@ function inheritVersion(program: Command): void {
     }
   };
   visit(program);
+}
+
+/** `manager --data x token agent`: the option would be the manager's own, and the command would not see it. */
+function requirePlaces(command: Command): void {
+  for (let above = command.parent; above !== null; above = above.parent) {
+    for (const { long } of command.options) {
+      const given = above.options.find((option) => option.long === long);
+      if (given && above.getOptionValueSource(given.attributeName()) === "cli") {
+        throw new UsageError(`${long} must follow ${command.name()}, stands before it`);
+      }
+    }
+  }
 }
 
 /** A path that is empty, as a script's unset variable makes it, would mean the root or the working folder. */

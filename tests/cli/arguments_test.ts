@@ -166,3 +166,25 @@ Deno.test("`keyValue()` gathers pairs, and values may hold an equals sign", () =
   assert.throws(() => keyValue("=1"), /key=value/);
   assert.throws(() => keyValue("a"), /key=value/);
 });
+
+Deno.test("an option of a command that stands before it is wrong usage, not passed over", async () => {
+  const ran: unknown[] = [];
+  async function lineOf(...argv: string[]): Promise<string> {
+    const program = createProgram({ name: "tool", description: "A tool.", version: "1.2.3" })
+      .option("--data <folder>").option("--text <text>").action(() => {});
+    program.command("token").argument("<kind>").option("--data <folder>").action((...given) =>
+      void ran.push(given[1])
+    );
+    const lines: string[] = [];
+    const code = await runProgram(program, argv, { writeError: (line) => lines.push(line) });
+    return `${code} ${lines.join("|")}`;
+  }
+  assert.equal(
+    await lineOf("--data", "x", "token", "agent"),
+    "2 tool: --data must follow token, stands before it",
+  );
+  assert.deepEqual(ran, []);
+  assert.equal(await lineOf("token", "--data", "x", "agent"), "0 ");
+  assert.equal(await lineOf("token", "agent", "--data", "x"), "0 ");
+  assert.deepEqual(ran, [{ data: "x" }, { data: "x" }]);
+});
