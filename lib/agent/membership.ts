@@ -131,7 +131,7 @@ export function keepMembership(options: MembershipOptions): Membership {
       session?.sayGoodbye(message);
       if (finish) await finish();
       // A connection that still has replies to send ends once they have left.
-      const waitMs = leaveMsMax + (session ? limits.closeTransferMsMax : 0);
+      const waitMs = leaveMsMax + (session ? limits.closeTransferMsMax + limits.sendStallMsMax : 0);
       session?.leave(message);
       await new Promise<void>((resolve) => {
         const cancel = clock.after(waitMs, resolve);

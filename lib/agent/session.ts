@@ -148,7 +148,8 @@ export function openSession(options: SessionOptions): AgentSession {
     sayGoodbye(message) {
       if (welcomed) send({ type: "bye", code: "leaving", message });
     },
-    leave: (message) => channel.close(1001, message),
+    // Callers wait for the replies that are still on their way.
+    leave: (message) => channel.close(1001, message, limits.closeTransferMsMax),
     ended: ended.promise,
   };
 }

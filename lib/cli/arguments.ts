@@ -65,8 +65,8 @@ export async function runProgram(
   const writeError = options.writeError ?? ((line: string) => console.error(line));
   inheritVersion(program);
   program.hook("preAction", (_program, command) => {
-    requirePlaces(command);
     requirePaths(command);
+    requirePlaces(command);
   });
   try {
     await program.parseAsync([...argv], { from: "user" });
@@ -111,12 +111,15 @@ function inheritVersion(program: Command): void {
 /** `manager --data x token agent`: the option would be the manager's own, and the command would not see it. */
 function requirePlaces(command: Command): void {
   for (let above = command.parent; above !== null; above = above.parent) {
-    for (const { long } of command.options) {
-      const given = above.options.find((option) => option.long === long);
-      if (given && above.getOptionValueSource(given.attributeName()) === "cli") {
-        throw new UsageError(`${long} must follow ${command.name()}, stands before it`);
-      }
-    }
+    const given = above.options.find((option) =>
+      above.getOptionValueSource(option.attributeName()) === "cli"
+    );
+    if (given === undefined) continue;
+    throw new UsageError(
+      command.options.some(({ long }) => long === given.long)
+        ? `${given.long} must follow ${command.name()}, stands before it`
+        : `${command.name()} takes no ${given.long}`,
+    );
   }
 }
 

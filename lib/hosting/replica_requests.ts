@@ -198,8 +198,8 @@ export class ReplicaRequests {
 
   /**
    * Gives each request of an ended runner its outcome. All may have run, so none runs again here: `agent_lost` leaves
-   * that to the manager, which counts the runs of each. One that was alone ended the runner, and that is final where
-   * nobody allows another run.
+   * that to the manager, which counts the runs of each. One that was alone ended the runner, and that is final unless
+   * it was called as idempotent: an endpoint that is says so of a lost agent, not of what ends its runners.
    */
   onRunnerLost(slot: RunnerSlot, reason: string): void {
     const nowMs = this.#deps.clock.monotonicMs();

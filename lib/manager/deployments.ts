@@ -44,12 +44,12 @@ export class Deployments {
   async deploy(request: DeployRequest, by: string): Promise<DeployView> {
     const store = this.#options.store.deployments;
     const { name } = request.replicaSet;
-    const known = store.find(name);
-    const { settings, says, keptSettings } = wishOf(request, known);
-    this.#requireNotOfFile(known, name, "deployed by a client");
-    const built = await this.#inTurn(() =>
-      buildSet(this.#options.build, settings, request.modules.map(sourceOf))
-    );
+    this.#requireNotOfFile(store.find(name), name, "deployed by a client");
+    const { built, says, keptSettings } = await this.#inTurn(async () => {
+      // What is kept is what the deployment before this one has left.
+      const { settings, ...wish } = wishOf(request, store.find(name));
+      return { ...wish, built: await buildSet(this.#options.build, settings, request.modules.map(sourceOf)) };
+    });
     const { specification } = built;
     const before = store.find(name);
     this.#requireNotOfFile(before, name, "deployed by a client");
@@ -175,7 +175,12 @@ export class Deployments {
     if (!kept.includes(target)) {
       throw new SqwishError("not_found", `${name} has no revision ${target}; kept are ${kept.join(", ")}`);
     }
-    if (target === set.current.revision) return { replicaSet: name, revision: target, changed: false };
+    if (target === set.current.revision) {
+      if (set.rollout?.state !== "failed") return { replicaSet: name, revision: target, changed: false };
+      const message =
+        `Revision ${target} of ${name} has just failed and is not in force; deploy it anew to try it again`;
+      throw new SqwishError("conflict", message);
+    }
     const failure = failures.get(target);
     const warnings = failure === undefined
       ? {}

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { settingsOf } from "../deployment/revision.ts";
+import { revisionInForce } from "../deployment/rollout.ts";
 import {
   configurationRefused,
   parseReplicaSet,
@@ -24,7 +25,8 @@ export interface Wish {
 /** What shall be built. Throws `invalid_request` with every error in `details.errors`. */
 export function wishOf(request: DeployRequest, known: StoredSet | undefined): Wish {
   const { name, version } = request.replicaSet;
-  const kept = request.keepSettings && known ? settingsOf(known.current.specification) : {};
+  const inForce = known && revisionInForce(known);
+  const kept = request.keepSettings && inForce ? settingsOf(inForce.specification) : {};
   const parsed = parseReplicaSet({ ...kept, ...request.replicaSet });
   if (!parsed.ok) throw configurationRefused(`The replicaSet ${name}`, parsed.errors);
   const says = parsed.replicaSet.replicas;
@@ -36,8 +38,8 @@ export function wishOf(request: DeployRequest, known: StoredSet | undefined): Wi
   const names = Object.entries(kept).filter(([key, value]) =>
     request.replicaSet[key] === undefined && !isDeepStrictEqual(value, fresh[key])
   ).map(([key]) => key);
-  const keptSettings = known && names.length > 0
-    ? { keptSettings: { names, revision: known.current.revision } }
+  const keptSettings = inForce && names.length > 0
+    ? { keptSettings: { names, revision: inForce.revision } }
     : {};
   return { settings, says, keptSettings };
 }

@@ -10,6 +10,7 @@ import type { Channel } from "../protocol/channel.ts";
 
 interface Heard {
   receivedBytes: number;
+  bufferedBytes: number;
   /** In a row, since something came. */
   silentLooks: number;
 }
@@ -29,7 +30,7 @@ export class SilenceWatch {
 
   add(channel: Channel): void {
     // Its first look finds that something has come, and counts from there.
-    this.#heard.set(channel, { receivedBytes: -1, silentLooks: 0 });
+    this.#heard.set(channel, { receivedBytes: -1, bufferedBytes: -1, silentLooks: 0 });
   }
 
   remove(channel: Channel): void {
@@ -44,9 +45,12 @@ export class SilenceWatch {
 
   #look(): void {
     for (const [channel, heard] of this.#heard) {
-      // Who is not read from, because it reads nothing itself, can't be heard.
-      if (channel.readingPaused || channel.receivedBytes !== heard.receivedBytes) {
-        heard.receivedBytes = channel.receivedBytes;
+      // Who is not read from, because much waits for it, can't be heard, but is seen to take some of it.
+      const isTaking = channel.readingPaused && channel.bufferedBytes !== heard.bufferedBytes;
+      const isHeard = isTaking || channel.receivedBytes !== heard.receivedBytes;
+      heard.receivedBytes = channel.receivedBytes;
+      heard.bufferedBytes = channel.bufferedBytes;
+      if (isHeard) {
         heard.silentLooks = 0;
       } else if (++heard.silentLooks >= silentLooksMax) {
         const silentMs = heard.silentLooks * limits.clientPingMs;

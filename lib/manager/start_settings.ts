@@ -17,8 +17,9 @@ type FromFile = Partial<Pick<Configuration, "listen" | "advertise" | "data" | "c
 export interface StartSettings {
   listen: string;
   advertise: string[];
-  /** Absolute. */
+  /** Absolute, as is what it would be if nobody named one: that goes by where the manager was started. */
   data: string;
+  dataDefault: string;
   /** Absent: as it is stored. A file always has one. */
   cluster?: string;
   /** Those that the command line gave: the file's don't count. */
@@ -33,6 +34,7 @@ export function startSettings(
     listen: options.listen ?? file?.listen ?? listenDefault,
     advertise: file?.advertise ?? [],
     data: resolve(options.data ?? file?.data ?? dataFolderDefault),
+    dataDefault: resolve(dataFolderDefault),
     ...(file?.cluster === undefined ? {} : { cluster: file.cluster }),
     fromCommandLine: (["listen", "data"] as const).filter((key) => options[key] !== undefined),
   };
@@ -41,7 +43,7 @@ export function startSettings(
 /** What the same command line would start differently with this file. */
 export function waitingChanges(started: StartSettings, file: FromFile): ChangeView[] {
   const kept = Object.fromEntries(started.fromCommandLine.map((key) => [key, started[key]]));
-  const next = startSettings(kept, file);
+  const next = startSettings(kept, { ...file, data: file.data ?? started.dataDefault });
   return (["cluster", "listen", "advertise", "data"] as const).flatMap((path): ChangeView[] => {
     const [before, after] = [JSON.stringify(started[path]), JSON.stringify(next[path])];
     return before === after || after === undefined ? [] : [{ path, ...(before ? { before } : {}), after }];

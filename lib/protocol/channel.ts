@@ -52,8 +52,11 @@ export interface Channel {
   /** Stops or resumes delivery; the peer feels it as backpressure. */
   pauseReading(): void;
   resumeReading(): void;
-  /** Sends what is queued, then closes with a code and a reason of at most 120 bytes. Idempotent. */
-  close(code?: number, reason?: string): void;
+  /**
+   * Sends what is queued, then closes with a code and a reason of at most 120 bytes. What takes longer than a moment is
+   * cut off, after `transferMsMax` where somebody waits for it, as long as the peer takes some of it. Idempotent.
+   */
+  close(code?: number, reason?: string, transferMsMax?: number): void;
   /** Drops the connection at once: for a peer that no longer answers. Idempotent. */
   abandon(reason: string): void;
 }

@@ -15,7 +15,7 @@ export interface DeployRequest {
   }[];
   /** Endpoints that were called in the last hour may go or take less. */
   force?: boolean;
-  /** What `replicaSet` does not name stays as the set's current revision has it. */
+  /** What `replicaSet` does not name stays as the set's revision in force has it. */
   keepSettings?: boolean;
   /** A `scale` since ends: the specification's number counts. Without `replicas` the set keeps what it has. */
   rescale?: boolean;

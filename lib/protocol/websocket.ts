@@ -166,22 +166,23 @@ export class WebSocketChannel implements Channel, MessageSink {
     this.#resumeWhenFree();
   }
 
-  close(code: number = CloseCode.normal, reason = ""): void {
+  close(code: number = CloseCode.normal, reason = "", transferMsMax = 0): void {
     if (this.closed) return;
     this.#close = { code, reason };
     this.#closeFrame = encodeWebSocketFrame(Opcode.close, closePayload(code, reason), this.#masks);
     this.#scheduleFlush();
     this.#stream.resume();
-    this.#waitForClose(this.#clock.monotonicMs() + limits.closeTransferMsMax);
+    this.#waitForClose(this.#clock.monotonicMs() + transferMsMax);
   }
 
-  /** Until the peer has said goodbye, too; longer while it takes what waits for it. */
+  /** Until the peer has said goodbye, too; before `untilMs` for as long as it takes what waits for it. */
   #waitForClose(untilMs: number): void {
     const before = this.#writesDone;
+    const mayWait = this.#clock.monotonicMs() < untilMs && this.bufferedBytes > 0;
     this.#graceTimer = setTimeout(() => {
-      if (this.#writesDone > before && this.#clock.monotonicMs() < untilMs) this.#waitForClose(untilMs);
+      if (mayWait && this.#writesDone > before) this.#waitForClose(untilMs);
       else this.#end(CloseCode.abnormal, "");
-    }, closeGraceMs);
+    }, mayWait ? limits.sendStallMsMax : closeGraceMs);
   }
 
   abandon(reason: string): void {
@@ -320,7 +321,6 @@ export class WebSocketChannel implements Channel, MessageSink {
   }
 
   // What the parser finds:
-
   onText(text: string): void {
     if (!this.closed) this.#handlers!.onControl(text);
   }

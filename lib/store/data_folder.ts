@@ -46,11 +46,14 @@ export function makeFolder(folder: string): void {
   }
 }
 
-/** Makes an empty database file (0600) in `folder` where it is missing. Throws what `explain` says. */
-export function makeDatabaseFile(folder: string): void {
+/**
+ * Makes an empty database file (0600) in `folder` where it is missing; true: it was. Throws what `explain` says.
+ */
+export function makeDatabaseFile(folder: string): boolean {
   try {
+    const isMissing = !fileExists(databasePath(folder));
     // To SQLite an empty file is a new database, and a new cluster would lock every agent out of what is lost.
-    if (fileExists(databasePath(folder)) && fileBytes(databasePath(folder)) === 0) {
+    if (!isMissing && fileBytes(databasePath(folder)) === 0) {
       throw new SqwishError(
         "internal",
         `The data in ${folder} must be an intact SQLite database, sqwish.db is empty; ` +
@@ -60,8 +63,18 @@ export function makeDatabaseFile(folder: string): void {
     // SQLite gives its log files the mode of the database file, so this one decides for all.
     createPrivateFile(databasePath(folder));
     if (Deno.build.os !== "windows") Deno.chmodSync(databasePath(folder), 0o600);
+    return isMissing;
   } catch (thrown) {
     throw explain(thrown, folder);
+  }
+}
+
+/** Takes away a database file that nothing was written to: left there, it would pass for one cut down to nothing. */
+export function removeEmptyDatabase(folder: string): void {
+  try {
+    if (fileBytes(databasePath(folder)) === 0) Deno.removeSync(databasePath(folder));
+  } catch {
+    // Why the start failed is said anyway.
   }
 }
 

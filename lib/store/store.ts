@@ -13,6 +13,7 @@ import {
   logPath,
   makeDatabaseFile,
   makeFolder,
+  removeEmptyDatabase,
 } from "./data_folder.ts";
 import { Database, type Durability } from "./database.ts";
 import { DeploymentStore } from "./deployments.ts";
@@ -74,8 +75,9 @@ export function openStore(options: StoreOptions): Store {
   makeFolder(folder);
   let release = options.shared ? undefined : lockFolder(folder);
   let database: Database | undefined;
+  let isNew = false;
   try {
-    makeDatabaseFile(folder);
+    isNew = makeDatabaseFile(folder);
     database = new Database(databasePath(folder), options.serving);
     if (options.shared && !isCurrentFormat(database)) release = lockFolder(folder);
     if (options.serving) requireIntact(database);
@@ -87,6 +89,7 @@ export function openStore(options: StoreOptions): Store {
     return assemble(database, databasePath(folder), release ?? (() => {}));
   } catch (thrown) {
     database?.close();
+    if (isNew) removeEmptyDatabase(folder);
     release?.();
     throw explain(thrown, folder);
   }

@@ -183,6 +183,7 @@ Deno.test("an option of a command that stands before it is wrong usage, not pass
     await lineOf("--data", "x", "token", "agent"),
     "2 tool: --data must follow token, stands before it",
   );
+  assert.equal(await lineOf("--text", "x", "token", "agent"), "2 tool: token takes no --text");
   assert.deepEqual(ran, []);
   assert.equal(await lineOf("token", "--data", "x", "agent"), "0 ");
   assert.equal(await lineOf("token", "agent", "--data", "x"), "0 ");

@@ -85,12 +85,16 @@ Deno.test("lines of several agents are merged by time, and each one's keep their
 Deno.test("`logs` of an agent or a revision that isn't there is an error, and a filter without a line says so", async () => {
   const path = "GET /v1/logs/images?";
   const none = { lines: [], lastId: 0 };
+  const line = { id: 1, atMs: 0, agent: "gone", revision: 1, replicaSet: "images", level: "info", text: "x" };
   const refusal = (message: string) => new SqwishError("not_found", message);
   const answers = {
     [`${path}agent=nosuch&limit=200`]: none,
-    [`${path}agent=nosuch&limit=0`]: none,
+    [`${path}agent=nosuch&limit=1`]: none,
+    [`${path}agent=gone&contains=boom&limit=200`]: none,
+    [`${path}agent=gone&limit=1`]: { lines: [line], lastId: 1 },
     "GET /v1/agents/nosuch": refusal("There is no agent nosuch"),
     [`${path}revision=99&limit=200`]: none,
+    [`${path}revision=99&limit=1`]: none,
     "GET /v1/revisions/images/99": refusal("There is no revision 99 of images; kept are 1"),
     [`${path}level=error&limit=200`]: none,
     [`${path}limit=200`]: none,
@@ -101,7 +105,8 @@ Deno.test("`logs` of an agent or a revision that isn't there is an error, and a 
   };
   const noAgent = "client: There is no agent nosuch (not_found)\n";
   assert.deepEqual(await logs("--agent", "nosuch"), [1, "", noAgent]);
-  assert.deepEqual(await logs("--agent", "nosuch", "-f"), [1, "", noAgent]);
+  // Forgotten since, and what it said is kept.
+  assert.deepEqual(await logs("--agent", "gone", "--grep", "boom"), [0, "", "no line matches the filter\n"]);
   assert.match(String(await logs("--revision", "99")), /^1,,client: There is no revision 99 of images/);
   assert.deepEqual(await logs("--level", "error"), [0, "", "no line matches the filter\n"]);
   assert.deepEqual(await logs(), [0, "", ""]);

@@ -74,4 +74,7 @@ Deno.test("what a manager takes over at its next start only is told as a diff, w
     "the cluster does not move along; copy its folder while it is stopped",
   ]);
   assert.deepEqual(waitingLines(waitingChanges(started, { data: "/srv/old", advertise: [] }), addresses), []);
+  // Where nobody names a folder it goes by where the manager was started, not by where the diff is asked for.
+  const elsewhere = { ...startSettings({}, {}), data: "/srv/sqwish-data", dataDefault: "/srv/sqwish-data" };
+  assert.deepEqual(waitingChanges(elsewhere, {}), []);
 });

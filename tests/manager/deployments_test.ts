@@ -44,6 +44,12 @@ Deno.test("`undo()` goes back to the last good revision, over those that failed"
     rig.deploy("images", `export function resize() { return ${revision}; }`);
     fail(rig, revision);
   }
+  const again = () => rig.deployments.undo("images", 3, "ada");
+  await rejectsWith(
+    again,
+    "conflict",
+    "Revision 3 of images has just failed and is not in force; deploy it anew",
+  );
   const undone = { replicaSet: "images", revision: 1, changed: true };
   assert.deepEqual(rig.deployments.undo("images", undefined, "ada"), undone);
   assert.equal(rig.store.deployments.find("images")!.current.revision, 1);

@@ -51,7 +51,7 @@ Deno.test("what a deployment of bare modules names wins; without the wish to kee
 });
 
 Deno.test("a dry run after a rollback tells what differs from the revision in force, not from the one that failed", async () => {
-  const { rig, deploy } = await rigWithSet();
+  const { rig, deploy, stored } = await rigWithSet();
   rig.store.deployments.setGood("images", 1);
   await deploy({ ...settings, version: "2", memoryMb: 128 });
   const rollout = { replicaSet: "images", fromRevision: 1, toRevision: 2, startedAtMs: rig.clock.nowMs() };
@@ -62,6 +62,19 @@ Deno.test("a dry run after a rollback tells what differs from the revision in fo
     { path: "memoryMb", before: "64", after: "128" },
   ]]);
   assert.deepEqual((await deploy(settings, { dryRun: true })).changes, [], "as before the rollback");
+  const { keptSettings } = await deploy({ version: "4" }, { keepSettings: true });
+  assert.deepEqual([keptSettings?.revision, stored().memoryMb], [1, 64]);
+  rig.close();
+});
+
+Deno.test("what is kept is what the deployment before has left, also one whose modules are still being built", async () => {
+  const { rig, deploy, stored } = await rigWithSet();
+  const env = { A: "new" };
+  await Promise.all([
+    deploy({ ...settings, version: "2", env }),
+    deploy({ version: "3" }, { keepSettings: true }),
+  ]);
+  assert.deepEqual([stored().version, stored().env], ["3", env]);
   rig.close();
 });
 

@@ -17,12 +17,17 @@ function watched(clock: Clock) {
 
 const longMs = limits.clientSilentMsMax + limits.clientPingMs;
 
-Deno.test("who is not read from is not silent by its own fault, and is given time once it is read from again", () => {
+Deno.test("who is not read from is not silent by its own fault while it takes what waits for it", () => {
   const clock = new ManualClock();
-  const { channel, watch } = watched(clock);
+  const { channel, peer, watch } = watched(clock);
   clock.advance(limits.clientSilentMsMax - limits.clientPingMs);
   channel.pauseReading();
-  clock.advance(3 * longMs);
+  // So that what waits for it is not the same at any look.
+  peer.pauseReading();
+  for (let ms = 0; ms < 3 * longMs; ms += limits.clientPingMs) {
+    channel.sendControl("{}");
+    clock.advance(limits.clientPingMs);
+  }
   assert.equal(channel.closed, false);
   channel.resumeReading();
   clock.advance(limits.clientSilentMsMax - limits.clientPingMs);
@@ -31,6 +36,15 @@ Deno.test("who is not read from is not silent by its own fault, and is given tim
   assert.equal(channel.closed, true);
   watch.close();
   assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("who is not read from and takes nothing is given up like any other", () => {
+  const clock = new ManualClock();
+  const { channel, watch } = watched(clock);
+  channel.pauseReading();
+  clock.advance(longMs);
+  assert.equal(channel.closed, true);
+  watch.close();
 });
 
 Deno.test("a manager that was itself asleep or stalled blames nobody for what it has not read yet", () => {

@@ -74,7 +74,7 @@ Deno.test("what waits when a connection is closed still leaves, for as long as s
   const { stream, channel, closes } = openSide();
   const bytes = 100 * frame.length;
   for (let i = 0; i < 100; i++) channel.sendFrames(frame);
-  channel.close();
+  channel.close(undefined, undefined, limits.closeTransferMsMax);
   while (stream.takenBytes < bytes) {
     assert.equal(stream.destroyed, false, `closed with ${channel.bufferedBytes} bytes left`);
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -85,10 +85,16 @@ Deno.test("what waits when a connection is closed still leaves, for as long as s
   assert.equal(closes.length, 1);
 });
 
-Deno.test("a peer that takes nothing more is not waited for when its connection is closed", async () => {
-  const { stream, channel } = openSide();
-  for (let i = 0; i < 100; i++) channel.sendFrames(frame);
-  channel.close();
-  while (!stream.destroyed) await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.ok(stream.takenBytes < 100 * frame.length);
+Deno.test("what nobody waits for is cut off when a connection is closed, and what the peer takes nothing of", async () => {
+  const [given, stalled] = [openSide(), openSide()];
+  for (const { channel } of [given, stalled]) for (let i = 0; i < 100; i++) channel.sendFrames(frame);
+  given.channel.close();
+  stalled.channel.close(undefined, undefined, limits.closeTransferMsMax);
+  while (!given.stream.destroyed) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await given.stream.take();
+  }
+  assert.ok(given.stream.takenBytes < 100 * frame.length);
+  assert.equal(stalled.stream.destroyed, false, "a slow line takes longer for one write");
+  while (!stalled.stream.destroyed) await new Promise((resolve) => setTimeout(resolve, 50));
 });

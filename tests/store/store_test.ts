@@ -136,6 +136,15 @@ Deno.test("a database cut down to nothing is no new cluster, until somebody remo
   });
 });
 
+Deno.test("a first start that fails before anything is written leaves no empty database behind", async () => {
+  await withFolder((folder) => {
+    Deno.mkdirSync(`${folder}/sqwish.db-wal`);
+    assert.throws(() => openStore({ folder }));
+    Deno.removeSync(`${folder}/sqwish.db-wal`);
+    openStore({ folder }).close();
+  });
+});
+
 Deno.test("a folder that can't be written to is one clear error", async () => {
   await withFolder((parent) => {
     Deno.writeTextFileSync(`${parent}/file`, "");

@@ -7,7 +7,14 @@ import { addExamples, type Command, durationMs, wholeNumber } from "../arguments
 import { follow, type Page } from "../follow.ts";
 import { formatMoment, formatTable, paint, printable } from "../tables.ts";
 import { eventKind, eventTone } from "../views.ts";
-import { type CommandContext, formatJson, lookOf, readJson, withConnection } from "./context.ts";
+import {
+  type CommandContext,
+  formatJson,
+  formatJsonLine,
+  lookOf,
+  readJson,
+  withConnection,
+} from "./context.ts";
 import { requireSubject } from "./filters.ts";
 
 interface Options {
@@ -79,7 +86,7 @@ async function events(context: CommandContext, options: Options): Promise<void> 
     });
     const readAfter = async (id: number) => pageAfter(await read({ limit: "1000", afterId: String(id) }), id);
     const write = (event: EventView) =>
-      terminal.writeOut(options.json ? JSON.stringify(event) + "\n" : eventLine(event, terminal.colours));
+      terminal.writeOut(options.json ? formatJsonLine(event, terminal) : eventLine(event, terminal.colours));
     const note = (text: string) => terminal.writeError(`${text}\n`);
     await follow({ first: pageAfter(first, 0), readAfter, write, note }, clock, signal);
   });

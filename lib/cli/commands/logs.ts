@@ -1,10 +1,11 @@
 /** `client logs`: what a replicaSet's modules print, on all agents, and with `-f` what they print from now on. */
 import { Option } from "commander";
+import type { Sqwish } from "../../client/sqwish.ts";
 import type { LogLineView, LogsView } from "../../protocol/views.ts";
 import { addExamples, type Command, durationMs, wholeNumber } from "../arguments.ts";
 import { follow, type Page } from "../follow.ts";
 import { formatMoment, paint, printable, type Tone } from "../tables.ts";
-import { type CommandContext, formatJson, readJson, withConnection } from "./context.ts";
+import { type CommandContext, formatJson, formatJsonLine, readJson, withConnection } from "./context.ts";
 import { requireAgent, requireRevision } from "./filters.ts";
 
 interface Options {
@@ -54,6 +55,24 @@ export function addLogs(program: Command, context: CommandContext): void {
   ]);
 }
 
+/** Of a filter that nothing was ever written under, the name is looked up: it may be a mistake. */
+async function requireKnown(
+  sqwish: Sqwish,
+  name: string,
+  { agent, revision }: Options,
+  signal: AbortSignal,
+): Promise<void> {
+  const hasLines = async (filter: Record<string, string>) => {
+    const query = new URLSearchParams({ ...filter, limit: "1" });
+    const path = `/v1/logs/${encodeURIComponent(name)}?${query}`;
+    return (await readJson<LogsView>(sqwish, path, signal)).lines.length > 0;
+  };
+  if (agent !== undefined && !await hasLines({ agent })) await requireAgent(sqwish, agent, signal);
+  if (revision !== undefined && !await hasLines({ revision: String(revision) })) {
+    await requireRevision(sqwish, name, revision, signal);
+  }
+}
+
 async function logs(context: CommandContext, name: string, options: Options): Promise<void> {
   const { terminal, clock } = context;
   const path = `/v1/logs/${encodeURIComponent(name)}`;
@@ -67,13 +86,9 @@ async function logs(context: CommandContext, name: string, options: Options): Pr
     const old: Record<string, string> = options.since === undefined ? {} : { lastMs: String(options.since) };
     const limit = options.limit ?? (options.follow && options.since === undefined ? 0 : oldLines);
     const first = await read({ ...old, limit: String(limit) });
-    if (first.items.length === 0) {
-      const { agent, revision } = options;
-      if (agent !== undefined) await requireAgent(sqwish, agent, signal);
-      if (revision !== undefined) await requireRevision(sqwish, name, revision, signal);
-    }
+    if (first.items.length === 0 && !options.follow) await requireKnown(sqwish, name, options, signal);
     const write = (line: LogLineView) =>
-      terminal.writeOut(options.json ? JSON.stringify(line) + "\n" : logLine(line, terminal.colours));
+      terminal.writeOut(options.json ? formatJsonLine(line, terminal) : logLine(line, terminal.colours));
     if (options.follow) {
       const readAfter = (id: number) => read({ limit: "1000", afterId: String(id) });
       const note = (text: string) => terminal.writeError(`${text}\n`);
