@@ -62,7 +62,7 @@ function createRow(app, first, replica) {
   const status = createStatus();
   const reason = h("span", { class: "reason" });
   const pips = createPips();
-  const slotWords = h("span", { class: "dim slot-words" });
+  const slotWords = h("span", { class: "dim" });
   const [revision, cpu, memory, restarts] = [h("td"), h("td"), h("td"), h("td")];
   const name = h("th", { scope: "row" }, nameTag(app, first, replica[first], link));
   const [state, slots] = [h("td", {}, status.element, reason), h("td", {}, pips.element, slotWords)];
