@@ -5,7 +5,9 @@
 import type { Clock } from "./clock.ts";
 import { describeError } from "./errors.ts";
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
+/** The least grave first. */
+export const logLevels = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof logLevels)[number];
 export type LogFields = Record<string, unknown>;
 
 export interface Log {
@@ -15,15 +17,13 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
-const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
-
 /** `write` receives one line with no line break at its end. */
 export function createLog(
   options: { clock: Clock; write: (line: string) => void; level?: LogLevel; json?: boolean },
 ): Log {
-  const threshold = order[options.level ?? "info"];
+  const threshold = logLevels.indexOf(options.level ?? "info");
   function emit(level: LogLevel, message: string, fields: LogFields = {}): void {
-    if (order[level] < threshold) return;
+    if (logLevels.indexOf(level) < threshold) return;
     const time = new Date(options.clock.nowMs()).toISOString();
     if (options.json) {
       options.write(JSON.stringify({ time, level, message, ...plainFields(fields) }));

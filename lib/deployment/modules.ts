@@ -4,6 +4,7 @@
  * A set is accepted only whole: each file parses, each import is met, each endpoint has one module.
  */
 import { createHash } from "node:crypto";
+import { problemOfEndpointName } from "../endpoint_name.ts";
 import { limits } from "../limits.ts";
 import type { ModuleFile } from "../protocol/messages.ts";
 import { readDocstrings } from "./docstrings.ts";
@@ -196,11 +197,8 @@ function checkEndpoints(files: BuiltFile[], complete: boolean): ModuleError[] {
     }
     for (const name of endpoints) {
       const owner = owners.get(name);
-      if (name.length > limits.endpointNameCharactersMax) {
-        const message = `a function's name has at most ${limits.endpointNameCharactersMax} characters, ` +
-          `${name.slice(0, 40)}… has ${name.length}`;
-        errors.push({ file: file.source, message });
-      }
+      const problem = problemOfEndpointName(name);
+      if (problem !== null) errors.push({ file: file.source, message: problem });
       if (owner === undefined) owners.set(name, file.source);
       else {
         const message =

@@ -6,6 +6,7 @@
  */
 import type { EndpointDescription, LogLine, ModuleFile, Permissions } from "../protocol/messages.ts";
 import { limits } from "../limits.ts";
+import { type LogLevel, logLevels } from "../log.ts";
 
 /** What a runner needs to serve one replica. Carries the module's `env`; never put into arguments or the environment. */
 export interface StartMessage {
@@ -39,8 +40,6 @@ export type MessageFromRunner =
   | { type: "stopped" }
   | { type: "log"; level: LogLine["level"]; text: string; requestId?: string };
 
-const levels: readonly unknown[] = ["debug", "info", "warn", "error"] satisfies LogLine["level"][];
-
 export function encodeLine(message: MessageToRunner | MessageFromRunner): string {
   return JSON.stringify(message) + "\n";
 }
@@ -72,7 +71,7 @@ function isMessage(value: Record<string, unknown>): value is MessageFromRunner {
     case "revoked":
       return Number.isInteger(value.through) && Number.isInteger(value.claimed);
     case "log":
-      return typeof value.text === "string" && levels.includes(value.level) &&
+      return typeof value.text === "string" && logLevels.includes(value.level as LogLevel) &&
         ["string", "undefined"].includes(typeof value.requestId);
     default:
       return false;

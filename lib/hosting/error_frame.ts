@@ -2,10 +2,11 @@
 import type { ErrorCode, ErrorDetails } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodeFrame, Op } from "../protocol/frame.ts";
+import { cut } from "../words.ts";
 
 const encoder = new TextEncoder();
 /** So much fits a frame whatever the characters are: JSON takes at most six bytes for one. */
-const messageCharsMax = 4096;
+export const messageCharsMax = 4096;
 
 /** What would not fit a frame is left out: first the details, except whether it may have run, then the message's end. */
 export function errorFrame(
@@ -19,11 +20,6 @@ export function errorFrame(
     meta = JSON.stringify({ code, message: cut(message, messageCharsMax), details: { mayHaveRun } });
   }
   return encodeFrame({ op: Op.error, id, a: runUs, meta });
-}
-
-/** The beginning of `text` when it is longer than `charsMax`. */
-export function cut(text: string, charsMax: number): string {
-  return text.length > charsMax ? text.slice(0, charsMax) + "…" : text;
 }
 
 function fits(meta: string): boolean {

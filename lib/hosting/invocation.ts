@@ -21,9 +21,10 @@ import {
   Op,
 } from "../protocol/frame.ts";
 import { partsCounted } from "../protocol/stream_window.ts";
+import { cut } from "../words.ts";
 import type { BodyPool } from "./body_pool.ts";
 import type { ContextLog, InvokeOptions } from "./context.ts";
-import { cut, errorFrame } from "./error_frame.ts";
+import { errorFrame } from "./error_frame.ts";
 import type { FrameSink } from "./host.ts";
 import type { AnswerWriter } from "./answer_writer.ts";
 import { type ContextSource, InvocationContext, parseHeaders } from "./invocation_context.ts";

@@ -5,6 +5,7 @@
  */
 import { Validator } from "@cfworker/json-schema";
 import type { EndpointDescription, ModuleFile } from "../protocol/messages.ts";
+import { problemOfEndpointName } from "../endpoint_name.ts";
 import { limits } from "../limits.ts";
 import type { Context, EndpointOptions } from "./context.ts";
 
@@ -90,12 +91,8 @@ function addExports(loaded: LoadedModules, module: ModuleFile, exports: Exports)
       loaded[name].push({ source: module.source, run: value as () => unknown });
       continue;
     }
-    if (name.length > limits.endpointNameCharactersMax) {
-      throw new ModuleRefused(
-        `${module.source}: a function's name has at most ${limits.endpointNameCharactersMax} characters, ` +
-          `${name.slice(0, 40)}… has ${name.length}`,
-      );
-    }
+    const problem = problemOfEndpointName(name);
+    if (problem !== null) throw new ModuleRefused(`${module.source}: ${problem}`);
     const other = loaded.endpoints.get(name);
     if (other) {
       throw new ModuleRefused(`${other.source} and ${module.source} both export ${name}: rename one of them`);

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
 import type { LogLine } from "../protocol/messages.ts";
-import { counted } from "../words.ts";
+import { counted, cut } from "../words.ts";
 import type { ContextLog } from "./context.ts";
 
 type Level = LogLine["level"];
@@ -74,7 +74,8 @@ export function createModuleLog(clock: Clock, writeLine: WriteLine): ModuleLog {
       return;
     }
     const text = parts.map(show).join(" ");
-    writeLine(level, cut(text), scopes.getStore()?.request?.requestId);
+    // Characters, not bytes: at most four times as many bytes, which the channel takes too.
+    writeLine(level, cut(text, limits.logLineBytesMax), scopes.getStore()?.request?.requestId);
   }
 
   return {
@@ -128,9 +129,4 @@ function show(part: unknown): string {
   } catch {
     return String(part);
   }
-}
-
-function cut(text: string): string {
-  // Characters, not bytes: at most four times as many bytes, which the channel takes too.
-  return text.length > limits.logLineBytesMax ? text.slice(0, limits.logLineBytesMax) + "…" : text;
 }

@@ -5,7 +5,8 @@
  * throws, and no chain of causes is followed for ever.
  */
 import type { ModuleFile } from "../protocol/messages.ts";
-import { cut } from "./error_frame.ts";
+import { cut } from "../words.ts";
+import { messageCharsMax } from "./error_frame.ts";
 
 export interface UserError {
   /** `TypeError`; for what is no error, its type. */
@@ -15,7 +16,6 @@ export interface UserError {
   stack: string;
 }
 
-const messageCharsMax = 4096;
 const stackCharsMax = 8192;
 /** What is looked at to find the words; a message may have megabytes. */
 const searchedCharsMax = 2 * messageCharsMax;

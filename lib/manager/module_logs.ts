@@ -4,6 +4,7 @@
  * reaches the disk, and of the rest no more than an SD card can bear: the newest, fairly shared between the sets.
  */
 import { limits } from "../limits.ts";
+import { logLevels } from "../log.ts";
 import type { LogLine } from "../protocol/messages.ts";
 import type { LogLineView, LogsView } from "../protocol/views.ts";
 
@@ -34,8 +35,6 @@ interface Ring {
   /** Of the lines those that are not on the disk. */
   unstored: LogLineView[];
 }
-
-export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLine["level"][];
 
 /** What one replicaSet's lines may take, however long they are. */
 const charactersKept = 1024 * 1024;

@@ -230,6 +230,11 @@ export function formatRequestId(high: number, low: number): string {
   return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
 }
 
+/** What `formatRequestId` makes, and nothing else: details of an error may be a module's own words. */
+export function isRequestId(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
+}
+
 export function setFrameRequestId(bytes: Uint8Array, at: number, high: number, low: number): void {
   writeUint32(bytes, at + 24, high);
   writeUint32(bytes, at + 28, low);

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { isErrorCode, SqwishError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { logLevels } from "../log.ts";
 
 /** Sub-protocol of the join socket, and the number both sides compare in words. */
 export const protocolName = "sqwish.1";
@@ -156,7 +157,7 @@ export const logLineSchema = v.strictObject({
   atMs: amount,
   replicaSet: v.string(),
   revision: count,
-  level: v.picklist(["debug", "info", "warn", "error"]),
+  level: v.picklist(logLevels),
   text: v.string(),
   requestId: v.optional(v.string()),
 });

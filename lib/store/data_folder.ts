@@ -46,9 +46,7 @@ export function makeFolder(folder: string): void {
   }
 }
 
-/**
- * Makes an empty database file (0600) in `folder` where it is missing; true: it was. Throws what `explain` says.
- */
+/** Makes an empty database file (0600) in `folder` where it is missing; true: it was. Throws what `explain` says. */
 export function makeDatabaseFile(folder: string): boolean {
   try {
     const isMissing = !fileExists(databasePath(folder));

@@ -318,16 +318,22 @@ Deno.test("Ctrl-C during a look at a rollout says the same as between two", asyn
   assert.match(error, /^client: No longer following images; the rollout itself goes on \(cancelled\)\n$/);
 });
 
-Deno.test("Ctrl-C once an undo has gone out says that it may be done", async () => {
+/** Ctrl-C once this request has gone out, which is never answered; what is said then. */
+async function interruptedOnce(request: string, argv: string[]): Promise<string> {
   let sent = false;
-  const { code, error } = await runClient(["rollout", "undo", "images"], {
-    answers: { "POST /v1/replicasets/images/rollback": () => (sent = true) && unanswered },
+  const { code, error } = await runClient(argv, {
+    answers: { [request]: () => (sent = true) && unanswered },
     async meanwhile({ terminal }) {
       await eventually("the request", () => sent);
       terminal.interrupt();
     },
   });
   assert.equal(code, 1);
+  return error;
+}
+
+Deno.test("Ctrl-C once an undo has gone out says that it may be done", async () => {
+  const error = await interruptedOnce("POST /v1/replicasets/images/rollback", ["rollout", "undo", "images"]);
   assert.match(
     error,
     /images may go back all the same; `client rollout status images` shows it \(cancelled\)/,
@@ -336,16 +342,8 @@ Deno.test("Ctrl-C once an undo has gone out says that it may be done", async () 
 
 Deno.test("Ctrl-C once a deployment has gone out says that it may be done, and how to see", async () => {
   await inFolder({ "resize.ts": module }, async (folder) => {
-    let sent = false;
     const argv = ["deploy", join(folder, "resize.ts"), "--name", "images", "--version", "1.0.0"];
-    const { code, error } = await runClient(argv, {
-      answers: { "POST /v1/replicasets": () => (sent = true) && unanswered },
-      async meanwhile({ terminal }) {
-        await eventually("the request", () => sent);
-        terminal.interrupt();
-      },
-    });
-    assert.equal(code, 1);
+    const error = await interruptedOnce("POST /v1/replicasets", argv);
     assert.match(
       error,
       /images may have been deployed all the same; `client get revisions --replicaset images` shows it \(cancelled\)/,

@@ -2,6 +2,7 @@
 import type { InvokeOptions, Sqwish, Timing } from "../../client/sqwish.ts";
 import { SqwishError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { isRequestId } from "../../protocol/frame.ts";
 import { addExamples, type Command, durationMs, keyValue } from "../arguments.ts";
 import { parseInput } from "../input.ts";
 import { formatMs, harmless } from "../tables.ts";
@@ -83,7 +84,7 @@ function tellFailure({ terminal, clock }: CommandContext): (thrown: unknown) => 
 /** Of a failure of a request that the cluster let in. */
 export function requestIdOf(thrown: unknown): string | undefined {
   const id = thrown instanceof SqwishError ? thrown.details.requestId : undefined;
-  return typeof id === "string" && /^[0-9a-f]{16}$/.test(id) ? id : undefined;
+  return isRequestId(id) ? id : undefined;
 }
 
 async function printParts(

@@ -19,7 +19,8 @@ import type {
 import type { RequestsFilter } from "../../metrics/recent_requests.ts";
 import { guard } from "../../security/access.ts";
 import type { EventFilter } from "../../store/events.ts";
-import { logLevels, type LogQuery } from "../module_logs.ts";
+import { logLevels } from "../../log.ts";
+import type { LogQuery } from "../module_logs.ts";
 import { type ApiContext, type ApiEnv, queryNumber, queryWord } from "./context.ts";
 
 export interface Reads {
