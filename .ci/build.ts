@@ -7,7 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Column, formatTable } from "../lib/cli/tables.ts";
 import { v8Flags } from "../lib/v8_flags.ts";
@@ -101,14 +101,42 @@ async function runtimeVersion(path: string): Promise<string> {
   return match[1];
 }
 
+/** Returns the path. Without `--minify` only where the compiler makes a mistake with it, which a check shows. */
 async function compile(plan: Plan, program: string, folder: string): Promise<string> {
   const path = join(folder, plan.target.includes("windows") ? `${program}.exe` : program);
+  const runtime = plan.runtime === null ? new Uint8Array() : await Deno.readFile(plan.runtime);
+  for (const more of [["--minify"], []]) {
+    await runCompiler(plan, program, path, more);
+    if (loadsLibraries(await Deno.readFile(path), runtime)) return path;
+  }
+  throw new Error(`Compiling ${program} for ${plan.target} made a program that can't load its libraries`);
+}
+
+/**
+ * The bundler leaves words for a `require` that it can't serve, and the compiler puts a real one in their place. It looks
+ * for them by the name before them, and misses one that minifying has made of a "$": chance decides, change by change.
+ * A runtime with a compiler of its own has the words, too.
+ */
+export function loadsLibraries(program: Uint8Array<ArrayBuffer>, runtime: Uint8Array<ArrayBuffer>): boolean {
+  return countOf(unserved, program) <= countOf(unserved, runtime);
+}
+
+const unserved = 'Dynamic require of "';
+
+function countOf(words: string, { buffer }: Uint8Array<ArrayBuffer>): number {
+  const bytes = Buffer.from(buffer);
+  let count = 0;
+  for (let at = bytes.indexOf(words); at >= 0; at = bytes.indexOf(words, at + 1)) count++;
+  return count;
+}
+
+async function runCompiler(plan: Plan, program: string, path: string, more: string[]): Promise<void> {
   const [executable, ...before] = plan.compiler;
-  const args = [...before, "compile", "--quiet", "--bundle", "--minify", "--no-check", "-A"];
+  const args = [...before, "compile", "--quiet", "--bundle", ...more, "--no-check", "-A"];
   // Runners are the agent's executable.
   if (program !== "client") args.push(v8Flags);
   args.push("--target", plan.target, "--output", path, `${program}.ts`);
-  await Deno.mkdir(folder, { recursive: true });
+  await Deno.mkdir(dirname(path), { recursive: true });
   const { success, stdout, stderr } = await new Deno.Command(executable, {
     args,
     // From the root, so that deno.json is found and its "unstable" features are baked in.
@@ -116,7 +144,7 @@ async function compile(plan: Plan, program: string, folder: string): Promise<str
     env: compilerEnvironment(plan.runtime),
     clearEnv: true,
   }).output();
-  if (success) return path;
+  if (success) return;
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   throw new Error(compileFailure(program, plan.target, output));
 }

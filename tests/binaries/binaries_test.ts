@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { build, compileFailure, programNames, runtimeVariable } from "../../.ci/build.ts";
+import { build, compileFailure, loadsLibraries, programNames, runtimeVariable } from "../../.ci/build.ts";
 import { DemoCluster } from "../../examples/demo/cluster.ts";
 import { checkFactors } from "../../examples/demo/number_jobs.ts";
 import { programsFromFolder, runProgram } from "../../examples/demo/programs.ts";
@@ -96,6 +96,16 @@ Deno.test("`compileFailure()` names the variable to set when the runtime can't b
     /set DENORT_BIN_X86_64_APPLE_DARWIN to/,
   );
   assert.match(compileFailure("agent", x64, "error: The module's source code could not be parsed"), /parsed/);
+});
+
+Deno.test("a program whose `require` the compiler has missed is known by what the bundler left in it", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const shim = `throw Error('Dynamic require of "'+s+'" is not supported')`;
+  const compiler = `of its own: Dynamic require of "`;
+  assert.equal(loadsLibraries(bytes(`runtime, var $e=(s=>${shim})`), bytes("runtime")), false);
+  assert.equal(loadsLibraries(bytes("runtime, var $e=createRequire(x)"), bytes("runtime")), true);
+  assert.equal(loadsLibraries(bytes(`${compiler} and createRequire(x)`), bytes(compiler)), true);
+  assert.equal(loadsLibraries(bytes(`${compiler} and ${shim}`), bytes(compiler)), false);
 });
 
 Deno.test("the demo's work is all right with compiled programs", async () => {
